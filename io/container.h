@@ -1,0 +1,44 @@
+/*
+ * container.h - one door to every file that holds arrays.
+ *
+ * container_open looks at the content (not the name), picks the reader from a table and
+ * gives a list of tensors that borrow from the container. Stored data is mapped, never
+ * copied; compressed data (.zst, deflated npz members) is decompressed once, in parallel,
+ * into an unlinked file in the cache directory which is then mapped, so it does not count
+ * as memory. Opening costs the headers only, unless something is compressed.
+ *
+ *   npy          one tensor, named "" (the file's own)
+ *   npz          one tensor a member, ".npy" taken off its name
+ *   safetensors  all entries
+ *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel)
+ *
+ * Only regular files are opened (fifos, devices and directories give ERR_FORMAT at once).
+ */
+#pragma once
+
+#include "io/err.h"
+#include "io/progress.h"
+#include "io/tensor.h"
+
+struct container;
+
+/* Messages start with "PATH: ". NULL on failure: ERR_OS, ERR_FORMAT (offset of the byte
+ * where reading stopped making sense), ERR_UNSUPPORTED, ERR_NOMEM, ERR_CANCELLED. */
+struct container *container_open(const char *path, const struct progress *progress,
+                                 struct err *err);
+void container_close(struct container *c); /* NULL is fine */
+
+const char *container_path(const struct container *c);
+const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors" */
+
+/* Tensors in file order. Borrowed: they live until container_close. */
+size_t container_count(const struct container *c);
+const struct tensor *container_at(const struct container *c, size_t i);
+const struct tensor *container_find(const struct container *c, const char *name);
+
+/* Where tensor `t` of this container lies in the file, so that it can be read with pread
+ * instead of through the mapping: the descriptor (borrowed) and the offset of element 0. */
+int container_fd(const struct container *c, const struct tensor *t, int64_t *offset);
+
+/* A string of safetensors' "__metadata__", or NULL. */
+const char *container_meta(const struct container *c, const char *key);

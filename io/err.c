@@ -1,0 +1,87 @@
+/* err.c - see err.h. */
+#include "io/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Names of files and tensors come from outside; a message must stay one harmless line. */
+static void neutralise(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+}
+
+static void set_va(struct err *err, enum err_code code, const char *fmt, va_list ap)
+{
+    char msg[sizeof err->msg];
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    neutralise(msg);
+    *err = (struct err){.code = code};
+    memcpy(err->msg, msg, sizeof msg);
+}
+
+bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
+{
+    if (!err)
+        return false;
+    va_list ap;
+    va_start(ap, fmt);
+    set_va(err, code, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
+{
+    if (!err)
+        return false;
+    va_list ap;
+    va_start(ap, fmt);
+    set_va(err, ERR_FORMAT, fmt, ap);
+    va_end(ap);
+    err->offset = offset;
+    size_t len = strlen(err->msg);
+    snprintf(err->msg + len, sizeof err->msg - len, " at byte %llu",
+             (unsigned long long)offset);
+    return false;
+}
+
+bool err_os(struct err *err, int errno_value, const char *path, const char *what)
+{
+    if (!err)
+        return false;
+    err_set(err, ERR_OS, "%s: %s%s%s", path, what ? what : "", what ? ": " : "",
+            strerror(errno_value));
+    err->os_errno = errno_value;
+    return false;
+}
+
+bool err_wrap(struct err *err, const char *fmt, ...)
+{
+    if (!err)
+        return false;
+    char head[sizeof err->msg], old[sizeof err->msg];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(head, sizeof head, fmt, ap);
+    va_end(ap);
+    neutralise(head);
+    memcpy(old, err->msg, sizeof old);
+    /* A message too long for the buffer loses its end, never its beginning. */
+    size_t len = strlen(head);
+    memcpy(err->msg, head, len + 1);
+    snprintf(err->msg + len, sizeof err->msg - len, ": %s", old);
+    return false;
+}
+
+bool err_path(struct err *err, const char *path)
+{
+    if (!err)
+        return false;
+    size_t len = strlen(path);
+    if (strncmp(err->msg, path, len) == 0 && err->msg[len] == ':')
+        return false;
+    return err_wrap(err, "%s", path);
+}

@@ -1,0 +1,65 @@
+/* test_err.c - messages stay one harmless line and lose their end, not their beginning. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "io/err.h"
+
+static void message_is_one_line(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_false(err_set(&err, ERR_FORMAT, "found '%s'", "a\nb\033[2Jc"));
+    assert_string_equal(err.msg, "found 'a?b?[2Jc'");
+    assert_int_equal(err.code, ERR_FORMAT);
+}
+
+static void offset_is_kept_and_named(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    err_format(&err, 17, "bad magic");
+    assert_int_equal(err.offset, 17);
+    assert_string_equal(err.msg, "bad magic at byte 17");
+    err_path(&err, "x.npy");
+    err_path(&err, "x.npy");
+    assert_string_equal(err.msg, "x.npy: bad magic at byte 17");
+    assert_int_equal(err.offset, 17);
+}
+
+static void long_context_keeps_its_beginning(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char big[3000];
+    memset(big, 'p', sizeof big - 1);
+    big[sizeof big - 1] = 0;
+    err_set(&err, ERR_MISSING, "%s", big);
+    err_wrap(&err, "here");
+    assert_memory_equal(err.msg, "here: ppp", 9);
+    assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
+}
+
+static void null_is_allowed(void **state)
+{
+    (void)state;
+    assert_false(err_set(NULL, ERR_OS, "x"));
+    assert_false(err_wrap(NULL, "x"));
+    assert_false(err_path(NULL, "x"));
+    assert_false(err_os(NULL, 2, "x", NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(message_is_one_line),
+        cmocka_unit_test(offset_is_kept_and_named),
+        cmocka_unit_test(long_context_keeps_its_beginning),
+        cmocka_unit_test(null_is_allowed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
