@@ -1,0 +1,67 @@
+/*
+ * index.h - what a scan found, on disk: per-feature records and every firing.
+ *
+ * Opening is a map and a check of the header; one feature is one small read. Reading is
+ * thread-safe. The layout of the file is written out at the top of index.c and in
+ * io/fidx.h, its container.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/progress.h"
+#include "model/scan.h"
+
+#define INDEX_BINS 40 /* contract.md: histogram of a feature */
+#define INDEX_TOP 100 /* examples kept in full precision */
+
+/* One firing. */
+struct hit {
+    uint32_t token;
+    float value; /* activation; signed for signed kinds */
+};
+
+/* Per feature, fixed size, in the file as here (little-endian). */
+struct index_record {
+    uint64_t count;     /* tokens where it is active */
+    double sum;         /* of |a| over them */
+    double delta_fvu;   /* NaN: not defined (transcoder without a target) */
+    float max;          /* of |a|; 0 for a dead feature */
+    float decoder_norm;
+    float encoder_decoder_cosine;
+    uint32_t n_top;     /* entries in the top list */
+    uint64_t top;       /* first of them */
+    uint32_t block;     /* of postings */
+    uint32_t gap_offset, value_index; /* of its first hit in the unpacked block */
+    uint32_t histogram[INDEX_BINS];
+    uint32_t reserved;
+};
+
+struct index;
+
+/* NULL with ERR_FORMAT when it is damaged, ERR_MISSING when there is none, ERR_RANGE when
+ * it is whole but `key` (NULL: any) is not its key: it is stale. */
+struct index *index_open(const char *path, const char *key, struct err *err);
+void index_close(struct index *ix); /* NULL is fine */
+
+const char *index_path(const struct index *ix);
+int64_t index_bytes(const struct index *ix);
+int64_t index_d_sae(const struct index *ix);
+const struct scan_totals *index_totals(const struct index *ix);
+const struct index_record *index_record(const struct index *ix, int64_t feature);
+
+/* The strongest firings, by activation descending, then token ascending; record->n_top of
+ * them, values exact. Borrowed from the mapping. */
+const struct hit *index_top(const struct index *ix, int64_t feature);
+
+/* All firings by token, values rounded to half precision (relative to the feature's
+ * maximum): record->count of them into out. ERR_FORMAT when the block is damaged. */
+bool index_hits(const struct index *ix, int64_t feature, struct hit *out,
+                struct err *err);
+
+/* For every feature j: how many of the tokens where `feature` fires has j too; out
+ * [d_sae]. Reads all postings, in parallel. */
+bool index_coactive(const struct index *ix, int64_t feature, int threads,
+                    const struct progress *progress, uint32_t *out, struct err *err);

@@ -1,0 +1,63 @@
+/*
+ * samples.h - activation samples with their token ids: what a scan streams.
+ *
+ * Samples are [n_seq, seq_len, d_in] or flat [n_tok, d_in], in one array or in shards that
+ * follow each other; token t = sequence * seq_len + position, row-major, as everywhere.
+ * All sequences have the same length. Values are read with pread by blocks and converted
+ * to f32; nothing is kept. Thread-safe after opening.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/container.h"
+#include "io/err.h"
+
+struct samples_options {
+    const char *const *acts; /* files or globs, "FILE:KEY" picks an array */
+    int n_acts;
+    const char *tokens;      /* file, or NULL */
+    int64_t seq_len;         /* --seq-len, 0: as the data says */
+    int64_t sequences;       /* --sequences, 0: all */
+    int64_t tokens_limit;    /* --tokens-limit, 0: all */
+};
+
+struct samples_shard {
+    struct container *container; /* owned */
+    const struct tensor *tensor;
+    int64_t first, n_tok;        /* tokens [first, first + n_tok) of the whole */
+};
+
+struct samples {
+    int64_t n_tok, n_seq, seq_len, d_in; /* after the limits */
+    int64_t n_tok_stored;                /* before them */
+    struct samples_shard *shards;        /* owned; n_shards 0: tokens only, no samples */
+    int n_shards;
+    char *path;                          /* of the first shard, for messages */
+    struct container *tokens_container;  /* owned; NULL: no token ids */
+    const struct tensor *tokens;         /* n_tok_stored ids in logical order */
+    enum dtype dtype;
+};
+
+/* Messages name both files and both shapes where tokens and samples disagree, or shards
+ * among themselves. NULL on failure. */
+struct samples *samples_open(const struct samples_options *options,
+                             const struct progress *progress, struct err *err);
+void samples_close(struct samples *s); /* NULL is fine */
+
+/* Rows [first, first + n) as f32 into out [n, d_in]. ERR_OS when a file shrank. */
+bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,
+                  struct err *err);
+
+/* Ids of tokens [first, first + n); -1 in all when there are none. */
+void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out);
+
+static inline int64_t samples_sequence(const struct samples *s, int64_t t)
+{
+    return t / s->seq_len;
+}
+static inline int64_t samples_position(const struct samples *s, int64_t t)
+{
+    return t % s->seq_len;
+}

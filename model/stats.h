@@ -1,0 +1,48 @@
+/*
+ * stats.h - summaries and histograms of the values of one quantity over features.
+ *
+ * Definitions are contract.md's: std is the population's (divisor n); a histogram has
+ * equal bins over [min, max], each [lo, hi), the last [lo, hi]; when min = max all edges
+ * are equal and all counts are in the last bin.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STATS_BINS 64
+
+struct hist {
+    int n;           /* bins; 0: there is no histogram (null) */
+    double lo, hi;   /* edge i is lo + i (hi - lo) / n, edge n is hi */
+    int64_t *counts; /* [n], owned */
+    bool log;        /* edges are log10 of the values */
+};
+
+double hist_edge(const struct hist *h, int i);
+void hist_finish(struct hist *h);
+
+/* Summary of n values. NaN and infinite values are left out and counted in `excluded`. */
+struct summary {
+    int64_t count, excluded;
+    double mean, std, min, max;              /* NaN when count is 0 */
+    double negative_fraction, zero_fraction; /* of count; NaN when count is 0 */
+    struct hist hist;                        /* owned */
+};
+
+struct summary_options {
+    int bins;      /* 0: STATS_BINS */
+    bool ranged;   /* bin only values within [lo, hi]; the others count as excluded */
+    double lo, hi;
+    bool log;      /* bin log10(value); values <= 0 count as excluded. lo and hi are then
+                      of the plain values. */
+};
+
+/* count, mean, ... are of all finite values, whatever the histogram leaves out. options
+ * may be NULL. */
+void summary_of(const double *v, int64_t n, const struct summary_options *options,
+                struct summary *out);
+void summary_finish(struct summary *s);
+
+/* Wilson score interval of a proportion k / n, z = 1.959964; [0, 1] when n = 0. */
+void stats_wilson(double k, double n, double *low, double *high);
