@@ -1,0 +1,31 @@
+/*
+ * wid_line.h - curves and clouds in small: a function over x, points over x and y.
+ *
+ * Drawn in braille dots (2 x 4 a cell); with --ascii in '.', ':' and '*'. Axes carry
+ * figures at their ends. For response curves, training series, bias against density, and
+ * the Pareto scatter.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "tui/canvas.h"
+
+struct plot_series {
+    const float *x, *y; /* [n], borrowed; NaN leaves a gap */
+    int n;
+    bool is_line;       /* points joined; else a cloud */
+    uint32_t style;
+    const char *name;   /* legend, or NULL */
+};
+
+struct plot {
+    const struct plot_series *series;
+    int n_series;
+    double x_lo, x_hi, y_lo, y_hi; /* lo == hi: taken from the data */
+    const char *x_label, *y_label; /* or NULL */
+    int cursor_series, cursor;     /* a point to point out; cursor < 0: none */
+    bool zero_lines;               /* x = 0 and y = 0, if inside */
+};
+
+void plot_paint(struct canvas *c, const struct plot *p);
