@@ -28,6 +28,16 @@ struct container *container_open(const char *path, const struct progress *progre
                                  struct err *err);
 void container_close(struct container *c); /* NULL is fine */
 
+/* Checksums that the format has and that opening did not look at, because that would have
+ * read all the data (stored members of an npz). True when there are none. ERR_FORMAT names
+ * the member; ERR_CANCELLED. */
+bool container_verify(const struct container *c, const struct progress *progress,
+                      struct err *err);
+
+/* Has the file the size and time that it had when it was opened? A job asks at its start
+ * and its end. ERR_FORMAT "PATH: changed or truncated while open". */
+bool container_unchanged(const struct container *c, struct err *err);
+
 const char *container_path(const struct container *c);
 const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors" */
 

@@ -1,0 +1,309 @@
+/* container.c - see container.h; formats plug in through reader.h. */
+#include "io/container.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <libdeflate.h>
+
+#include "io/mem.h"
+#include "io/npy.h"
+#include "io/reader.h"
+
+/* The file, what zstd made of it, what the members of an npz became. */
+#define MAX_MAPS 3
+
+struct check {
+    char *name;
+    int64_t offset, size;
+    uint32_t crc;
+};
+
+struct meta {
+    char *key, *value;
+};
+
+struct container {
+    char *path;
+    const struct reader *reader;
+    struct map map[MAX_MAPS];
+    int n_maps, source; /* source: which of them the format is in */
+    struct tensor *tensors; /* names owned */
+    size_t n_tensors, cap_tensors;
+    struct check *checks;
+    size_t n_checks, cap_checks;
+    struct meta *meta;
+    size_t n_meta, cap_meta;
+};
+
+/* ---- the table of formats */
+
+static bool starts(const unsigned char *head, size_t n, const char *magic, size_t len)
+{
+    return n >= len && memcmp(head, magic, len) == 0;
+}
+
+static bool is_torch_legacy(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return n >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5;
+}
+
+static bool is_gzip(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return starts(head, n, "\x1f\x8b", 2);
+}
+
+static bool is_arrow(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return starts(head, n, "ARROW1", 6) || starts(head, n, "\xff\xff\xff\xff", 4);
+}
+
+static bool is_parquet(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return starts(head, n, "PAR1", 4);
+}
+
+static bool is_hdf5(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return starts(head, n, "\x89HDF\r\n\x1a\n", 8);
+}
+
+static const struct reader pickle_reader = {
+    .kind = "pickle", .recognise = is_torch_legacy,
+    .refusal = "a Python pickle or old PyTorch file is not read (expected npy, npz or "
+               "safetensors)"};
+static const struct reader gzip_reader = {
+    .kind = "gzip", .recognise = is_gzip,
+    .refusal = "a gzip file is not read; unpack it first (expected npy, npz or safetensors)"};
+static const struct reader arrow_reader = {
+    .kind = "arrow", .recognise = is_arrow,
+    .refusal = "an Arrow file is not read (expected npy, npz or safetensors)"};
+static const struct reader parquet_reader = {
+    .kind = "parquet", .recognise = is_parquet,
+    .refusal = "a Parquet file is not read (expected npy, npz or safetensors)"};
+static const struct reader hdf5_reader = {
+    .kind = "hdf5", .recognise = is_hdf5,
+    .refusal = "an HDF5 file is not read (expected npy, npz or safetensors)"};
+
+/* Asked in this order; the safetensors magic is the weakest and comes last. */
+static const struct reader *const readers[] = {
+    &npy_reader,   &gzip_reader, &pickle_reader,
+    &arrow_reader, &parquet_reader, &hdf5_reader, &safetensors_reader,
+};
+
+static const struct reader *recognise(const struct map *m, struct err *err)
+{
+    unsigned char head[READER_HEAD] = {0};
+    size_t n = m->size < READER_HEAD ? (size_t)m->size : READER_HEAD;
+    if (!map_pread(m, head, n, 0, err))
+        return NULL;
+    if (n == 0) {
+        err_set(err, ERR_FORMAT, "the file is empty");
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (readers[i]->recognise(head, n, m))
+            return readers[i];
+    err_set(err, ERR_FORMAT,
+            "unknown format (found bytes %02x %02x %02x %02x, expected npy, npz, "
+            "safetensors or one of them in zstd)", head[0], head[1], head[2], head[3]);
+    return NULL;
+}
+
+/* ---- npy, the simplest of them */
+
+static bool is_npy(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return npy_is(head, n);
+}
+
+static bool open_npy(struct container *c, const struct progress *progress, struct err *err)
+{
+    (void)progress;
+    const struct map *m = container_source(c);
+    size_t n = m->size < NPY_MAX_PREFIX ? (size_t)m->size : NPY_MAX_PREFIX;
+    unsigned char *head = xmalloc(n);
+    struct npy npy;
+    bool ok = map_pread(m, head, n, 0, err) && npy_parse(head, n, m->size, &npy, err);
+    free(head);
+    if (!ok)
+        return false;
+    npy.array.data = m->data + npy.data_offset;
+    container_add(c, &npy.array, "");
+    return true;
+}
+
+const struct reader npy_reader = {.kind = "npy", .recognise = is_npy, .open = open_npy};
+
+/* ---- for readers */
+
+const struct map *container_source(const struct container *c)
+{
+    return &c->map[c->source];
+}
+
+const struct map *container_push_map(struct container *c, struct map *m)
+{
+    c->map[c->n_maps] = *m;
+    *m = (struct map){.fd = -1};
+    return &c->map[c->n_maps++];
+}
+
+void container_add(struct container *c, const struct tensor *t, const char *name)
+{
+    array_grow(c->tensors, c->n_tensors, c->cap_tensors);
+    c->tensors[c->n_tensors] = *t;
+    c->tensors[c->n_tensors++].name = xstrdup(name);
+}
+
+void container_add_meta(struct container *c, const char *key, const char *value)
+{
+    array_grow(c->meta, c->n_meta, c->cap_meta);
+    c->meta[c->n_meta++] = (struct meta){xstrdup(key), xstrdup(value)};
+}
+
+void container_add_check(struct container *c, const char *name, int64_t offset,
+                         int64_t size, uint32_t crc)
+{
+    array_grow(c->checks, c->n_checks, c->cap_checks);
+    c->checks[c->n_checks++] = (struct check){xstrdup(name), offset, size, crc};
+}
+
+/* ---- for everyone */
+
+struct container *container_open(const char *path, const struct progress *progress,
+                                 struct err *err)
+{
+    struct container *c = xcalloc(1, sizeof *c);
+    c->path = xstrdup(path);
+    bool ok = map_open(&c->map[0], path, err);
+    if (ok) {
+        c->n_maps = 1;
+        c->reader = recognise(&c->map[0], err);
+        ok = c->reader != NULL;
+    }
+    if (ok && !c->reader->open)
+        ok = err_set(err, ERR_UNSUPPORTED, "%s", c->reader->refusal);
+    if (ok && c->reader->open(c, progress, err))
+        return c;
+    err_path(err, path);
+    container_close(c);
+    return NULL;
+}
+
+void container_close(struct container *c)
+{
+    if (!c)
+        return;
+    for (int i = 0; i < c->n_maps; i++)
+        map_close(&c->map[i]);
+    for (size_t i = 0; i < c->n_tensors; i++)
+        free((char *)c->tensors[i].name);
+    for (size_t i = 0; i < c->n_checks; i++)
+        free(c->checks[i].name);
+    for (size_t i = 0; i < c->n_meta; i++) {
+        free(c->meta[i].key);
+        free(c->meta[i].value);
+    }
+    free(c->tensors);
+    free(c->checks);
+    free(c->meta);
+    free(c->path);
+    free(c);
+}
+
+static bool verify_one(const struct container *c, const struct check *check,
+                       int64_t *done, int64_t of, const struct progress *progress,
+                       struct err *err)
+{
+    enum { PIECE = 1 << 20 };
+    unsigned char *buf = xmalloc(PIECE);
+    uint32_t crc = 0;
+    bool ok = true;
+    for (int64_t at = 0; ok && at < check->size; at += PIECE) {
+        size_t n = check->size - at < PIECE ? (size_t)(check->size - at) : PIECE;
+        ok = map_pread(container_source(c), buf, n, check->offset + at, err);
+        if (ok)
+            crc = libdeflate_crc32(crc, buf, n);
+        *done += (int64_t)n;
+        if (ok && !progress_step(progress, "verifying", *done, of))
+            ok = err_set(err, ERR_CANCELLED, "cancelled");
+    }
+    free(buf);
+    if (ok && crc != check->crc)
+        ok = err_format(err, (uint64_t)check->offset,
+                        "member '%s' is damaged (found CRC-32 %08x, expected %08x)",
+                        check->name, crc, check->crc);
+    return ok;
+}
+
+bool container_verify(const struct container *c, const struct progress *progress,
+                      struct err *err)
+{
+    int64_t done = 0, of = 0;
+    for (size_t i = 0; i < c->n_checks; i++)
+        of += c->checks[i].size;
+    for (size_t i = 0; i < c->n_checks; i++)
+        if (!verify_one(c, &c->checks[i], &done, of, progress, err))
+            return err_path(err, c->path);
+    return true;
+}
+
+bool container_unchanged(const struct container *c, struct err *err)
+{
+    return map_unchanged(&c->map[0], err);
+}
+
+const char *container_path(const struct container *c)
+{
+    return c->path;
+}
+
+const char *container_kind(const struct container *c)
+{
+    return c->reader->kind;
+}
+
+size_t container_count(const struct container *c)
+{
+    return c->n_tensors;
+}
+
+const struct tensor *container_at(const struct container *c, size_t i)
+{
+    return i < c->n_tensors ? &c->tensors[i] : NULL;
+}
+
+const struct tensor *container_find(const struct container *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_tensors; i++)
+        if (strcmp(c->tensors[i].name, name) == 0)
+            return &c->tensors[i];
+    return NULL;
+}
+
+int container_fd(const struct container *c, const struct tensor *t, int64_t *offset)
+{
+    for (int i = 0; i < c->n_maps; i++) {
+        const struct map *m = &c->map[i];
+        if (t->data >= m->data && t->data <= m->data + m->size) {
+            *offset = t->data - m->data;
+            return m->fd;
+        }
+    }
+    return -1;
+}
+
+const char *container_meta(const struct container *c, const char *key)
+{
+    for (size_t i = 0; i < c->n_meta; i++)
+        if (strcmp(c->meta[i].key, key) == 0)
+            return c->meta[i].value;
+    return NULL;
+}

@@ -1,0 +1,251 @@
+/* test_container.c - one door for all formats: recognition, refusals, values, offsets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "io/container.h"
+#include "io/npy.h"
+#include "files.h"
+
+/* An npy file with the numbers 0, 1, 2, ... */
+static struct bytes counting_npy(int64_t rows, int64_t cols)
+{
+    struct bytes b = {0};
+    unsigned char head[NPY_HEADER_ROOM];
+    int64_t shape[2] = {rows, cols};
+    put(&b, head, npy_write_header(DTYPE_F32, 2, shape, head, sizeof head));
+    for (int64_t i = 0; i < rows * cols; i++) {
+        float f = (float)i;
+        put(&b, &f, sizeof f);
+    }
+    return b;
+}
+
+static const char safetensors_header[] =
+    "{\"__metadata__\":{\"format\":\"pt\"},"
+    "\"b\":{\"dtype\":\"F16\",\"shape\":[2,2],\"data_offsets\":[12,20]},"
+    "\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}";
+
+static struct bytes small_safetensors(void)
+{
+    struct bytes b = {0};
+    put_le(&b, sizeof safetensors_header - 1, 8);
+    put_text(&b, safetensors_header);
+    float a[3] = {1.5f, -2, 3};
+    uint16_t h[4] = {0x3c00, 0x4000, 0x4200, 0x4400};
+    put(&b, a, sizeof a);
+    put(&b, h, sizeof h);
+    return b;
+}
+
+static void npy_is_mapped_where_it_lies(void **state)
+{
+    (void)state;
+    struct bytes b = counting_npy(3, 4);
+    const char *path = write_bytes("a.npy", b.p, b.n);
+    struct err err = {0};
+    struct container *c = container_open(path, NULL, &err);
+    assert_non_null(c);
+    assert_string_equal(container_kind(c), "npy");
+    assert_string_equal(container_path(c), path);
+    assert_int_equal(container_count(c), 1);
+    const struct tensor *t = container_find(c, "");
+    assert_ptr_equal(t, container_at(c, 0));
+    assert_null(container_at(c, 1));
+    assert_null(container_find(c, "x"));
+    assert_int_equal(t->shape[1], 4);
+    assert_true(tensor_f32(t)[11] == 11);
+    int64_t offset = -1;
+    float value;
+    int fd = container_fd(c, t, &offset);
+    assert_int_equal(offset, 128);
+    assert_int_equal(pread(fd, &value, 4, offset + 20), 4);
+    assert_true(value == 5);
+    assert_true(container_verify(c, NULL, NULL));
+    assert_true(container_unchanged(c, NULL));
+    assert_int_equal(truncate(path, 130), 0);
+    assert_false(container_unchanged(c, &err));
+    assert_non_null(strstr(err.msg, ": changed or truncated while open"));
+    container_close(c);
+    bytes_free(&b);
+}
+
+static void safetensors_has_names_and_metadata(void **state)
+{
+    (void)state;
+    struct bytes b = small_safetensors();
+    struct container *c = container_open(write_bytes("a.safetensors", b.p, b.n), NULL, NULL);
+    assert_non_null(c);
+    assert_string_equal(container_kind(c), "safetensors");
+    assert_int_equal(container_count(c), 2);
+    assert_string_equal(container_at(c, 0)->name, "a");
+    const struct tensor *t = container_find(c, "b");
+    float out[4];
+    tensor_read_f32(t, 0, 4, out);
+    assert_true(out[0] == 1 && out[1] == 2 && out[2] == 3 && out[3] == 4);
+    tensor_read_f32(container_find(c, "a"), 0, 3, out);
+    assert_true(out[0] == 1.5f && out[1] == -2 && out[2] == 3);
+    int64_t offset;
+    assert_true(container_fd(c, t, &offset) >= 0);
+    assert_int_equal(offset, 8 + sizeof safetensors_header - 1 + 12);
+    assert_string_equal(container_meta(c, "format"), "pt");
+    assert_null(container_meta(c, "x"));
+    container_close(c);
+    bytes_free(&b);
+}
+
+static void refusals_name_file_and_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *content;
+        size_t n;
+        enum err_code code;
+        const char *says;
+    } cases[] = {
+        {"r0", "", 0, ERR_FORMAT, "the file is empty"},
+        {"r1", "hello, world", 12, ERR_FORMAT, "unknown format (found bytes 68 65 6c 6c"},
+        {"r2", "\x1f\x8b\x08\0", 4, ERR_UNSUPPORTED, "gzip"},
+        {"r3", "\x80\x02}q", 4, ERR_UNSUPPORTED, "pickle"},
+        {"r4", "ARROW1\0\0", 8, ERR_UNSUPPORTED, "Arrow"},
+        {"r5", "\xff\xff\xff\xff\x10\0\0\0\x10\0\0\0", 12, ERR_UNSUPPORTED, "Arrow"},
+        {"r6", "PAR1\x15\0", 6, ERR_UNSUPPORTED, "Parquet"},
+        {"r7", "\x89HDF\r\n\x1a\n", 8, ERR_UNSUPPORTED, "HDF5"},
+        {"r8", "\x93NUM", 4, ERR_FORMAT, "unknown format"},
+        {"r9", "\x93NUMPY", 6, ERR_FORMAT, "npy header ends early"},
+        {"ra", "{\"architecture\": 1}", 19, ERR_FORMAT, "unknown format"},
+        {"rb", "\x64\0\0\0\0\0\0\0{}", 10, ERR_FORMAT, "header ends early"},
+        {"rc", "\xff\xff\xff\xff\x01\0\0\0{}", 10, ERR_UNSUPPORTED, "Arrow"},
+        {"rd", "\0\0\0\0\x01\0\0\0{}", 10, ERR_FORMAT, "header is too long"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *path = write_bytes(cases[i].name, cases[i].content, cases[i].n);
+        struct err err = {0};
+        assert_null(container_open(path, NULL, &err));
+        if (err.code != cases[i].code || !strstr(err.msg, cases[i].says))
+            fail_msg("%s: %d %s", cases[i].name, err.code, err.msg);
+        assert_memory_equal(err.msg, path, strlen(path));
+        assert_memory_equal(err.msg + strlen(path), ": ", 2);
+        assert_null(strstr(err.msg + strlen(path), path));
+    }
+    struct err err = {0};
+    assert_null(container_open(test_path("missing"), NULL, &err));
+    assert_int_equal(err.code, ERR_OS);
+    assert_null(container_open(test_dir(), NULL, &err));
+    assert_int_equal(err.code, ERR_FORMAT);
+    container_close(NULL);
+}
+
+/* Every beginning of a good file is refused or, where bytes behind the data are allowed,
+ * gives the same tensors; damaged ones never read outside. */
+static void read_everything(struct container *c)
+{
+    for (size_t i = 0; i < container_count(c); i++) {
+        const struct tensor *t = container_at(c, i);
+        int64_t n = tensor_count(t), offset = -1;
+        assert_true(n >= 0 && n < 1 << 20);
+        float *out = malloc((size_t)n * sizeof *out + 1);
+        tensor_read_f32(t, 0, n, out);
+        free(out);
+        assert_true(container_fd(c, t, &offset) >= 0 && offset >= 0);
+    }
+}
+
+static void truncations_and_mutations(struct bytes *b)
+{
+    for (size_t n = 0; n < b->n; n++) {
+        struct err err = {0};
+        assert_null(container_open(write_bytes("cut", b->p, n), NULL, &err));
+        assert_int_not_equal(err.code, ERR_NONE);
+    }
+    uint64_t seed = 3;
+    unsigned char *out = malloc(b->n);
+    for (int i = 0; i < 3000; i++) {
+        size_t n = mutate(b->p, b->n, out, &seed);
+        struct err err = {0};
+        struct container *c = container_open(write_bytes("mutant", out, n), NULL, &err);
+        if (c) {
+            read_everything(c);
+            container_verify(c, NULL, NULL);
+        } else {
+            assert_int_not_equal(err.code, ERR_NONE);
+            assert_null(strchr(err.msg, '\n'));
+        }
+        container_close(c);
+    }
+    free(out);
+    bytes_free(b);
+}
+
+static void damaged_npy(void **state)
+{
+    (void)state;
+    struct bytes b = counting_npy(3, 4);
+    truncations_and_mutations(&b);
+}
+
+static void damaged_safetensors(void **state)
+{
+    (void)state;
+    struct bytes b = small_safetensors();
+    truncations_and_mutations(&b);
+}
+
+/* Opening a huge stored file costs nothing: a sparse terabyte opens at once. */
+static void opening_does_not_touch_the_data(void **state)
+{
+    (void)state;
+    unsigned char head[NPY_HEADER_ROOM];
+    int64_t shape[2] = {1 << 19, 1 << 19};
+    size_t n = npy_write_header(DTYPE_F32, 2, shape, head, sizeof head);
+    const char *path = write_bytes("huge.npy", head, n);
+    if (truncate(path, (off_t)n + ((off_t)4 << 38)) != 0)
+        skip(); /* a file system without sparse files */
+    struct err err = {0};
+    struct container *c = container_open(path, NULL, &err);
+    if (!c && err.code == ERR_OS)
+        skip(); /* not this much address space */
+    assert_non_null(c);
+    assert_int_equal(tensor_count(container_at(c, 0)), (int64_t)1 << 38);
+    container_close(c);
+}
+
+static void samples_beside_the_source_open(void **state)
+{
+    (void)state;
+    if (!fixtures())
+        skip();
+    static const struct { const char *name; size_t n; } cases[] = {
+        {"A/acts.npy", 1}, {"A/tokens.npy", 1}, {"A/model/model.safetensors", 0},
+        {"A/sae/saelens_standard/sae_weights.safetensors", 4},
+        {"A/sae/saelens_standard_bf16/sae_weights.safetensors", 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[5000];
+        snprintf(path, sizeof path, "%s/%s", fixtures(), cases[i].name);
+        struct err err = {0};
+        struct container *c = container_open(path, NULL, &err);
+        if (!c)
+            fail_msg("%s", err.msg);
+        if (cases[i].n)
+            assert_int_equal(container_count(c), cases[i].n);
+        container_close(c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(npy_is_mapped_where_it_lies),
+        cmocka_unit_test(safetensors_has_names_and_metadata),
+        cmocka_unit_test(refusals_name_file_and_format),
+        cmocka_unit_test(damaged_npy),
+        cmocka_unit_test(damaged_safetensors),
+        cmocka_unit_test(opening_does_not_touch_the_data),
+        cmocka_unit_test(samples_beside_the_source_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, test_dir_remove);
+}
