@@ -41,7 +41,7 @@ void page_info_finish(struct page_info *p);
 #define FEATURE_COLUMNS(X)                                                              \
     X(ID, "id", "feature", "number of the feature, from 0")                             \
     X(DENSITY, "density", "density", "fraction of tokens where it is active")           \
-    X(COUNT, "count", "count", "tokens where it is active")                             \
+    X(ACTIVE, "count", "count", "tokens where it is active")                            \
     X(MEAN, "mean", "mean", "mean activation over the tokens where it is active")       \
     X(MAX, "max", "max", "greatest activation")                                         \
     X(BIAS, "bias", "bias", "learned bias: b_enc, gated: b_gate")                       \
