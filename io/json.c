@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/fs.h"
 #include "io/mem.h"
-#include "io/slurp.h"
 #include "io/str.h"
 
 /* Digits of the largest integers that always fit into int64. */
@@ -137,7 +137,7 @@ json_t *json_load_path(const char *path, size_t max_bytes,
                        enum json_duplicates duplicates, struct err *err)
 {
     size_t n;
-    char *text = slurp(path, max_bytes, &n, err);
+    char *text = fs_read_file(path, max_bytes, &n, err);
     if (!text)
         return NULL;
     json_t *value = json_parse(text, n, duplicates, err);

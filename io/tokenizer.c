@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/json.h"
+#include "io/fs.h"
 #include "io/jscan.h"
+#include "io/json.h"
 #include "io/mem.h"
-#include "io/slurp.h"
 
 enum token_flags {
     TOKEN_PRESENT = 1,
@@ -526,7 +526,7 @@ static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct e
 struct tokenizer *tokenizer_open(const char *path, struct err *err)
 {
     size_t n;
-    char *text = slurp(path, TOKENIZER_MAX_FILE, &n, err);
+    char *text = fs_read_file(path, TOKENIZER_MAX_FILE, &n, err);
     if (!text)
         return NULL;
     struct tokenizer *tk = xcalloc(1, sizeof *tk);
