@@ -36,8 +36,16 @@ struct index_record {
     uint32_t block;     /* of postings */
     uint32_t gap_offset, value_index; /* of its first hit in the unpacked block */
     uint32_t histogram[INDEX_BINS];
-    uint32_t reserved;
 };
+
+/* The bin of |a| = a > 0 in a feature's histogram, and so its interval (bin / 4):
+ * min(39, floor(40 a / max)), in double, where the quotient is exact enough that bins
+ * nest in intervals. */
+static inline int index_bin(float a, float max)
+{
+    int bin = (int)(INDEX_BINS * (double)a / (double)max);
+    return bin < INDEX_BINS ? bin : INDEX_BINS - 1;
+}
 
 struct index;
 
@@ -47,7 +55,8 @@ struct index *index_open(const char *path, const char *key, struct err *err);
 void index_close(struct index *ix); /* NULL is fine */
 
 const char *index_path(const struct index *ix);
-int64_t index_bytes(const struct index *ix);
+int64_t index_bytes(const struct index *ix);         /* of the whole file */
+int64_t index_posting_bytes(const struct index *ix); /* of it, the postings */
 int64_t index_d_sae(const struct index *ix);
 const struct scan_totals *index_totals(const struct index *ix);
 const struct index_record *index_record(const struct index *ix, int64_t feature);

@@ -1,0 +1,72 @@
+/*
+ * encode.h - from activations to hits: the door behind which an encode may be as clever as
+ * it likes.
+ *
+ * encoder_block gives, for a block of inputs u, every (feature, row, activation) that is
+ * not 0, sorted by feature, then row; never a dense matrix beyond a tile. The value of a
+ * hit comes from kern's fixed-order dot product, whatever was used to find it.
+ *
+ * Here: a tile of the plain product (one block of rows by ENCODE_PANEL features) by
+ * single-threaded sgemm, one compare against the feature's level less the greatest
+ * rounding error that the product can have, and the exact rule for the few that are left.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/progress.h"
+#include "io/scratch.h"
+#include "model/sae.h"
+
+/* Features a tile: the product's other side (the rows of the block) is packed once for each
+ * panel, so panels are wide; measured with tests/bench. */
+#define ENCODE_PANEL 1024
+
+struct encode_hit {
+    uint32_t feature, row;
+    float value;
+};
+
+/* Weights made ready for many blocks; shared by threads. */
+struct encoder {
+    const struct sae *sae;   /* borrowed */
+    const float *W;          /* [d_sae, d_in] f32, contiguous rows: the checkpoint's own
+                                bytes, or a converted copy in an unlinked mapped file */
+    float *level, *norm;     /* [d_sae] of arch->level, |W[j]| (scaled if act_scale is) */
+    struct scratch copy;     /* owned; zeroed when W is the checkpoint's own */
+};
+
+bool encoder_init(struct encoder *e, const struct sae *sae, int threads,
+                  const struct progress *progress, struct err *err);
+void encoder_finish(struct encoder *e); /* a zeroed one is fine */
+
+/* Rows of f32 for random access: m itself when it lies so, else *copy, converted in
+ * parallel (used for W_dec too). *copy is zeroed when nothing was copied. */
+const float *encode_rows(const struct mat *m, int threads, const char *what,
+                         const struct progress *progress, struct scratch *copy,
+                         struct err *err);
+
+/* A thread's own memory, for blocks of up to `rows` inputs. */
+struct encode_scratch {
+    int64_t rows;
+    float *tile;          /* [ENCODE_PANEL, rows] */
+    float *norm, *floor;  /* [rows] |u|; what a pre-activation must reach (TopK, else 0) */
+    uint32_t *found;      /* [rows] */
+    struct top_list *top; /* TopK only: what is left of each row; see encode.c */
+};
+size_t encode_scratch_bytes(const struct encoder *e, int64_t rows);
+bool encode_scratch_init(struct encode_scratch *s, const struct encoder *e, int64_t rows,
+                         struct err *err);
+void encode_scratch_finish(struct encode_scratch *s); /* a zeroed one is fine */
+
+/*
+ * Hits of u [n, d_in] (contiguous), n <= scratch->rows, into hits [cap]; *n_hits gets
+ * their number. False when there are more than cap: the caller takes a smaller block.
+ */
+bool encoder_block(const struct encoder *e, struct encode_scratch *s, const float *u,
+                   int64_t n, struct encode_hit *hits, int64_t cap, int64_t *n_hits);
+
+/* The activation of feature j for one input u, of an architecture that does not select. */
+float encoder_one(const struct encoder *e, int64_t j, const float *u);

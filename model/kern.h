@@ -1,0 +1,59 @@
+/*
+ * kern.h - kernels over raw pointers, sizes and strides: no allocation, no errors.
+ *
+ * kern_ref.c defines them by obvious loops; kern_x86.c has AVX2 and AVX-512 twins, chosen
+ * once by what the processor can do. All variants of a kernel give the same bits: the
+ * order of additions is part of its definition, so that an activation does not depend on
+ * the machine, on the block that it was computed in, or on the number of threads.
+ *
+ * The dot product. Lane l (0 <= l < 32) sums a[k] b[k] for k = l, l + 32, l + 64, ... by
+ * fused multiply-add, in that order; the lanes are then added pairwise: l and l + 16,
+ * l and l + 8, + 4, + 2, + 1. Everything f32.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KERN_LANES 32
+
+struct kern {
+    const char *name; /* "avx512", "avx2", "portable" */
+
+    /* a . b, n elements. */
+    float (*dot)(const float *a, const float *b, int64_t n);
+
+    /* out[i] = x[i] . w for four vectors at once: w is loaded once. */
+    void (*dot4)(float out[4], const float *const x[4], const float *w, int64_t n);
+
+    /* y += a x, n elements, fused. */
+    void (*axpy)(float *y, float a, const float *x, int64_t n);
+
+    /* The indices t < n where c[t] > floor[t] + level - slack norm[t], ascending, into
+     * out [n]; returns how many. NaN compares false. */
+    int64_t (*above)(const float *c, const float *floor, const float *norm, float level,
+                     float slack, int64_t n, uint32_t *out);
+};
+
+/* The fastest variant of this processor. */
+const struct kern *kern_best(void);
+
+/* All variants that this processor can run, for tests; NULL-terminated. The last is the
+ * portable one. */
+const struct kern *const *kern_all(void);
+
+/* Greatest possible |dot - exact| / (|a| |b|), and so half the greatest difference of two
+ * dot products of n elements summed in any two orders. Higham, Accuracy and Stability of
+ * Numerical Algorithms, 3.1: gamma_n. */
+static inline float kern_dot_error(int64_t n)
+{
+    return (float)(n + 8) * 5.97e-8f;
+}
+
+/* Sums in double, for statistics. */
+double kern_sum_squares(const float *a, int64_t n);
+double kern_dot_double(const float *a, const float *b, int64_t n);
+
+/* C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb): one thread, OpenBLAS. */
+void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc);

@@ -1,0 +1,46 @@
+/* kern_ref.c - what the kernels mean: the definition that kern_x86.c is tested against. */
+#include "model/kern_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+static float reduce(float lane[KERN_LANES])
+{
+    for (int half = KERN_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    float lane[KERN_LANES] = {0};
+    for (int64_t k = 0; k < n; k++)
+        lane[k % KERN_LANES] = fmaf(a[k], b[k], lane[k % KERN_LANES]);
+    return reduce(lane);
+}
+
+static void dot4(float out[4], const float *const x[4], const float *w, int64_t n)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = dot(x[i], w, n);
+}
+
+static void axpy(float *y, float a, const float *x, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++)
+        y[k] = fmaf(a, x[k], y[k]);
+}
+
+static int64_t above(const float *c, const float *floor, const float *norm, float level,
+                     float slack, int64_t n, uint32_t *out)
+{
+    int64_t found = 0;
+    for (int64_t j = 0; j < n; j++)
+        if (c[j] > fmaf(-slack, norm[j], floor[j] + level))
+            out[found++] = (uint32_t)j;
+    return found;
+}
+
+const struct kern kern_portable = {
+    .name = "portable", .dot = dot, .dot4 = dot4, .axpy = axpy, .above = above};

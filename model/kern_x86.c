@@ -1,0 +1,182 @@
+/* kern_x86.c - the kernels in AVX2 + FMA and in AVX-512; same bits as kern_ref.c. */
+#if defined(__x86_64__)
+
+#include "model/kern_impl.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512vl,avx2,fma")))
+
+/* Lanes 0..7 of a, 8..15 of b, as in kern.h: + 8, + 4, + 2, + 1. */
+AVX2 static inline float reduce16(__m256 a, __m256 b)
+{
+    __m256 s = _mm256_add_ps(a, b);
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+/* The last n % 32 elements of both, padded by zeros: + 0 leaves a lane as it is. */
+static inline int64_t tail(const float *a, const float *b, int64_t n, float ta[KERN_LANES],
+                           float tb[KERN_LANES])
+{
+    int64_t rest = n % KERN_LANES;
+    memset(ta, 0, KERN_LANES * sizeof *ta);
+    memset(tb, 0, KERN_LANES * sizeof *tb);
+    memcpy(ta, a + (n - rest), (size_t)rest * sizeof *ta);
+    memcpy(tb, b + (n - rest), (size_t)rest * sizeof *tb);
+    return rest;
+}
+
+AVX2 static inline void step_avx2(__m256 acc[4], const float *a, const float *b)
+{
+    for (int i = 0; i < 4; i++)
+        acc[i] = _mm256_fmadd_ps(_mm256_loadu_ps(a + 8 * i), _mm256_loadu_ps(b + 8 * i),
+                                 acc[i]);
+}
+
+AVX2 static float dot_avx2(const float *a, const float *b, int64_t n)
+{
+    __m256 acc[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps()};
+    for (int64_t k = 0; k + KERN_LANES <= n; k += KERN_LANES)
+        step_avx2(acc, a + k, b + k);
+    if (n % KERN_LANES) {
+        float ta[KERN_LANES], tb[KERN_LANES];
+        tail(a, b, n, ta, tb);
+        step_avx2(acc, ta, tb);
+    }
+    return reduce16(_mm256_add_ps(acc[0], acc[2]), _mm256_add_ps(acc[1], acc[3]));
+}
+
+AVX2 static void dot4_avx2(float out[4], const float *const x[4], const float *w, int64_t n)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = dot_avx2(x[i], w, n);
+}
+
+AVX2 static void axpy_avx2(float *y, float a, const float *x, int64_t n)
+{
+    __m256 va = _mm256_set1_ps(a);
+    int64_t k = 0;
+    for (; k + 8 <= n; k += 8)
+        _mm256_storeu_ps(y + k, _mm256_fmadd_ps(va, _mm256_loadu_ps(x + k),
+                                                _mm256_loadu_ps(y + k)));
+    for (; k < n; k++)
+        y[k] = __builtin_fmaf(a, x[k], y[k]);
+}
+
+AVX2 static int64_t above_avx2(const float *c, const float *floor, const float *norm,
+                               float level, float slack, int64_t n, uint32_t *out)
+{
+    __m256 vo = _mm256_set1_ps(level), vs = _mm256_set1_ps(slack);
+    int64_t found = 0, j = 0;
+    for (; j + 8 <= n; j += 8) {
+        __m256 limit = _mm256_fnmadd_ps(vs, _mm256_loadu_ps(norm + j),
+                                        _mm256_add_ps(_mm256_loadu_ps(floor + j), vo));
+        int mask = _mm256_movemask_ps(
+            _mm256_cmp_ps(_mm256_loadu_ps(c + j), limit, _CMP_GT_OQ));
+        for (; mask; mask &= mask - 1)
+            out[found++] = (uint32_t)(j + __builtin_ctz((unsigned)mask));
+    }
+    for (; j < n; j++)
+        if (c[j] > __builtin_fmaf(-slack, norm[j], floor[j] + level))
+            out[found++] = (uint32_t)j;
+    return found;
+}
+
+const struct kern kern_avx2 = {.name = "avx2",
+                               .dot = dot_avx2,
+                               .dot4 = dot4_avx2,
+                               .axpy = axpy_avx2,
+                               .above = above_avx2};
+
+/* Lanes 0..15 of a, 16..31 of b. */
+AVX512 static inline float reduce32(__m512 a, __m512 b)
+{
+    __m512 s = _mm512_add_ps(a, b);
+    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(s), 1));
+    return reduce16(_mm512_castps512_ps256(s), high);
+}
+
+AVX512 static float dot_avx512(const float *a, const float *b, int64_t n)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = _mm512_setzero_ps();
+    int64_t k = 0;
+    for (; k + KERN_LANES <= n; k += KERN_LANES) {
+        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(a + k), _mm512_loadu_ps(b + k), s0);
+        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(a + k + 16), _mm512_loadu_ps(b + k + 16), s1);
+    }
+    if (k < n) {
+        float ta[KERN_LANES], tb[KERN_LANES];
+        tail(a, b, n, ta, tb);
+        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(ta), _mm512_loadu_ps(tb), s0);
+        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(ta + 16), _mm512_loadu_ps(tb + 16), s1);
+    }
+    return reduce32(s0, s1);
+}
+
+AVX512 static void dot4_avx512(float out[4], const float *const x[4], const float *w,
+                               int64_t n)
+{
+    __m512 s[4][2];
+    for (int i = 0; i < 4; i++)
+        s[i][0] = s[i][1] = _mm512_setzero_ps();
+    int64_t k = 0;
+    for (; k + KERN_LANES <= n; k += KERN_LANES) {
+        __m512 w0 = _mm512_loadu_ps(w + k), w1 = _mm512_loadu_ps(w + k + 16);
+        for (int i = 0; i < 4; i++) {
+            s[i][0] = _mm512_fmadd_ps(_mm512_loadu_ps(x[i] + k), w0, s[i][0]);
+            s[i][1] = _mm512_fmadd_ps(_mm512_loadu_ps(x[i] + k + 16), w1, s[i][1]);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        if (k < n) {
+            float tx[KERN_LANES], tw[KERN_LANES];
+            tail(x[i], w, n, tx, tw);
+            s[i][0] = _mm512_fmadd_ps(_mm512_loadu_ps(tx), _mm512_loadu_ps(tw), s[i][0]);
+            s[i][1] = _mm512_fmadd_ps(_mm512_loadu_ps(tx + 16), _mm512_loadu_ps(tw + 16),
+                                      s[i][1]);
+        }
+        out[i] = reduce32(s[i][0], s[i][1]);
+    }
+}
+
+AVX512 static void axpy_avx512(float *y, float a, const float *x, int64_t n)
+{
+    __m512 va = _mm512_set1_ps(a);
+    int64_t k = 0;
+    for (; k + 16 <= n; k += 16)
+        _mm512_storeu_ps(y + k, _mm512_fmadd_ps(va, _mm512_loadu_ps(x + k),
+                                                _mm512_loadu_ps(y + k)));
+    for (; k < n; k++)
+        y[k] = __builtin_fmaf(a, x[k], y[k]);
+}
+
+AVX512 static int64_t above_avx512(const float *c, const float *floor, const float *norm,
+                                   float level, float slack, int64_t n, uint32_t *out)
+{
+    __m512 vo = _mm512_set1_ps(level), vs = _mm512_set1_ps(slack);
+    int64_t found = 0, j = 0;
+    for (; j + 16 <= n; j += 16) {
+        __m512 limit = _mm512_fnmadd_ps(vs, _mm512_loadu_ps(norm + j),
+                                        _mm512_add_ps(_mm512_loadu_ps(floor + j), vo));
+        unsigned mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(c + j), limit, _CMP_GT_OQ);
+        for (; mask; mask &= mask - 1)
+            out[found++] = (uint32_t)(j + __builtin_ctz(mask));
+    }
+    for (; j < n; j++)
+        if (c[j] > __builtin_fmaf(-slack, norm[j], floor[j] + level))
+            out[found++] = (uint32_t)j;
+    return found;
+}
+
+const struct kern kern_avx512 = {.name = "avx512",
+                                 .dot = dot_avx512,
+                                 .dot4 = dot4_avx512,
+                                 .axpy = axpy_avx512,
+                                 .above = above_avx512};
+
+#endif

@@ -1,0 +1,652 @@
+/* scan.c - see scan.h. */
+#include "model/scan.h"
+
+#include <assert.h>
+#include <libgen.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/map.h"
+#include "io/mem.h"
+#include "io/team.h"
+#include "model/clock.h"
+#include "model/encode.h"
+#include "model/kern.h"
+#include "model/merge.h"
+#include "model/spill.h"
+#include "model/weights.h"
+
+/* Tokens that a thread claims at once; sums are merged in units of it. Within it a thread
+ * works on as many rows at a time as its share of the memory allows. */
+#define SCAN_BLOCK 1024
+/* Finished blocks that may wait for an earlier one to be merged. */
+#define SCAN_PENDING 64
+
+/* What one token adds to the totals. */
+struct token_sums {
+    double l0, l1, error, cosine;
+    bool counts, has_cosine;
+};
+
+/* A finished block, merged into the totals when all earlier ones are. */
+struct block_sums {
+    int64_t block;
+    int64_t n, skipped;
+    double *sum, *squares; /* [d_in] sum and sum of squares of x - reference */
+    struct token_sums tokens[SCAN_BLOCK];
+    struct block_sums *next;
+};
+
+struct scan {
+    const struct sae *sae;
+    const struct samples *samples;
+    const struct scan_options *options;
+    const struct progress *progress;
+    struct scan_live *live;
+    struct encoder encoder;
+    const float *W_dec;      /* [d_sae, d_out] rows of f32 */
+    struct scratch W_dec_copy;
+    float *decoder_norm, *cosine; /* [d_sae] */
+    float *reference;        /* [d_in] near the mean of x: keeps the sums of squares small */
+    struct spill spill;
+    int64_t rows;            /* that a thread works on at a time */
+    int64_t hits_cap;        /* hits of these rows */
+    int64_t buffer_cap;      /* entries of a thread's spill buffer */
+
+    pthread_mutex_t lock;
+    pthread_cond_t merged_changed;
+    int64_t next_block, n_blocks;
+    int64_t merged;          /* blocks merged: all below it */
+    struct block_sums *pending;
+    bool failed;
+    struct err err;
+
+    /* Totals over merged blocks. */
+    int64_t tokens, skipped, cosines;
+    double l0, l1, error, cosine_sum;
+    double *sum, *squares;   /* [d_in] */
+};
+
+/* A thread's own memory. */
+struct scanner {
+    struct scan *s;
+    struct encode_scratch scratch;
+    float *x, *u, *y;          /* [rows, d_in], [rows, d_in], [rows, d_out] */
+    float *scale, *shift;      /* [rows] of sae_input */
+    int64_t *ids;              /* [rows] */
+    uint32_t *token;           /* [rows] of the samples */
+    struct encode_hit *hits;   /* [hits_cap] */
+    float *delta;              /* [hits_cap] */
+    uint32_t *by_row, *start;  /* [hits_cap], [rows + 1]: the hits of each row */
+    struct spill_buffer buffer;
+    struct err err;
+    bool ok;
+    int64_t block;             /* being worked on */
+    struct block_sums *sums;
+};
+
+/* ---- live view -------------------------------------------------------------------- */
+
+struct scan_live *scan_live_new(int64_t d_sae)
+{
+    struct scan_live *live = xcalloc(1, sizeof *live);
+    live->d_sae = d_sae;
+    live->count = xcalloc((size_t)d_sae, sizeof *live->count);
+    live->max = xcalloc((size_t)d_sae, sizeof *live->max);
+    live->sum = xcalloc((size_t)d_sae, sizeof *live->sum);
+    return live;
+}
+
+void scan_live_free(struct scan_live *live)
+{
+    if (!live)
+        return;
+    free((void *)live->count);
+    free((void *)live->max);
+    free((void *)live->sum);
+    free(live);
+}
+
+/* Plain loads and stores: an update that two threads make at once may be lost, which an
+ * approximate view can bear and a scan's speed cannot. */
+static void live_add(struct scan_live *live, const struct encode_hit *hits, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t j = hits[i].feature;
+        float a = fabsf(hits[i].value);
+        float max = atomic_load_explicit(&live->max[j], memory_order_relaxed);
+        float sum = atomic_load_explicit(&live->sum[j], memory_order_relaxed);
+        uint32_t count = atomic_load_explicit(&live->count[j], memory_order_relaxed);
+        atomic_store_explicit(&live->count[j], count + 1, memory_order_relaxed);
+        atomic_store_explicit(&live->sum[j], sum + a, memory_order_relaxed);
+        if (a > max)
+            atomic_store_explicit(&live->max[j], a, memory_order_relaxed);
+    }
+}
+
+/* ---- the totals ------------------------------------------------------------------- */
+
+static void scan_fail(struct scan *s, const struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->failed)
+        s->err = *err;
+    s->failed = true;
+    pthread_cond_broadcast(&s->merged_changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void block_sums_free(struct block_sums *b)
+{
+    if (!b)
+        return;
+    free(b->sum);
+    free(b->squares);
+    free(b);
+}
+
+static void merge_block(struct scan *s, const struct block_sums *b)
+{
+    for (int64_t i = 0; i < SCAN_BLOCK; i++) {
+        const struct token_sums *t = &b->tokens[i];
+        if (!t->counts)
+            continue;
+        s->l0 += t->l0;
+        s->l1 += t->l1;
+        s->error += t->error;
+        if (t->has_cosine) {
+            s->cosine_sum += t->cosine;
+            s->cosines++;
+        }
+    }
+    for (int64_t k = 0; k < s->sae->d_in; k++) {
+        s->sum[k] += b->sum[k];
+        s->squares[k] += b->squares[k];
+    }
+    s->tokens += b->n;
+    s->skipped += b->skipped;
+}
+
+/* Hand a finished block over; merge all whose turn it is. Waits when too many wait. */
+static void merge_in_order(struct scan *s, struct block_sums *b)
+{
+    pthread_mutex_lock(&s->lock);
+    while (!s->failed && b->block >= s->merged + SCAN_PENDING)
+        pthread_cond_wait(&s->merged_changed, &s->lock);
+    b->next = s->pending;
+    s->pending = b;
+    for (struct block_sums **p = &s->pending; *p;) {
+        struct block_sums *found = *p;
+        if (found->block != s->merged) {
+            p = &found->next;
+            continue;
+        }
+        *p = found->next;
+        merge_block(s, found);
+        block_sums_free(found);
+        s->merged++;
+        p = &s->pending;
+    }
+    if (s->live)
+        atomic_store(&s->live->tokens, s->tokens);
+    pthread_cond_broadcast(&s->merged_changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one thread's work on a few rows ---------------------------------------------- */
+
+bool scan_counts(const struct scan_options *options, const struct samples *samples,
+                 int64_t t, int64_t id)
+{
+    if (samples_position(samples, t) < options->skip_first)
+        return false;
+    for (int i = 0; i < options->n_skip_tokens; i++)
+        if (id == options->skip_tokens[i])
+            return false;
+    return true;
+}
+
+static bool all_finite(const float *x, int64_t n)
+{
+    float zero = 0; /* x * 0 is NaN for NaN and Inf, and NaN stays */
+    for (int64_t k = 0; k < n; k++)
+        zero += x[k] * 0;
+    return zero == 0;
+}
+
+static void add_moments(const struct scanner *w, const float *x)
+{
+    const float *reference = w->s->reference;
+    for (int64_t k = 0; k < w->s->sae->d_in; k++) {
+        double d = (double)x[k] - (double)reference[k];
+        w->sums->sum[k] += d;
+        w->sums->squares[k] += d * d;
+    }
+}
+
+/* Read tokens [first, first + n) and keep those that count: x, u, scale, shift, token of
+ * the first *rows rows. */
+static bool read_rows(struct scanner *w, int64_t first, int64_t n, int64_t *rows)
+{
+    const struct scan *s = w->s;
+    int64_t d = s->sae->d_in, kept = 0;
+    if (!samples_read(s->samples, first, n, w->x, &w->err))
+        return false;
+    samples_ids(s->samples, first, n, w->ids);
+    for (int64_t i = 0; i < n; i++) {
+        float *x = w->x + kept * d;
+        if (!scan_counts(s->options, s->samples, first + i, w->ids[i]))
+            continue;
+        if (kept != i)
+            memcpy(x, w->x + i * d, (size_t)d * sizeof *x);
+        if (!all_finite(x, d) || !sae_input(s->sae, x, w->u + kept * d, &w->scale[kept],
+                                            &w->shift[kept])) {
+            w->sums->skipped++;
+            continue;
+        }
+        add_moments(w, x);
+        w->token[kept++] = (uint32_t)(first + i);
+    }
+    w->sums->n += kept;
+    *rows = kept;
+    return true;
+}
+
+/* Index the hits by row, each row's by feature. */
+static void sort_by_row(struct scanner *w, int64_t n, int64_t n_hits)
+{
+    memset(w->start, 0, (size_t)(n + 1) * sizeof *w->start);
+    for (int64_t i = 0; i < n_hits; i++)
+        w->start[w->hits[i].row + 1]++;
+    for (int64_t r = 0; r < n; r++)
+        w->start[r + 1] += w->start[r];
+    for (int64_t i = 0; i < n_hits; i++)
+        w->by_row[w->start[w->hits[i].row]++] = (uint32_t)i;
+    for (int64_t r = n; r > 0; r--)
+        w->start[r] = w->start[r - 1];
+    w->start[0] = 0;
+}
+
+static float gain(const struct sae *sae, const struct encode_hit *h)
+{
+    return sae->out_scale ? h->value * sae->out_scale[h->feature] : h->value;
+}
+
+/* x_hat of a row into y. */
+static void decode_row(const struct scanner *w, int64_t row, const uint32_t *hits,
+                       int64_t n, float *y)
+{
+    const struct sae *sae = w->s->sae;
+    int64_t d = sae->d_out;
+    memcpy(y, sae->b_dec, (size_t)d * sizeof *y);
+    for (int64_t i = 0; i < n; i++) {
+        const struct encode_hit *h = &w->hits[hits[i]];
+        if (i + 2 < n)
+            __builtin_prefetch(w->s->W_dec + (int64_t)w->hits[hits[i + 2]].feature * d);
+        kern_best()->axpy(y, gain(sae, h), w->s->W_dec + (int64_t)h->feature * d, d);
+    }
+    if (sae->norm != SAE_NORM_NONE)
+        for (int64_t k = 0; k < d; k++)
+            y[k] = y[k] * w->scale[row] + w->shift[row];
+}
+
+/* Totals of a row, and what each of its hits adds to delta_fvu: c = g W_dec[j],
+ * 2 e.c + |c|^2. y holds x_hat and becomes the error. */
+static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, int64_t n,
+                        float *y)
+{
+    const struct sae *sae = w->s->sae;
+    int64_t d = sae->d_out;
+    struct token_sums *t = &w->sums->tokens[w->token[row] - w->block * SCAN_BLOCK];
+    *t = (struct token_sums){.counts = true, .l0 = (double)n};
+    for (int64_t i = 0; i < n; i++)
+        t->l1 += fabs((double)w->hits[hits[i]].value);
+    if (sae->d_in != d)
+        return; /* a transcoder: the output is not the input */
+    const float *x = w->x + row * d;
+    double xx = kern_sum_squares(x, d), yy = kern_sum_squares(y, d);
+    if (xx > 0 && yy > 0) {
+        t->cosine = kern_dot_double(x, y, d) / sqrt(xx * yy);
+        t->has_cosine = true;
+    }
+    for (int64_t k = 0; k < d; k++)
+        y[k] = x[k] - y[k];
+    t->error = kern_sum_squares(y, d);
+    for (int64_t i = 0; i < n; i++) {
+        const struct encode_hit *h = &w->hits[hits[i]];
+        double g = (double)(gain(sae, h) * w->scale[row]);
+        double norm = (double)w->s->decoder_norm[h->feature];
+        double ew = (double)kern_best()->dot(y, w->s->W_dec + (int64_t)h->feature * d, d);
+        w->delta[hits[i]] = (float)(2 * g * ew + g * g * norm * norm);
+    }
+}
+
+static bool spill_hits(struct scanner *w, int64_t n_hits)
+{
+    for (int64_t i = 0; i < n_hits; i++) {
+        if (w->buffer.n == w->buffer.cap && !spill_flush(&w->s->spill, &w->buffer, &w->err))
+            return false;
+        w->buffer.entries[w->buffer.n++] = (struct spill_entry){
+            .feature = w->hits[i].feature,
+            .hit = {.token = w->token[w->hits[i].row],
+                    .value = w->hits[i].value,
+                    .delta = w->delta[i]}};
+    }
+    return true;
+}
+
+/* Rows [row, row + n): encode, decode, account, spill; by halves when their hits do not
+ * fit. */
+static bool scan_rows(struct scanner *w, int64_t row, int64_t n)
+{
+    const struct scan *s = w->s;
+    int64_t d = s->sae->d_in, n_hits;
+    if (!encoder_block(&s->encoder, &w->scratch, w->u + row * d, n, w->hits, s->hits_cap,
+                       &n_hits))
+        return scan_rows(w, row, n / 2) && scan_rows(w, row + n / 2, n - n / 2);
+    for (int64_t i = 0; i < n_hits; i++)
+        w->hits[i].row += (uint32_t)row;
+    sort_by_row(w, row + n, n_hits);
+    for (int64_t r = row; r < row + n; r++) {
+        const uint32_t *hits = w->by_row + w->start[r];
+        int64_t count = w->start[r + 1] - w->start[r];
+        decode_row(w, r, hits, count, w->y);
+        account_row(w, r, hits, count, w->y);
+    }
+    if (s->live)
+        live_add(s->live, w->hits, n_hits);
+    return spill_hits(w, n_hits);
+}
+
+static bool scan_block(struct scanner *w)
+{
+    const struct scan *s = w->s;
+    int64_t first = w->block * SCAN_BLOCK, end = first + SCAN_BLOCK;
+    end = end < s->samples->n_tok ? end : s->samples->n_tok;
+    for (int64_t t = first; t < end; t += s->rows) {
+        int64_t n = end - t < s->rows ? end - t : s->rows, rows;
+        if (!read_rows(w, t, n, &rows))
+            return false;
+        if (rows > 0 && !scan_rows(w, 0, rows))
+            return false;
+        if (!progress_step(s->progress, "scanning", s->tokens, s->samples->n_tok))
+            return err_set(&w->err, ERR_CANCELLED, "cancelled");
+    }
+    return true;
+}
+
+/* ---- the threads ------------------------------------------------------------------ */
+
+static struct block_sums *block_sums_new(const struct scan *s, int64_t block)
+{
+    struct block_sums *b = xcalloc(1, sizeof *b);
+    b->block = block;
+    b->sum = xcalloc((size_t)s->sae->d_in, sizeof *b->sum);
+    b->squares = xcalloc((size_t)s->sae->d_in, sizeof *b->squares);
+    return b;
+}
+
+static void scanner_work(void *ctx)
+{
+    struct scanner *w = ctx;
+    struct scan *s = w->s;
+    while (w->ok) {
+        pthread_mutex_lock(&s->lock);
+        w->block = s->next_block++;
+        bool stop = s->failed || w->block >= s->n_blocks;
+        pthread_mutex_unlock(&s->lock);
+        if (stop)
+            break;
+        w->sums = block_sums_new(s, w->block);
+        w->ok = scan_block(w);
+        if (w->ok) {
+            merge_in_order(s, w->sums);
+            w->sums = NULL;
+        }
+    }
+    if (w->ok)
+        w->ok = spill_flush(&s->spill, &w->buffer, &w->err);
+}
+
+static bool scanner_init(struct scanner *w, struct scan *s)
+{
+    size_t rows = (size_t)s->rows, d_in = (size_t)s->sae->d_in;
+    *w = (struct scanner){.s = s, .ok = true};
+    w->buffer.cap = s->buffer_cap;
+    w->scale = xmalloc(rows * sizeof *w->scale);
+    w->shift = xmalloc(rows * sizeof *w->shift);
+    w->ids = xmalloc(rows * sizeof *w->ids);
+    w->token = xmalloc(rows * sizeof *w->token);
+    w->start = xmalloc((rows + 1) * sizeof *w->start);
+    w->y = xmalloc((size_t)s->sae->d_out * sizeof *w->y);
+    return encode_scratch_init(&w->scratch, &s->encoder, s->rows, &w->err) &&
+           (w->x = mem_try(rows * d_in, sizeof *w->x, "activations", &w->err)) &&
+           (w->u = mem_try(rows * d_in, sizeof *w->u, "activations", &w->err)) &&
+           (w->hits = mem_try((size_t)s->hits_cap, sizeof *w->hits, "hits", &w->err)) &&
+           (w->delta = mem_try((size_t)s->hits_cap, sizeof *w->delta, "hits", &w->err)) &&
+           (w->by_row =
+                mem_try((size_t)s->hits_cap, sizeof *w->by_row, "hits", &w->err)) &&
+           (w->buffer.entries = mem_try((size_t)s->buffer_cap, sizeof *w->buffer.entries,
+                                        "hits", &w->err));
+}
+
+static void scanner_finish(struct scanner *w)
+{
+    encode_scratch_finish(&w->scratch);
+    block_sums_free(w->sums);
+    free(w->x);
+    free(w->u);
+    free(w->y);
+    free(w->scale);
+    free(w->shift);
+    free(w->ids);
+    free(w->token);
+    free(w->hits);
+    free(w->delta);
+    free(w->by_row);
+    free(w->start);
+    free(w->buffer.entries);
+}
+
+static void scan_thread(void *ctx, int thread)
+{
+    struct scan *s = ctx;
+    struct scanner w;
+    (void)thread;
+    bool ok = scanner_init(&w, s) && map_guard(scanner_work, &w, &w.err) && w.ok;
+    if (!ok)
+        scan_fail(s, &w.err);
+    scanner_finish(&w);
+}
+
+/* ---- memory ----------------------------------------------------------------------- */
+
+/* OpenBLAS packs panels into a buffer of its own for each thread. */
+#define BLAS_BYTES ((size_t)40 << 20)
+
+/*
+ * A thread's share is spent on rows first (wide blocks keep the product efficient), half
+ * of what is left on the hits of these rows and half on the spill buffer. The floor below
+ * keeps a scan possible, if slow, however small --memory is.
+ */
+static void plan_memory(struct scan *s, int threads)
+{
+    size_t d = (size_t)(2 * s->sae->d_in) * sizeof(float);
+    size_t hit = sizeof(struct encode_hit) + sizeof(float) + sizeof(uint32_t);
+    size_t share = s->options->memory / (size_t)threads;
+    share = share > BLAS_BYTES ? share - BLAS_BYTES : 0;
+    s->rows = SCAN_BLOCK;
+    while (s->rows > 16 && (size_t)s->rows * d + encode_scratch_bytes(&s->encoder, s->rows) >
+                               share / 2)
+        s->rows /= 2;
+    size_t spent = (size_t)s->rows * d + encode_scratch_bytes(&s->encoder, s->rows);
+    size_t left = share > spent ? share - spent : 0;
+    int64_t most = s->rows * s->sae->d_sae;
+    s->hits_cap = (int64_t)(left / 2 / hit);
+    s->hits_cap = s->hits_cap < s->sae->d_sae ? s->sae->d_sae : s->hits_cap;
+    s->hits_cap = s->hits_cap > most ? most : s->hits_cap;
+    s->hits_cap = s->hits_cap > (4 << 20) && most > (4 << 20) ? 4 << 20 : s->hits_cap;
+    s->buffer_cap = (int64_t)(left / 2 / sizeof(struct spill_entry));
+    s->buffer_cap = s->buffer_cap < 65536 ? 65536 : s->buffer_cap;
+    s->buffer_cap = s->buffer_cap > (4 << 20) ? 4 << 20 : s->buffer_cap;
+}
+
+/* Threads that the memory feeds and the work occupies. */
+static int plan_threads(const struct scan *s)
+{
+    int threads = s->options->threads > 0 ? s->options->threads : team_default_threads();
+    int64_t fed = (int64_t)(s->options->memory / (BLAS_BYTES + ((size_t)16 << 20)));
+    fed = fed < 1 ? 1 : fed;
+    threads = threads < fed ? threads : (int)fed;
+    return threads < s->n_blocks ? threads : (int)(s->n_blocks > 0 ? s->n_blocks : 1);
+}
+
+/* ---- the whole -------------------------------------------------------------------- */
+
+/* A point near the samples' mean: b_dec, which training brings there. */
+static void choose_reference(struct scan *s)
+{
+    for (int64_t k = 0; k < s->sae->d_in; k++) {
+        float near = s->sae->d_in == s->sae->d_out ? s->sae->b_dec[k] : 0;
+        s->reference[k] = isfinite(near) ? near : 0;
+    }
+}
+
+static bool prepare(struct scan *s, int threads, struct err *err)
+{
+    const struct sae *sae = s->sae;
+    size_t n = (size_t)sae->d_sae;
+    s->decoder_norm = xmalloc(n * sizeof *s->decoder_norm);
+    s->cosine = xmalloc(n * sizeof *s->cosine);
+    s->reference = xmalloc((size_t)sae->d_in * sizeof *s->reference);
+    s->sum = xcalloc((size_t)sae->d_in, sizeof *s->sum);
+    s->squares = xcalloc((size_t)sae->d_in, sizeof *s->squares);
+    choose_reference(s);
+    if (!weights_geometry(sae, threads, s->progress, s->decoder_norm, s->cosine, err) ||
+        !encoder_init(&s->encoder, sae, threads, s->progress, err))
+        return false;
+    s->W_dec = encode_rows(&sae->W_dec, threads, "reading W_dec", s->progress,
+                           &s->W_dec_copy, err);
+    return s->W_dec != NULL;
+}
+
+static bool finish_totals(const struct scan *s, struct scan_totals *t, struct err *err)
+{
+    double n = (double)s->tokens;
+    *t = (struct scan_totals){.tokens = s->tokens,
+                              .sequences = s->samples->n_seq,
+                              .skipped_tokens = s->skipped};
+    if (s->tokens == 0)
+        return err_set(err, ERR_MISSING,
+                       "%s: no token is left to count (%lld tokens, %lld with NaN or Inf)",
+                       s->samples->path, (long long)s->samples->n_tok,
+                       (long long)s->skipped);
+    for (int64_t k = 0; k < s->sae->d_in; k++)
+        t->sum_squares += s->squares[k] - s->sum[k] * s->sum[k] / n;
+    bool autoencodes = s->sae->d_in == s->sae->d_out;
+    t->l0 = s->l0 / n;
+    t->l1 = s->l1 / n;
+    t->fvu = autoencodes && t->sum_squares > 0 ? s->error / t->sum_squares : NAN;
+    t->explained_variance = 1 - t->fvu;
+    t->mse = autoencodes ? s->error / n / (double)s->sae->d_in : NAN;
+    t->cosine = s->cosines ? s->cosine_sum / (double)s->cosines : NAN;
+    return true;
+}
+
+static void scan_finish(struct scan *s)
+{
+    for (struct block_sums *b = s->pending, *next; b; b = next) {
+        next = b->next;
+        block_sums_free(b);
+    }
+    encoder_finish(&s->encoder);
+    scratch_finish(&s->W_dec_copy);
+    spill_finish(&s->spill);
+    free(s->decoder_norm);
+    free(s->cosine);
+    free(s->reference);
+    free(s->sum);
+    free(s->squares);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->merged_changed);
+}
+
+static bool run(struct scan *s, const char *index_path, const char *key, double started,
+                struct scan_totals *totals, struct err *err)
+{
+    int threads = plan_threads(s);
+    if (!prepare(s, threads, err))
+        return false;
+    plan_memory(s, threads);
+    if (s->live)
+        atomic_store(&s->live->tokens_of, s->samples->n_tok);
+    team_run(threads, scan_thread, s);
+    if (s->failed) {
+        if (err)
+            *err = s->err;
+        return false;
+    }
+    struct scan_totals t;
+    if (!finish_totals(s, &t, err))
+        return false;
+    struct merge_input in = {.spill = &s->spill,
+                             .sum_squares = t.sum_squares,
+                             .decoder_norm = s->decoder_norm,
+                             .encoder_decoder_cosine = s->cosine,
+                             .has_delta = s->sae->d_in == s->sae->d_out,
+                             .started = started,
+                             .threads = threads};
+    if (!merge_run(&in, index_path, key, &t, s->progress, err))
+        return false;
+    *totals = t;
+    return true;
+}
+
+struct guarded_run {
+    struct scan *s;
+    const char *index_path, *key;
+    double started;
+    struct scan_totals *totals;
+    struct err *err;
+    bool ok;
+};
+
+static void run_guarded(void *ctx)
+{
+    struct guarded_run *g = ctx;
+    g->ok = run(g->s, g->index_path, g->key, g->started, g->totals, g->err);
+}
+
+bool scan_run(const struct sae *sae, const struct samples *samples,
+              const struct scan_options *options, const char *index_path, const char *key,
+              struct scan_live *live, const struct progress *progress,
+              struct scan_totals *totals, struct err *err)
+{
+    assert(sae->d_in == samples->d_in);
+    if (samples->n_tok > UINT32_MAX)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: %lld tokens (at most %u; use --tokens-limit)", samples->path,
+                       (long long)samples->n_tok, UINT32_MAX);
+    struct scan s = {.sae = sae,
+                     .samples = samples,
+                     .options = options,
+                     .progress = progress,
+                     .live = live,
+                     .n_blocks = (samples->n_tok + SCAN_BLOCK - 1) / SCAN_BLOCK};
+    char *copy = xstrdup(index_path);
+    pthread_mutex_init(&s.lock, NULL);
+    pthread_cond_init(&s.merged_changed, NULL);
+    spill_init(&s.spill, sae->d_sae, dirname(copy));
+    struct guarded_run g = {.s = &s,
+                            .index_path = index_path,
+                            .key = key,
+                            .started = clock_seconds(),
+                            .totals = totals,
+                            .err = err};
+    bool ok = map_guard(run_guarded, &g, err) && g.ok;
+    scan_finish(&s);
+    free(copy);
+    return ok;
+}

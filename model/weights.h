@@ -1,0 +1,15 @@
+/*
+ * weights.h - what the two matrices say per feature, in one pass over them.
+ */
+#pragma once
+
+#include "io/err.h"
+#include "io/progress.h"
+#include "model/sae.h"
+
+/* Lengths of decoder rows and cosines of encoder and decoder rows (0 with a zero row; NaN
+ * for a transcoder, whose rows are of different spaces), both [d_sae], caller-owned.
+ * ERR_CANCELLED, ERR_FORMAT (a file that shrank). */
+bool weights_geometry(const struct sae *sae, int threads, const struct progress *progress,
+                      float *decoder_norm, float *encoder_decoder_cosine,
+                      struct err *err);

@@ -1,0 +1,140 @@
+/* test_kern.c - every variant gives the bits of the portable definition. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/kern.h"
+
+#define MAX_N 1100
+
+static const int64_t sizes[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 100, 128,
+                                255, 768, 1000, 1057};
+#define N_SIZES (sizeof sizes / sizeof *sizes)
+
+/* Values of very different size, so that a different order of additions would show. */
+static void fill(float *a, int64_t n, uint64_t seed)
+{
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        float unit = (float)(seed >> 40) / (float)(1 << 24) - 0.5f;
+        a[i] = ldexpf(unit, (int)(seed >> 33 & 15) - 8);
+    }
+}
+
+static const struct kern *portable(void)
+{
+    const struct kern *const *k = kern_all();
+    while (k[1])
+        k++;
+    return *k;
+}
+
+static void dots_have_equal_bits(void **state)
+{
+    (void)state;
+    static float a[4][MAX_N + 1], b[MAX_N + 1];
+    for (size_t s = 0; s < N_SIZES; s++) {
+        int64_t n = sizes[s];
+        for (int i = 0; i < 4; i++)
+            fill(a[i] + 1, n, 7 * s + (uint64_t)i); /* + 1: unaligned */
+        fill(b, n, 1000 + s);
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            const float *x[4] = {a[0] + 1, a[1] + 1, a[2] + 1, a[3] + 1};
+            float four[4];
+            (*k)->dot4(four, x, b, n);
+            for (int i = 0; i < 4; i++) {
+                float want = portable()->dot(x[i], b, n);
+                float one = (*k)->dot(x[i], b, n), swapped = (*k)->dot(b, x[i], n);
+                assert_memory_equal(&one, &want, sizeof want);
+                assert_memory_equal(&swapped, &want, sizeof want);
+                assert_memory_equal(&four[i], &want, sizeof want);
+            }
+        }
+    }
+}
+
+static void dot_is_within_its_bound(void **state)
+{
+    (void)state;
+    static float a[MAX_N], b[MAX_N];
+    for (size_t s = 0; s < N_SIZES; s++) {
+        int64_t n = sizes[s];
+        fill(a, n, 3 * s + 1);
+        fill(b, n, 5 * s + 2);
+        double exact = kern_dot_double(a, b, n);
+        double bound = sqrt(kern_sum_squares(a, n) * kern_sum_squares(b, n)) *
+                       (double)kern_dot_error(n);
+        assert_true(fabs((double)kern_best()->dot(a, b, n) - exact) <= bound);
+    }
+}
+
+static void axpy_has_equal_bits(void **state)
+{
+    (void)state;
+    static float x[MAX_N], want[MAX_N], got[MAX_N];
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            fill(x, MAX_N, s);
+            fill(want, MAX_N, s + 50);
+            memcpy(got, want, sizeof got);
+            portable()->axpy(want, 0.37f, x, sizes[s]);
+            (*k)->axpy(got, 0.37f, x, sizes[s]);
+            assert_memory_equal(got, want, sizeof want);
+        }
+}
+
+static void above_finds_the_same(void **state)
+{
+    (void)state;
+    static float c[MAX_N], floors[MAX_N], norm[MAX_N];
+    static uint32_t want[MAX_N], got[MAX_N];
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            fill(c, MAX_N, s);
+            fill(floors, MAX_N, s + 60);
+            fill(norm, MAX_N, s + 70);
+            if (sizes[s] > 20)
+                c[3] = NAN, c[19] = INFINITY;
+            int64_t n = portable()->above(c, floors, norm, 0.1f, 0.02f, sizes[s], want);
+            assert_int_equal((*k)->above(c, floors, norm, 0.1f, 0.02f, sizes[s], got), n);
+            assert_memory_equal(got, want, (size_t)n * sizeof *want);
+            for (int64_t i = 0; i < n; i++)
+                assert_int_not_equal(want[i], sizes[s] > 20 ? 3 : -1);
+        }
+}
+
+static void gemm_agrees_with_dots(void **state)
+{
+    (void)state;
+    enum { M = 37, N = 29, K = 131 };
+    static float A[M * K], B[N * K], C[M * N];
+    fill(A, M * K, 1);
+    fill(B, N * K, 2);
+    kern_gemm_nt(M, N, K, A, K, B, K, C, N);
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++) {
+            double bound = 2 * (double)kern_dot_error(K) *
+                           sqrt(kern_sum_squares(A + i * K, K) *
+                                kern_sum_squares(B + j * K, K));
+            double want = (double)kern_best()->dot(A + i * K, B + j * K, K);
+            assert_true(fabs((double)C[i * N + j] - want) <= bound);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dots_have_equal_bits),
+        cmocka_unit_test(dot_is_within_its_bound),
+        cmocka_unit_test(axpy_has_equal_bits),
+        cmocka_unit_test(above_finds_the_same),
+        cmocka_unit_test(gemm_agrees_with_dots),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
