@@ -38,6 +38,7 @@ enum sae_norm {
     SAE_NORM_NONE,
     SAE_NORM_CONSTANT, /* x sqrt(d_in) / |x|; the output is divided by that factor */
     SAE_NORM_LAYER,    /* (x - mean) / (s + 1e-5), s unbiased; the output: * s + mean */
+    SAE_NORM_FACTOR,   /* x norm_factor; the output is divided by it */
 };
 
 struct sae;
@@ -71,6 +72,7 @@ struct sae_note {
 struct sae {
     const struct sae_arch_ops *arch;
     enum sae_norm norm;
+    float norm_factor; /* of SAE_NORM_FACTOR, else 1 */
     int64_t d_in, d_out, d_sae;
     int64_t k; /* TopK and BatchTopK, else 0 */
     struct mat W_enc, W_dec;
@@ -125,6 +127,11 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
 /* Look for NaN and Inf in all weights; touches everything. Fills sae->broken and adds one
  * note a tensor (name, count, first index). Run once, before the sae is shared. */
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err);
+
+/* Lengths of the rows of W_dec, summed in double, into out [d_sae]. Touches all of W_dec.
+ * ERR_NOMEM, ERR_CANCELLED. */
+bool sae_decoder_norms(const struct sae *sae, const struct progress *progress, float *out,
+                       struct err *err);
 
 /* The checkpoint's id: xxHash of the shapes and of b_enc (gated: b_gate), b_dec and the
  * first and last row of W_dec as f32: the same after a copy and in every format. */

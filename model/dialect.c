@@ -1,0 +1,269 @@
+/* dialect.c - the table of dialects, and what they share. */
+#include "model/dialect.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/json.h"
+#include "io/mem.h"
+
+static const struct dialect *const dialects[] = {
+    &dialect_saelens,
+    &dialect_gemma,
+    &dialect_npy,
+};
+#define N_DIALECTS (sizeof dialects / sizeof *dialects)
+
+/* --- what lies at a path --- */
+
+bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_os(err, errno, path, NULL);
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return err_set(err, ERR_FORMAT, "%s: not a file or directory of weights", path);
+    *c = (struct checkpoint){.path = path};
+    if (S_ISDIR(st.st_mode)) {
+        c->dir = xstrdup(path);
+        return true;
+    }
+    const char *slash = strrchr(path, '/');
+    c->file = slash ? slash + 1 : path;
+    c->dir = !slash           ? xstrdup(".")
+             : slash == path ? xstrdup("/")
+                              : xstrndup(path, (size_t)(slash - path));
+    return true;
+}
+
+void checkpoint_finish(struct checkpoint *c)
+{
+    free(c->dir);
+    *c = (struct checkpoint){0};
+}
+
+char *checkpoint_sibling(const struct checkpoint *c, const char *name)
+{
+    size_t len = strlen(c->dir);
+    bool slash = len && c->dir[len - 1] == '/';
+    return xasprintf("%s%s%s", c->dir, slash ? "" : "/", name);
+}
+
+bool checkpoint_has(const struct checkpoint *c, const char *name)
+{
+    struct stat st;
+    char *path = checkpoint_sibling(c, name);
+    bool has = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    free(path);
+    return has;
+}
+
+bool checkpoint_offers(const struct checkpoint *c, const char *name)
+{
+    return c->file ? strcmp(c->file, name) == 0 : checkpoint_has(c, name);
+}
+
+char *checkpoint_weights(const struct checkpoint *c, const char *name)
+{
+    return c->file && c->forced ? xstrdup(c->path) : checkpoint_sibling(c, name);
+}
+
+json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err *err)
+{
+    char *path = checkpoint_sibling(c, name);
+    json_t *root = json_load_path(path, DIALECT_MAX_CONFIG, JSON_LAST_WINS, err);
+    if (root && !json_is_object(root)) {
+        json_decref(root);
+        root = NULL;
+        err_set(err, ERR_FORMAT, "%s: found a JSON array, expected an object", path);
+    }
+    free(path);
+    return root;
+}
+
+/* --- choosing --- */
+
+/* Formats that are known by a file of theirs and not read. */
+static const struct {
+    const char *file, *format;
+} unread[] = {
+    {"sae.safetensors",         "sparsify"},
+    {"ae.pt",                   "dictionary-learning"},
+    {"hyperparams.json",        "llama-scope"},
+    {"cc_weights.pt",           "crosscoder"},
+    {"sae_weights.pt",          "saelens (PyTorch)"},
+};
+
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), m = strlen(tail);
+    return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+static const char *unread_format(const struct checkpoint *c)
+{
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
+        if (checkpoint_offers(c, unread[i].file))
+            return unread[i].format;
+    if (c->file && (ends_with(c->file, ".pt") || ends_with(c->file, ".pth")))
+        return "PyTorch";
+    return NULL;
+}
+
+static const struct dialect *dialect_named(const char *format, struct err *err)
+{
+    for (size_t i = 0; i < N_DIALECTS; i++)
+        if (strcmp(dialects[i]->name, format) == 0)
+            return dialects[i];
+    err_set(err, ERR_USAGE, "--format %s: no such format (expected saelens, gemma-scope or "
+                            "npy)", format);
+    return NULL;
+}
+
+const struct dialect *dialect_choose(const struct checkpoint *c, const char *format,
+                                     const char **rule, struct err *err)
+{
+    if (format) {
+        *rule = "--format";
+        return dialect_named(format, err);
+    }
+    for (size_t i = 0; i < N_DIALECTS; i++) {
+        const char *why = dialects[i]->recognise(c);
+        if (why) {
+            *rule = why;
+            return dialects[i];
+        }
+    }
+    const char *known = unread_format(c);
+    if (known)
+        err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of format %s are not read "
+                "(expected SAELens, Gemma Scope or npy files)", c->path, known);
+    else if (c->file)
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found a file of another kind, "
+                "expected sae_weights.safetensors, params.npz or W_enc.npy)", c->path);
+    else
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found a directory without weights, "
+                "expected cfg.json and sae_weights.safetensors, params.npz or W_enc.npy)",
+                c->path);
+    return NULL;
+}
+
+/* --- binding --- */
+
+struct container *dialect_container(struct sae *sae, const char *path,
+                                    const struct progress *progress, struct err *err)
+{
+    struct container *c = container_open(path, progress, err);
+    if (!c)
+        return NULL;
+    sae->containers = xreallocarray(sae->containers, (size_t)sae->n_containers + 1,
+                                    sizeof *sae->containers);
+    sae->containers[sae->n_containers++] = c;
+    return c;
+}
+
+bool dialect_vector(const struct tensor *t, const char *name, int64_t n, float **out,
+                    struct err *err)
+{
+    char shape[64];
+    if (!t)
+        return true;
+    if (!dtype_info[t->dtype].is_float)
+        return err_set(err, ERR_UNSUPPORTED, "%s is %s (expected floating point)", name,
+                       dtype_info[t->dtype].name);
+    if (t->ndim != 1 || t->shape[0] != n)
+        return err_set(err, ERR_SHAPE, "%s is %s (expected [%lld])", name,
+                       tensor_shape_text(t, shape, sizeof shape), (long long)n);
+    float *v = mem_try((size_t)n, sizeof *v, name, err);
+    if (!v)
+        return false;
+    tensor_read_f32(t, 0, n, v);
+    free(*out);
+    *out = v;
+    return true;
+}
+
+static bool is_matrix(const struct tensor *t, const char *name, struct err *err)
+{
+    char shape[64];
+    if (!t)
+        return err_set(err, ERR_MISSING, "there is no %s", name);
+    if (!dtype_info[t->dtype].is_float)
+        return err_set(err, ERR_UNSUPPORTED, "%s is %s (expected floating point)", name,
+                       dtype_info[t->dtype].name);
+    if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 1)
+        return err_set(err, ERR_SHAPE, "%s is %s (expected two dimensions)", name,
+                       tensor_shape_text(t, shape, sizeof shape));
+    return true;
+}
+
+/* The matrices, and that they fit each other. */
+static bool bind_matrices(struct sae *sae, const struct dialect_tensors *t,
+                          struct err *err)
+{
+    if (!is_matrix(t->W_enc, "W_enc", err) || !is_matrix(t->W_dec, "W_dec", err))
+        return false;
+    struct mat enc = mat_of(t->W_enc, t->W_enc_is_d_in_first);
+    struct mat dec = mat_of(t->W_dec, t->W_dec_is_d_out_first);
+    char a[64], b[64];
+    tensor_shape_text(t->W_enc, a, sizeof a);
+    tensor_shape_text(t->W_dec, b, sizeof b);
+    if (enc.rows != dec.rows || enc.cols != dec.cols)
+        return err_set(err, ERR_SHAPE, "W_enc is %s, W_dec is %s (expected %s and %s)", a, b,
+                       t->W_enc_is_d_in_first ? "[d_in, d_sae]" : "[d_sae, d_in]",
+                       t->W_dec_is_d_out_first ? "[d_in, d_sae]" : "[d_sae, d_in]");
+    if (enc.rows > DIALECT_MAX_D_SAE || enc.cols > DIALECT_MAX_D_IN)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "W_enc is %s (expected at most %lld features of %lld dimensions)", a,
+                       (long long)DIALECT_MAX_D_SAE, (long long)DIALECT_MAX_D_IN);
+    sae->W_enc = enc;
+    sae->W_dec = dec;
+    sae->d_sae = enc.rows;
+    sae->d_in = enc.cols;
+    sae->d_out = dec.cols;
+    sae->dtype = t->W_enc->dtype;
+    return true;
+}
+
+bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *path,
+                  struct err *err)
+{
+    bool ok = bind_matrices(sae, t, err);
+    if (ok && !t->b_dec)
+        ok = err_set(err, ERR_MISSING, "there is no b_dec");
+    ok = ok && dialect_vector(t->b_dec, "b_dec", sae->d_out, &sae->b_dec, err) &&
+         dialect_vector(t->b_enc, "b_enc", sae->d_sae, &sae->b_enc, err) &&
+         dialect_vector(t->threshold, "threshold", sae->d_sae, &sae->threshold, err) &&
+         dialect_vector(t->b_gate, "b_gate", sae->d_sae, &sae->b_gate, err) &&
+         dialect_vector(t->b_mag, "b_mag", sae->d_sae, &sae->b_mag, err) &&
+         dialect_vector(t->r_mag, "r_mag", sae->d_sae, &sae->r_mag, err);
+    return ok || err_path(err, path);
+}
+
+bool dialect_scale_by_norms(struct sae *sae, const struct progress *progress,
+                            struct err *err)
+{
+    size_t n = (size_t)sae->d_sae;
+    float *norms = mem_try(n, sizeof *norms, "decoder norms", err);
+    float *out = mem_try(n, sizeof *out, "decoder norms", err);
+    if (!norms || !out || !sae_decoder_norms(sae, progress, norms, err)) {
+        free(norms);
+        free(out);
+        return false;
+    }
+    for (size_t j = 0; j < n; j++) /* a zero row never writes anything: any scale will do */
+        out[j] = (sae->out_scale ? sae->out_scale[j] : 1) / (norms[j] > 0 ? norms[j] : 1);
+    free(sae->out_scale);
+    free(sae->act_scale);
+    sae->out_scale = out;
+    sae->act_scale = norms;
+    return true;
+}
+
+void dialect_ignore(struct sae *sae, const char *key)
+{
+    json_array_append_new(sae->ignored, json_string(key));
+}

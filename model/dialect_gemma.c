@@ -1,0 +1,166 @@
+/*
+ * dialect_gemma.c - Gemma Scope (google/gemma-scope-*): JumpReLU without a configuration.
+ *
+ *   version 1   params.npz: W_enc [d_in, d_sae], W_dec, b_enc, b_dec, threshold; some
+ *               files have the names in lower case
+ *   version 2   params.safetensors with lower-case names beside a config.json with
+ *               "architecture": "jump_relu"
+ *
+ * b_dec is not taken off the input. What else there is to know stands in the path:
+ * layer_12/width_16k/average_l0_82.
+ */
+#include "model/dialect.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "io/mem.h"
+
+#define NPZ         "params.npz"
+#define SAFETENSORS "params.safetensors"
+#define CONFIG      "config.json"
+
+static const char *const described_keys[] = {
+    "architecture", "model_name", "width", "l0", "type", "affine_connection",
+    "hf_hook_point_in", "hf_hook_point_out",
+};
+
+/* The tensor of that name, or of that name in lower case. */
+static const struct tensor *find(const struct sae *sae, const char *name)
+{
+    const struct tensor *t = container_find(sae->containers[0], name);
+    char lower[32];
+    size_t n = 0;
+    for (; name[n] && n < sizeof lower - 1; n++)
+        lower[n] = (char)tolower((unsigned char)name[n]);
+    lower[n] = 0;
+    return t ? t : container_find(sae->containers[0], lower);
+}
+
+static bool is_hf_layer(const char *hook, const char *tail, long *layer)
+{
+    if (strncmp(hook, "model.layers.", 13) != 0 || !isdigit((unsigned char)hook[13]))
+        return false;
+    char *end;
+    *layer = strtol(hook + 13, &end, 10);
+    return strcmp(end, tail) == 0;
+}
+
+/* "affine_connection": true adds x W to the output; only transcoders have it. Their output
+ * is not their input, which needs another kind of SAE. */
+static bool read_config(struct sae *sae, const json_t *cfg, struct err *err)
+{
+    const char *architecture = NULL, *in = NULL, *out = NULL;
+    bool affine = false;
+    if (!json_get_string(cfg, "architecture", &architecture, err) ||
+        !json_get_string(cfg, "hf_hook_point_in", &in, err) ||
+        !json_get_string(cfg, "hf_hook_point_out", &out, err) ||
+        !json_get_bool(cfg, "affine_connection", &affine, err))
+        return false;
+    if (!architecture || strcmp(architecture, "jump_relu") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "architecture is %s, which is not read "
+                       "(expected jump_relu)", architecture ? architecture : "missing");
+    if (affine || (in && out && strcmp(in, out) != 0))
+        return err_set(err, ERR_UNSUPPORTED, "a transcoder, which is not read "
+                       "(hf_hook_point_in %s, hf_hook_point_out %s)", in ? in : "missing",
+                       out ? out : "missing");
+    long layer;
+    if (in && is_hf_layer(in, ".output", &layer))
+        sae->hook = xasprintf("blocks.%ld.hook_resid_post", layer);
+    else
+        sae->hook = xstrdup(in);
+
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)cfg, key, value) {
+        bool described = false;
+        for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
+            described = described || strcmp(described_keys[i], key) == 0;
+        if (!described)
+            dialect_ignore(sae, key);
+    }
+    return true;
+}
+
+/* The number after `what` in a component of the path, e.g. "layer_12"; -1: none. */
+static long number_in_path(const char *path, const char *what)
+{
+    size_t len = strlen(what);
+    for (const char *p = path; (p = strstr(p, what)) != NULL; p += len)
+        if ((p == path || p[-1] == '/') && isdigit((unsigned char)p[len]))
+            return strtol(p + len, NULL, 10);
+    return -1;
+}
+
+/* Version 1 has no configuration: the repository's name says which place of the block. */
+static void hook_from_path(struct sae *sae, const char *path)
+{
+    long layer = number_in_path(path, "layer_");
+    if (layer < 0)
+        return;
+    static const struct {
+        const char *part, *hook;
+    } sites[] = {
+        {"-res", "hook_resid_post"}, {"-mlp", "hook_mlp_out"}, {"-att", "attn.hook_z"},
+    };
+    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++)
+        if (strstr(path, sites[i].part)) {
+            sae->hook = xasprintf("blocks.%ld.%s", layer, sites[i].hook);
+            return;
+        }
+}
+
+static bool bind_tensors(struct sae *sae, const char *path, struct err *err)
+{
+    struct dialect_tensors t = {
+        .W_enc = find(sae, "W_enc"), .W_dec = find(sae, "W_dec"),
+        .b_enc = find(sae, "b_enc"), .b_dec = find(sae, "b_dec"),
+        .threshold = find(sae, "threshold"), .W_enc_is_d_in_first = true,
+    };
+    if (!dialect_bind(sae, &t, path, err))
+        return false;
+    if (find(sae, "affine_skip_connection"))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: affine_skip_connection: transcoders are not read", path);
+    sae->arch = sae_arch_find("jumprelu");
+    return sae->arch->check(sae, err) || err_path(err, path);
+}
+
+static bool bind(struct sae *sae, const struct checkpoint *c,
+                 const struct progress *progress, struct err *err)
+{
+    bool v2 = checkpoint_offers(c, SAFETENSORS) && checkpoint_has(c, CONFIG);
+    char *path = checkpoint_weights(c, v2 ? SAFETENSORS : NPZ);
+    bool ok = true;
+    if (v2) {
+        json_t *cfg = checkpoint_json(c, CONFIG, err);
+        ok = cfg && read_config(sae, cfg, err);
+        if (cfg) {
+            json_decref(sae->config);
+            sae->config = cfg;
+        }
+        if (!ok) {
+            char *cfg_path = checkpoint_sibling(c, CONFIG);
+            err_path(err, cfg_path);
+            free(cfg_path);
+        }
+    } else {
+        hook_from_path(sae, path);
+    }
+    ok = ok && dialect_container(sae, path, progress, err) && bind_tensors(sae, path, err);
+    free(path);
+    return ok;
+}
+
+static const char *recognise(const struct checkpoint *c)
+{
+    if (checkpoint_offers(c, NPZ))
+        return NPZ;
+    return checkpoint_offers(c, SAFETENSORS) && checkpoint_has(c, CONFIG)
+               ? CONFIG " and " SAFETENSORS
+               : NULL;
+}
+
+const struct dialect dialect_gemma = {"gemma-scope", recognise, bind};

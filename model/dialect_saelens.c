@@ -1,0 +1,473 @@
+/*
+ * dialect_saelens.c - SAELens (decoderesearch/SAELens), versions 2 to 6.
+ *
+ * A directory of cfg.json and sae_weights.safetensors. Version 6 has nested "metadata" and
+ * always writes the options; the flat configurations before it leave out what is at its
+ * default and use older names (hook_point, activation_fn_str). Both are read by the same
+ * code, because the defaults are the same. cfg.json decides:
+ *
+ *   architecture                  with activation_fn(_str) "topk" of old TopK checkpoints
+ *   apply_b_dec_to_input          true when absent
+ *   normalize_activations         none, constant_norm_rescale, layer_norm,
+ *                                 expected_average_only_in; old: true, false, null
+ *   finetuning_scaling_factor     a vector that multiplies f before the decoder
+ *   rescale_acts_by_decoder_norm  the decoder's norms belong to the activations
+ *   k
+ *
+ * The tensors, not the configuration, decide the shapes and the precision.
+ */
+#include "model/dialect.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "io/mem.h"
+
+#define CFG     "cfg.json"
+#define WEIGHTS "sae_weights.safetensors"
+#define SCALER  "activation_scaler.json"
+
+/* --- keys --- */
+
+/* Keys that describe the run, the model or the data and change no number here. */
+static const char *const described_keys[] = {
+    "architecture", "activation_fn", "activation_fn_kwargs", "activation_fn_str",
+    "activation_fn_str_kwargs", "apply_b_dec_to_input", "autocast", "autocast_lm",
+    "b_dec_init_method", "batch_size", "cached_activations_path", "center_writing_weights",
+    "checkpoint_path", "compile_llm", "compile_sae", "context_size", "d_in", "d_out", "d_sae",
+    "dataset_path", "dataset_trust_remote_code", "dead_feature_threshold",
+    "dead_feature_window", "decoder_heuristic_init", "decoder_init_norm",
+    "decoder_orthogonal_init", "device", "disable_concat_sequences", "dtype",
+    "exclude_special_tokens", "expansion_factor", "feature_sampling_window",
+    "finetuning_scaling_factor", "finetuning_tokens", "from_pretrained_path",
+    "hook_head_index", "hook_layer", "hook_name", "hook_name_out", "hook_point",
+    "hook_point_head_index", "hook_point_layer", "init_encoder_as_decoder_transpose",
+    "is_dataset_tokenized", "jumprelu_bandwidth", "jumprelu_init_threshold", "k",
+    "l0_coefficient", "l0_lambda", "l1_coefficient", "l1_warm_up_steps", "lp_norm", "lr",
+    "matryoshka_widths", "metadata", "model_class_name", "model_from_pretrained_kwargs",
+    "model_kwargs", "model_name", "mse_loss_normalization", "n_batches_in_buffer",
+    "n_checkpoints", "neuronpedia_id", "noise_activation", "normalize_activations",
+    "normalize_sae_decoder", "prepend_bos", "rescale_acts_by_decoder_norm",
+    "reshape_activations", "sae_lens_training_version", "sae_lens_version",
+    "scale_sparsity_penalty_by_decoder_norm", "seed", "seqpos_slice",
+    "sparsity_penalty_decoder_norm_lookback", "sparsity_warm_up_steps", "step",
+    "store_batch_size", "store_batch_size_prompts", "streaming", "tokens_per_buffer",
+    "topk_threshold_lr", "train_batch_size", "train_batch_size_tokens", "training_tokens",
+    "use_ghost_grads", "use_sparse_activations",
+};
+
+static bool is_described(const char *key)
+{
+    for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
+        if (strcmp(described_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static void list_ignored(struct sae *sae, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+        if (!is_described(key))
+            dialect_ignore(sae, key);
+}
+
+/* cfg[key], else cfg.metadata[key]; NULL when it is in neither, or null. */
+static const json_t *cfg_find(const json_t *cfg, const char *key)
+{
+    const json_t *v = json_object_get(cfg, key);
+    if (!v || json_is_null(v))
+        v = json_object_get(json_object_get(cfg, "metadata"), key);
+    return v && !json_is_null(v) ? v : NULL;
+}
+
+static bool refuse(const json_t *cfg, const char *key, const char *expected,
+                   struct err *err)
+{
+    char found[128];
+    return err_set(err, ERR_UNSUPPORTED, "%s is %s, which is not read (expected %s)", key,
+                   json_brief(cfg_find(cfg, key), found, sizeof found), expected);
+}
+
+/* A string under either name, the newer first. */
+static bool cfg_string(const json_t *cfg, const char *key, const char *old_key,
+                       const char **out, struct err *err)
+{
+    const json_t *metadata = json_object_get(cfg, "metadata");
+    return (!old_key || json_get_string(cfg, old_key, out, err)) &&
+           json_get_string(metadata, key, out, err) && json_get_string(cfg, key, out, err);
+}
+
+/* --- what the configuration says --- */
+
+enum threshold_form {
+    THRESHOLD_NONE,
+    THRESHOLD_VECTOR, /* threshold, or log_threshold: one a feature */
+    THRESHOLD_SCALAR, /* topk_threshold, in checkpoints of running training */
+};
+
+struct saelens {
+    const char *architecture; /* in sae_archs */
+    enum sae_norm norm;
+    bool expected_average; /* trained on x * s, s not in the configuration */
+    bool subtracts_b_dec, scaling_factor, rescale;
+    enum threshold_form threshold;
+    int64_t k;
+};
+
+/* Architectures as cfg.json spells them. */
+static const struct {
+    const char *cfg, *ours;
+    enum threshold_form threshold;
+    bool has_k;
+} architectures[] = {
+    {"standard",             "standard",   THRESHOLD_NONE,   false},
+    {"prolu",                "prolu",      THRESHOLD_NONE,   false},
+    {"gated",                "gated",      THRESHOLD_NONE,   false},
+    {"jumprelu",             "jumprelu",   THRESHOLD_VECTOR, false},
+    {"topk",                 "topk",       THRESHOLD_NONE,   true},
+    {"batchtopk",            "batchtopk",  THRESHOLD_SCALAR, true},
+    {"matryoshka_batchtopk", "matryoshka", THRESHOLD_SCALAR, true},
+};
+#define N_ARCHITECTURES (sizeof architectures / sizeof *architectures)
+
+/* k, as an option of the architecture or of the activation function it once was. */
+static bool read_k(const json_t *cfg, struct saelens *s, struct err *err)
+{
+    const json_t *kwargs = cfg_find(cfg, "activation_fn_kwargs");
+    if (!kwargs)
+        kwargs = cfg_find(cfg, "activation_fn_str_kwargs");
+    double k = 0;
+    if (!json_get_double(kwargs, "k", &k, err) || !json_get_double(cfg, "k", &k, err))
+        return false;
+    if (!(k >= 1 && k <= (double)DIALECT_MAX_D_SAE))
+        return err_set(err, ERR_RANGE, "k is %.9g (expected 1 to d_sae)", k);
+    s->k = (int64_t)k; /* BatchTopK may have half a feature a token on average */
+    return true;
+}
+
+static bool read_architecture(const json_t *cfg, struct saelens *s, struct err *err)
+{
+    const char *name = "standard", *fn = "relu";
+    if (!json_get_string(cfg, "architecture", &name, err) ||
+        !cfg_string(cfg, "activation_fn", "activation_fn_str", &fn, err))
+        return false;
+    if (strcmp(fn, "topk") != 0 && strcmp(fn, "relu") != 0)
+        return refuse(cfg, cfg_find(cfg, "activation_fn") ? "activation_fn"
+                                                          : "activation_fn_str",
+                      "relu or topk", err);
+    if (strcmp(fn, "topk") == 0 && strcmp(name, "standard") == 0)
+        name = "topk"; /* before version 6 */
+    for (size_t i = 0; i < N_ARCHITECTURES; i++)
+        if (strcmp(architectures[i].cfg, name) == 0) {
+            s->architecture = architectures[i].ours;
+            s->threshold = architectures[i].threshold;
+            return !architectures[i].has_k || read_k(cfg, s, err);
+        }
+    return refuse(cfg, "architecture",
+                  "standard, gated, jumprelu, topk, batchtopk, matryoshka_batchtopk or prolu",
+                  err);
+}
+
+static bool read_norm(const json_t *cfg, struct saelens *s, struct err *err)
+{
+    const json_t *v = cfg_find(cfg, "normalize_activations");
+    const char *name = !v || json_is_false(v) ? "none"
+                       : json_is_true(v)      ? "expected_average_only_in"
+                       : json_is_string(v)    ? json_string_value(v)
+                                              : "";
+    if (strcmp(name, "constant_norm_rescale") == 0)
+        s->norm = SAE_NORM_CONSTANT;
+    else if (strcmp(name, "layer_norm") == 0)
+        s->norm = SAE_NORM_LAYER;
+    else if (strcmp(name, "expected_average_only_in") == 0)
+        s->expected_average = true;
+    else if (strcmp(name, "none") != 0)
+        return refuse(cfg, "normalize_activations",
+                      "none, constant_norm_rescale, layer_norm or expected_average_only_in",
+                      err);
+    return true;
+}
+
+/* Values that must be known because the input depends on them, and change nothing else. */
+static bool check_reshape(const json_t *cfg, struct err *err)
+{
+    const char *reshape = "none";
+    if (!json_get_string(cfg, "reshape_activations", &reshape, err))
+        return false;
+    if (strcmp(reshape, "none") != 0 && strcmp(reshape, "hook_z") != 0)
+        return refuse(cfg, "reshape_activations", "none or hook_z", err);
+    return true;
+}
+
+static bool read_options(const json_t *cfg, struct saelens *s, struct err *err)
+{
+    *s = (struct saelens){.subtracts_b_dec = true};
+    if (!read_architecture(cfg, s, err) || !read_norm(cfg, s, err) ||
+        !check_reshape(cfg, err))
+        return false;
+    s->rescale = s->threshold == THRESHOLD_SCALAR; /* on for SAELens' training classes */
+    return json_get_bool(cfg, "apply_b_dec_to_input", &s->subtracts_b_dec, err) &&
+           json_get_bool(cfg, "finetuning_scaling_factor", &s->scaling_factor, err) &&
+           json_get_bool(cfg, "rescale_acts_by_decoder_norm", &s->rescale, err);
+}
+
+/* --- what is only told --- */
+
+static bool note_dtype(struct sae *sae, const json_t *cfg, struct err *err)
+{
+    const char *name = dtype_info[sae->dtype].name;
+    if (!json_get_string(cfg, "dtype", &name, err))
+        return false;
+    const char *plain = strncmp(name, "torch.", 6) == 0 ? name + 6 : name;
+    for (int d = 0; d < DTYPE_COUNT; d++) {
+        if (!dtype_info[d].is_float || strcmp(dtype_info[d].name, plain) != 0)
+            continue;
+        if (d != (int)sae->dtype && dtype_info[d].size <= dtype_info[sae->dtype].size)
+            sae_add_note(sae, "cfg.json: dtype is %s, the weights are stored and used as %s",
+                         plain, dtype_info[sae->dtype].name);
+        return true;
+    }
+    return refuse(cfg, "dtype", "float64, float32, float16 or bfloat16", err);
+}
+
+static bool note_size(struct sae *sae, const json_t *cfg, const char *key, int64_t stored,
+                      struct err *err)
+{
+    int64_t said = stored;
+    if (!json_get_int(cfg, key, &said, err))
+        return false;
+    if (said != stored)
+        sae_add_note(sae, "cfg.json: %s is %lld, the weights have %lld", key,
+                     (long long)said, (long long)stored);
+    return true;
+}
+
+static bool read_metadata(struct sae *sae, const json_t *cfg, struct err *err)
+{
+    const json_t *metadata = json_object_get(cfg, "metadata");
+    const char *hook = NULL;
+    if (!cfg_string(cfg, "hook_name", "hook_point", &hook, err) ||
+        !json_get_bool(metadata, "prepend_bos", &sae->prepend_bos, err) ||
+        !json_get_bool(cfg, "prepend_bos", &sae->prepend_bos, err) ||
+        !json_get_double(cfg, "l1_coefficient", &sae->l1, err) ||
+        !note_size(sae, cfg, "d_in", sae->d_in, err) ||
+        !note_size(sae, cfg, "d_sae", sae->d_sae, err))
+        return false;
+    sae->hook = xstrdup(hook);
+    const json_t *head = cfg_find(cfg, "hook_head_index");
+    if (!head)
+        head = cfg_find(cfg, "hook_point_head_index");
+    if (json_is_integer(head))
+        sae_add_note(sae, "it reads attention head %lld only",
+                     (long long)json_integer_value(head));
+    const json_t *kwargs = cfg_find(cfg, "model_from_pretrained_kwargs");
+    if (json_is_true(json_object_get(kwargs, "center_writing_weights")))
+        sae_add_note(sae, "trained with center_writing_weights: it expects activations with "
+                          "their mean over d_in taken off");
+    list_ignored(sae, cfg);
+    if (json_is_object(metadata))
+        list_ignored(sae, metadata);
+    return true;
+}
+
+/* --- parameters that not every checkpoint has --- */
+
+/* log_threshold of JumpReLU in training: threshold = exp(log_threshold). */
+static bool bind_log_threshold(struct sae *sae, const struct tensor *t, struct err *err)
+{
+    if (sae->threshold || !t)
+        return true;
+    if (!dialect_vector(t, "log_threshold", sae->d_sae, &sae->threshold, err))
+        return false;
+    for (int64_t j = 0; j < sae->d_sae; j++)
+        sae->threshold[j] = expf(sae->threshold[j]);
+    return true;
+}
+
+/* topk_threshold of BatchTopK in training: one number for all features. */
+static bool bind_topk_threshold(struct sae *sae, const struct tensor *t, struct saelens *s,
+                                struct err *err)
+{
+    if (sae->threshold)
+        return true;
+    if (!t) {
+        sae_add_note(sae, "there is no topk_threshold: the k = %lld largest of every token "
+                          "are taken instead", (long long)s->k);
+        s->architecture = "topk";
+        return true;
+    }
+    char shape[64];
+    if (!dtype_info[t->dtype].is_float || tensor_count(t) != 1)
+        return err_set(err, ERR_SHAPE, "topk_threshold is %s %s (expected one number)",
+                       dtype_info[t->dtype].name, tensor_shape_text(t, shape, sizeof shape));
+    float value;
+    tensor_read_f32(t, 0, 1, &value);
+    sae->threshold = mem_try((size_t)sae->d_sae, sizeof(float), "threshold", err);
+    for (int64_t j = 0; sae->threshold && j < sae->d_sae; j++)
+        sae->threshold[j] = value;
+    return sae->threshold != NULL;
+}
+
+/* The factor of fine-tuned SAEs: y = (f * factor) W_dec + b_dec. All ones says nothing. */
+static bool bind_scaling_factor(struct sae *sae, dialect_find_fn *find,
+                                const struct saelens *s, struct err *err)
+{
+    const char *name = "finetuning_scaling_factor";
+    const struct tensor *t = find(sae, name);
+    if (!t)
+        t = find(sae, name = "scaling_factor");
+    if (!t)
+        return !s->scaling_factor ||
+               err_set(err, ERR_MISSING, "there is no finetuning_scaling_factor, which "
+                                         "cfg.json says there is");
+    if (!dialect_vector(t, name, sae->d_sae, &sae->out_scale, err))
+        return false;
+    bool ones = true;
+    for (int64_t j = 0; j < sae->d_sae; j++)
+        ones = ones && sae->out_scale[j] == 1;
+    if (!ones && !s->scaling_factor)
+        return err_set(err, ERR_FORMAT, "%s is not all ones, but cfg.json says that "
+                                        "finetuning_scaling_factor is false", name);
+    if (ones) {
+        free(sae->out_scale);
+        sae->out_scale = NULL;
+    }
+    return true;
+}
+
+static bool bind_b_in(struct sae *sae, struct err *err)
+{
+    size_t bytes = (size_t)sae->d_in * sizeof *sae->b_in;
+    sae->b_in = mem_try((size_t)sae->d_in, sizeof *sae->b_in, "b_dec", err);
+    if (sae->b_in)
+        memcpy(sae->b_in, sae->b_dec, bytes);
+    return sae->b_in != NULL;
+}
+
+static bool bind_tensors(struct sae *sae, dialect_find_fn *find, struct saelens *s,
+                         struct err *err)
+{
+    if ((s->threshold == THRESHOLD_VECTOR &&
+         !bind_log_threshold(sae, find(sae, "log_threshold"), err)) ||
+        (s->threshold == THRESHOLD_SCALAR &&
+         !bind_topk_threshold(sae, find(sae, "topk_threshold"), s, err)) ||
+        !bind_scaling_factor(sae, find, s, err))
+        return false;
+    sae->arch = sae_arch_find(s->architecture);
+    sae->k = s->k;
+    sae->norm = s->norm;
+    return (!s->subtracts_b_dec || bind_b_in(sae, err)) && sae->arch->check(sae, err);
+}
+
+/* The tensors of this architecture; others that the file may hold mean nothing. */
+static struct dialect_tensors find_tensors(const struct sae *sae, dialect_find_fn *find,
+                                           const struct saelens *s)
+{
+    struct dialect_tensors t = {
+        .W_enc = find(sae, "W_enc"),
+        .W_dec = find(sae, "W_dec"),
+        .b_dec = find(sae, "b_dec"),
+        .W_enc_is_d_in_first = true,
+    };
+    if (strcmp(s->architecture, "gated") == 0) {
+        t.b_gate = find(sae, "b_gate");
+        t.b_mag = find(sae, "b_mag");
+        t.r_mag = find(sae, "r_mag");
+    } else {
+        t.b_enc = find(sae, "b_enc");
+    }
+    if (s->threshold == THRESHOLD_VECTOR)
+        t.threshold = find(sae, "threshold");
+    return t;
+}
+
+/* expected_average_only_in: trained on x times one factor that cfg.json does not hold. */
+static void apply_input_factor(struct sae *sae, double factor)
+{
+    if (factor > 0) {
+        sae->norm = SAE_NORM_FACTOR;
+        sae->norm_factor = (float)factor;
+        sae_add_note(sae, "activations are multiplied by %.9g (" SCALER ")", factor);
+    } else {
+        sae_add_note(sae, "trained with normalize_activations expected_average_only_in: its "
+                          "scale factor is not in the files, activations are used as they "
+                          "are and may be too small or too large for it");
+    }
+}
+
+bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_source *from,
+                          const struct progress *progress, struct err *err)
+{
+    const char *path = from->path, *cfg_path = from->cfg_path;
+    struct saelens s;
+    json_decref(sae->config);
+    sae->config = json_incref(cfg);
+    if (!read_options(cfg, &s, err))
+        return err_path(err, cfg_path);
+    struct dialect_tensors t = find_tensors(sae, from->find, &s);
+    if (!dialect_bind(sae, &t, path, err))
+        return false;
+    if (!read_metadata(sae, cfg, err) || !note_dtype(sae, cfg, err))
+        return err_path(err, cfg_path);
+    if (!bind_tensors(sae, from->find, &s, err))
+        return err_path(err, path);
+    if (s.expected_average)
+        apply_input_factor(sae, from->input_factor);
+    bool scales = s.rescale && s.k > 0;
+    return !scales || dialect_scale_by_norms(sae, progress, err) || err_path(err, path);
+}
+
+/* --- the dialect --- */
+
+static const struct tensor *find_in_file(const struct sae *sae, const char *name)
+{
+    return container_find(sae->containers[0], name);
+}
+
+/* An interrupted training run: the factor of expected_average_only_in lies beside it. */
+static bool read_scaler(const struct checkpoint *c, double *factor, struct err *err)
+{
+    *factor = 0;
+    if (!checkpoint_has(c, SCALER))
+        return true;
+    json_t *scaler = checkpoint_json(c, SCALER, err);
+    bool ok = scaler && json_get_double(scaler, "scaling_factor", factor, err);
+    json_decref(scaler);
+    if (ok && *factor != 0 && !(*factor > FLT_MIN && *factor < FLT_MAX))
+        ok = err_set(err, ERR_FORMAT, "scaling_factor is %.9g (expected more than 0)",
+                     *factor);
+    if (!ok) {
+        char *path = checkpoint_sibling(c, SCALER);
+        err_path(err, path);
+        free(path);
+    }
+    return ok;
+}
+
+static bool bind(struct sae *sae, const struct checkpoint *c,
+                 const struct progress *progress, struct err *err)
+{
+    char *path = checkpoint_weights(c, WEIGHTS), *cfg_path = checkpoint_sibling(c, CFG);
+    struct dialect_source from = {find_in_file, path, cfg_path, 0};
+    json_t *cfg = checkpoint_json(c, CFG, err);
+    bool ok = cfg && read_scaler(c, &from.input_factor, err) &&
+              dialect_container(sae, path, progress, err) &&
+              dialect_bind_saelens(sae, cfg, &from, progress, err);
+    json_decref(cfg);
+    free(path);
+    free(cfg_path);
+    return ok;
+}
+
+static const char *recognise(const struct checkpoint *c)
+{
+    return checkpoint_offers(c, WEIGHTS) && checkpoint_has(c, CFG) ? CFG " and " WEIGHTS
+                                                                   : NULL;
+}
+
+const struct dialect dialect_saelens = {"saelens", recognise, bind};

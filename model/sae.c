@@ -1,0 +1,330 @@
+/* sae.c - opening a checkpoint, what holds for all of them, and the way in for an x. */
+#include "model/sae.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "io/mem.h"
+#include "model/dialect.h"
+
+#define BLOCK_VALUES 65536 /* weights that are converted at a time */
+
+void sae_add_note(struct sae *sae, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    sae->notes = xreallocarray(sae->notes, (size_t)sae->n_notes + 1, sizeof *sae->notes);
+    sae->notes[sae->n_notes++] = (struct sae_note){xstrdup(text)};
+}
+
+/* --- opening --- */
+
+static struct sae *sae_new(const char *path, const struct dialect *dialect,
+                           const char *rule)
+{
+    struct sae *sae = xcalloc(1, sizeof *sae);
+    sae->norm_factor = 1;
+    sae->path = xstrdup(path);
+    sae->format = dialect->name;
+    sae->kind = "sae";
+    sae->rule = xstrdup(rule);
+    sae->step = -1;
+    sae->l1 = NAN;
+    sae->prepend_bos = true;
+    sae->config = json_object();
+    sae->ignored = json_array();
+    return sae;
+}
+
+/* Decoder rows of length 1: g_j = |W_dec[j]| moves from the decoder to the activation, and
+ * thresholds with it (formats: W_dec /= g, W_enc, biases and threshold *= g). */
+static bool fold_decoder_norms(struct sae *sae, const struct progress *progress,
+                               struct err *err)
+{
+    if (sae->act_scale) {
+        sae_add_note(sae, "decoder norms are part of the activations already: "
+                          "--fold-decoder-norms changes nothing");
+        return true;
+    }
+    if (sae->arch->selects)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: --fold-decoder-norms on would change which features %s "
+                       "selects (expected another architecture)",
+                       sae->path, sae->arch->name);
+    if (!dialect_scale_by_norms(sae, progress, err))
+        return err_path(err, sae->path);
+    for (int64_t j = 0; j < sae->d_sae; j++) {
+        if (sae->act_scale[j] == 0) /* a zero row has no direction to fold */
+            sae->act_scale[j] = 1;
+        if (sae->threshold)
+            sae->threshold[j] *= sae->act_scale[j];
+    }
+    sae_add_note(sae, "decoder norms are folded into the activations "
+                      "(--fold-decoder-norms on)");
+    return true;
+}
+
+struct sae *sae_open(const char *path, const struct sae_options *options,
+                     const struct progress *progress, struct err *err)
+{
+    static const struct sae_options none = {0};
+    if (!options)
+        options = &none;
+
+    struct checkpoint c = {0};
+    struct sae *sae = NULL;
+    if (!checkpoint_init(&c, path, err))
+        return NULL;
+    c.forced = options->format != NULL;
+    const char *rule;
+    const struct dialect *dialect = dialect_choose(&c, options->format, &rule, err);
+    if (!dialect)
+        goto out;
+    sae = sae_new(path, dialect, rule);
+    if (!dialect->bind(sae, &c, progress, err) ||
+        (options->fold > 0 && !fold_decoder_norms(sae, progress, err))) {
+        sae_close(sae);
+        sae = NULL;
+    }
+out:
+    checkpoint_finish(&c);
+    return sae;
+}
+
+void sae_close(struct sae *sae)
+{
+    if (!sae)
+        return;
+    float *vectors[] = {sae->b_in,   sae->b_enc, sae->b_dec,     sae->threshold, sae->b_gate,
+                        sae->b_mag,  sae->r_mag, sae->act_scale, sae->out_scale};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
+        free(vectors[i]);
+    free(sae->broken);
+    for (int i = 0; i < sae->n_notes; i++)
+        free(sae->notes[i].text);
+    free(sae->notes);
+    for (int i = 0; i < sae->n_containers; i++)
+        container_close(sae->containers[i]);
+    free(sae->containers);
+    json_decref(sae->config);
+    json_decref(sae->ignored);
+    free(sae->path);
+    free(sae->rule);
+    free(sae->hook);
+    free(sae);
+}
+
+bool sae_recognise(const char *path)
+{
+    struct checkpoint c = {0};
+    const char *rule;
+    struct err err = {0};
+    if (!checkpoint_init(&c, path, NULL))
+        return false;
+    bool yes = dialect_choose(&c, NULL, &rule, &err) || err.code == ERR_UNSUPPORTED;
+    checkpoint_finish(&c);
+    return yes;
+}
+
+/* --- weights that are no numbers --- */
+
+/* Are all n values finite? Sums of x * 0 are 0 or NaN, and this vectorises. */
+static bool all_finite(const float *v, int64_t n)
+{
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i] * 0.0f;
+    return sum == 0;
+}
+
+struct finite_check {
+    struct sae *sae;
+    const struct progress *progress;
+    float *block; /* [BLOCK_VALUES] */
+    int64_t count, first; /* of the tensor at hand */
+};
+
+static void mark_broken(struct sae *sae, int64_t feature)
+{
+    if (!sae->broken)
+        sae->broken = xcalloc((size_t)sae->d_sae, sizeof *sae->broken);
+    sae->broken[feature] = true;
+}
+
+static void found_broken(struct finite_check *f, int64_t at, int64_t feature)
+{
+    if (f->count++ == 0)
+        f->first = at;
+    if (feature >= 0)
+        mark_broken(f->sae, feature);
+}
+
+static bool check_matrix(struct finite_check *f, const struct mat *m, const char *name,
+                         struct err *err)
+{
+    const struct tensor *t = m->t;
+    int64_t n = tensor_count(t);
+    bool features_first = t->shape[0] == m->rows && m->row_stride == t->stride[0];
+    f->count = 0;
+    for (int64_t i = 0; i < n; i += BLOCK_VALUES) {
+        int64_t len = n - i < BLOCK_VALUES ? n - i : BLOCK_VALUES;
+        tensor_read_f32(t, i, len, f->block);
+        if (!progress_step(f->progress, "weights", i + len, n))
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        if (all_finite(f->block, len))
+            continue;
+        for (int64_t k = 0; k < len; k++)
+            if (!isfinite(f->block[k]))
+                found_broken(f, i + k,
+                             features_first ? (i + k) / t->shape[1] : (i + k) % t->shape[1]);
+    }
+    if (f->count)
+        sae_add_note(f->sae, "%s has %lld NaN or infinite values, the first at [%lld, %lld]",
+                     name, (long long)f->count, (long long)(f->first / t->shape[1]),
+                     (long long)(f->first % t->shape[1]));
+    return true;
+}
+
+static void check_vector(struct finite_check *f, const float *v, int64_t n, bool features,
+                         const char *name)
+{
+    f->count = 0;
+    for (int64_t i = 0; v && i < n; i++)
+        if (!isfinite(v[i]))
+            found_broken(f, i, features ? i : -1);
+    if (f->count)
+        sae_add_note(f->sae, "%s has %lld NaN or infinite values, the first at [%lld]", name,
+                     (long long)f->count, (long long)f->first);
+}
+
+bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err)
+{
+    struct finite_check f = {.sae = sae, .progress = progress};
+    f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
+    bool ok = f.block && check_matrix(&f, &sae->W_enc, "W_enc", err) &&
+              check_matrix(&f, &sae->W_dec, "W_dec", err);
+    free(f.block);
+    if (!ok)
+        return false;
+    check_vector(&f, sae->b_enc, sae->d_sae, true, "b_enc");
+    check_vector(&f, sae->b_dec, sae->d_out, false, "b_dec");
+    check_vector(&f, sae->threshold, sae->d_sae, true, "threshold");
+    check_vector(&f, sae->b_gate, sae->d_sae, true, "b_gate");
+    check_vector(&f, sae->b_mag, sae->d_sae, true, "b_mag");
+    check_vector(&f, sae->r_mag, sae->d_sae, true, "r_mag");
+    return true;
+}
+
+/* --- rows of the decoder --- */
+
+bool sae_decoder_norms(const struct sae *sae, const struct progress *progress, float *out,
+                       struct err *err)
+{
+    int64_t d = sae->W_dec.cols;
+    int64_t rows = BLOCK_VALUES / d > 0 ? BLOCK_VALUES / d : 1;
+    float *block = mem_try((size_t)(rows * d), sizeof *block, "rows of W_dec", err);
+    if (!block)
+        return false;
+    bool ok = true;
+    for (int64_t i = 0; i < sae->d_sae && ok; i += rows) {
+        int64_t n = sae->d_sae - i < rows ? sae->d_sae - i : rows;
+        mat_read_rows(&sae->W_dec, i, n, block);
+        for (int64_t r = 0; r < n; r++) {
+            double sum = 0;
+            for (int64_t c = 0; c < d; c++)
+                sum += (double)block[r * d + c] * block[r * d + c];
+            out[i + r] = (float)sqrt(sum);
+        }
+        if (!progress_step(progress, "decoder norms", i + n, sae->d_sae))
+            ok = err_set(err, ERR_CANCELLED, "cancelled");
+    }
+    free(block);
+    return ok;
+}
+
+uint64_t sae_id(const struct sae *sae)
+{
+    XXH3_state_t *h = XXH3_createState();
+    float *row = xmalloc((size_t)sae->d_out * sizeof *row);
+    int64_t shape[3] = {sae->d_in, sae->d_out, sae->d_sae};
+    XXH3_64bits_reset(h);
+    XXH3_64bits_update(h, shape, sizeof shape);
+    XXH3_64bits_update(h, sae_bias(sae), (size_t)sae->d_sae * sizeof(float));
+    XXH3_64bits_update(h, sae->b_dec, (size_t)sae->d_out * sizeof(float));
+    for (int last = 0; last < 2; last++) {
+        mat_read_rows(&sae->W_dec, last ? sae->d_sae - 1 : 0, 1, row);
+        XXH3_64bits_update(h, row, (size_t)sae->d_out * sizeof(float));
+    }
+    uint64_t id = XXH3_64bits_digest(h);
+    XXH3_freeState(h);
+    free(row);
+    return id ? id : 1; /* 0 stands for "not known" */
+}
+
+const float *sae_bias(const struct sae *sae)
+{
+    return sae->b_enc ? sae->b_enc : sae->b_gate;
+}
+
+/* --- the way in --- */
+
+static double mean_of(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+static double squares_of(const float *x, int64_t n, double mean)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum;
+}
+
+bool sae_input(const struct sae *sae, const float *x, float *u, float *scale, float *shift)
+{
+    int64_t d = sae->d_in;
+    double mean = 0, factor = 1, back = 1; /* u = (x - mean) factor, y = u back + mean */
+    switch (sae->norm) {
+    case SAE_NORM_NONE:
+        break;
+    case SAE_NORM_CONSTANT:
+        factor = sqrt((double)d / squares_of(x, d, 0));
+        back = 1 / factor;
+        break;
+    case SAE_NORM_LAYER:
+        mean = mean_of(x, d);
+        back = sqrt(squares_of(x, d, mean) / (double)(d - 1));
+        factor = 1 / (back + 1e-5);
+        break;
+    case SAE_NORM_FACTOR:
+        factor = sae->norm_factor;
+        back = 1 / factor;
+        break;
+    }
+    if (!isfinite(mean) || !isfinite(factor) || !isfinite(back))
+        return false;
+    if (sae->norm == SAE_NORM_NONE)
+        memmove(u, x, (size_t)d * sizeof *u);
+    else
+        for (int64_t i = 0; i < d; i++)
+            u[i] = (float)((x[i] - mean) * factor);
+    if (sae->b_in)
+        for (int64_t i = 0; i < d; i++)
+            u[i] -= sae->b_in[i];
+    *scale = (float)back;
+    *shift = (float)mean;
+    return true;
+}

@@ -1,0 +1,108 @@
+/*
+ * arrays.h - for tests of the model: safetensors and npy files made from numbers.
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "io/npy.h"
+#include "io/tensor.h"
+#include "files.h"
+
+/* One array; values are taken as f32 (integers exactly) and stored as dtype. */
+struct array {
+    const char *name;
+    enum dtype dtype;
+    int ndim;
+    int64_t shape[4];
+    const float *v;
+};
+
+static inline int64_t array_count(const struct array *a)
+{
+    int64_t n = 1;
+    for (int i = 0; i < a->ndim; i++)
+        n *= a->shape[i];
+    return n;
+}
+
+static inline void put_value(struct bytes *b, enum dtype dtype, float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    double wide = v;
+    int64_t whole = (int64_t)v;
+    uint16_t half;
+    switch (dtype) {
+    case DTYPE_F32: put(b, &v, 4); break;
+    case DTYPE_F64: put(b, &wide, 8); break;
+    case DTYPE_F16: f16_from_f32(&v, &half, 1); put(b, &half, 2); break;
+    case DTYPE_BF16: put_le(b, bits >> 16, 2); break;
+    default: put_le(b, (uint64_t)whole, dtype_info[dtype].size); break;
+    }
+}
+
+static inline void put_values(struct bytes *b, const struct array *a)
+{
+    for (int64_t i = 0; i < array_count(a); i++)
+        put_value(b, a->dtype, a->v ? a->v[i] : 0);
+}
+
+/* The file `name` in the test's directory, with n arrays in this order. Returns its path. */
+static inline const char *write_safetensors(const char *name, const struct array *a, int n)
+{
+    struct bytes b = {0}, body = {0};
+    char header[4096], *h = header, *end = header + sizeof header;
+    h += snprintf(h, (size_t)(end - h), "{");
+    for (int i = 0; i < n; i++) {
+        size_t begin = body.n;
+        put_values(&body, &a[i]);
+        h += snprintf(h, (size_t)(end - h), "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[",
+                      i ? "," : "", a[i].name, dtype_info[a[i].dtype].safetensors);
+        for (int d = 0; d < a[i].ndim; d++)
+            h += snprintf(h, (size_t)(end - h), "%s%lld", d ? "," : "",
+                          (long long)a[i].shape[d]);
+        h += snprintf(h, (size_t)(end - h), "],\"data_offsets\":[%zu,%zu]}", begin, body.n);
+    }
+    snprintf(h, (size_t)(end - h), "}");
+    put_le(&b, strlen(header), 8);
+    put_text(&b, header);
+    put(&b, body.p, body.n);
+    const char *path = write_bytes(name, b.p, b.n);
+    bytes_free(&b);
+    bytes_free(&body);
+    return path;
+}
+
+static inline const char *write_npy(const char *name, const struct array *a)
+{
+    struct bytes b = {0};
+    unsigned char head[NPY_HEADER_ROOM];
+    put(&b, head, npy_write_header(a->dtype, a->ndim, a->shape, head, sizeof head));
+    put_values(&b, a);
+    const char *path = write_bytes(name, b.p, b.n);
+    bytes_free(&b);
+    return path;
+}
+
+static inline const char *write_text(const char *name, const char *text)
+{
+    return write_bytes(name, text, strlen(text));
+}
+
+static inline const char *make_dir(const char *name)
+{
+    const char *path = test_path(name);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        abort();
+    return path;
+}
+
+/* Small numbers without a pattern, the same in every run: multiples of 1/64 in [-2, 2), so
+ * that they are exact in every dtype. */
+static inline void fill_random(float *v, int64_t n, uint64_t seed)
+{
+    for (int64_t i = 0; i < n; i++)
+        v[i] = (float)((int)(next_random(&seed) % 256) - 128) / 64;
+}
