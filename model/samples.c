@@ -1,0 +1,438 @@
+/* samples.c - finding, checking and reading activation samples and token ids. */
+#include "model/samples.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/fs.h"
+#include "io/mem.h"
+
+#define MAX_SHARDS  65536
+#define MAX_TOKENS  ((int64_t)UINT32_MAX) /* struct hit counts tokens with 32 bits */
+#define MAX_D_IN    ((int64_t)1 << 20)
+#define READ_BYTES  ((size_t)256 << 10) /* of a file at a time */
+#define CHECK_IDS   65536               /* token ids at a time */
+
+/* --- names: FILE, FILE:KEY, GLOB --- */
+
+struct source {
+    char *path, *key; /* owned; key NULL: none given */
+};
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* The ':' that may stand before a KEY, or NULL. */
+static const char *key_colon(const char *word)
+{
+    const char *colon = strrchr(word, ':');
+    return colon && colon != word && colon[1] ? colon : NULL;
+}
+
+struct sources {
+    struct source *v;
+    size_t n, cap;
+};
+
+static void sources_finish(struct sources *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->v[i].path);
+        free(s->v[i].key);
+    }
+    free(s->v);
+    *s = (struct sources){0};
+}
+
+static bool sources_add_glob(struct sources *s, const char *pattern, const char *key,
+                             struct err *err)
+{
+    struct fs_names names = {0};
+    if (!fs_glob(pattern, &names, err))
+        return false;
+    for (size_t i = 0; i < names.n; i++) {
+        array_grow(s->v, s->n, s->cap);
+        s->v[s->n++] = (struct source){xstrdup(names.name[i]), xstrdup(key)};
+    }
+    fs_names_free(&names);
+    return true;
+}
+
+/* A file of the literal name wins; then FILE:KEY; then a glob of the whole word. */
+static bool sources_add(struct sources *s, const char *word, struct err *err)
+{
+    const char *colon = exists(word) ? NULL : key_colon(word);
+    if (!colon)
+        return sources_add_glob(s, word, NULL, err);
+    char *path = xstrndup(word, (size_t)(colon - word));
+    bool ok = sources_add_glob(s, path, colon + 1, NULL);
+    free(path);
+    return ok || sources_add_glob(s, word, NULL, err);
+}
+
+/* --- picking the array --- */
+
+static bool is_samples(const struct tensor *t)
+{
+    return dtype_info[t->dtype].is_float && t->ndim >= 2 && t->ndim <= 4;
+}
+
+static bool is_tokens(const struct tensor *t)
+{
+    return !dtype_info[t->dtype].is_float && t->dtype != DTYPE_BOOL &&
+           (t->ndim == 1 || t->ndim == 2);
+}
+
+/* "a, b, c" of the arrays of a container. */
+static char *key_list(const struct container *c)
+{
+    char *list = xstrdup("");
+    size_t n = container_count(c);
+    for (size_t i = 0; i < n && i < 8; i++) {
+        char *longer = xasprintf("%s%s%s", list, i ? ", " : "", container_at(c, i)->name);
+        free(list);
+        list = longer;
+    }
+    if (n <= 8)
+        return list;
+    char *longer = xasprintf("%s, ... (%zu)", list, n);
+    free(list);
+    return longer;
+}
+
+/* The array that `key` names, else the only one of the right kind. */
+static const struct tensor *pick(const struct container *c, const char *key,
+                                 bool (*fits)(const struct tensor *), const char *expected,
+                                 struct err *err)
+{
+    const struct tensor *found = key ? container_find(c, key) : NULL;
+    size_t n_fit = 0, n = container_count(c);
+    for (size_t i = 0; i < n && !key; i++)
+        if (fits(container_at(c, i))) {
+            found = container_at(c, i);
+            n_fit++;
+        }
+    if (!key && n == 1) { /* say what is wrong with it rather than that there is none */
+        found = container_at(c, 0);
+        n_fit = 1;
+    }
+    if (!found || n_fit > 1) {
+        char *list = key_list(c);
+        if (key)
+            err_set(err, ERR_MISSING, "%s: there is no array '%s' (found %s)",
+                    container_path(c), key, list);
+        else
+            err_set(err, ERR_MISSING,
+                    "%s: found %s, expected one array of %s; FILE:KEY picks one",
+                    container_path(c), list, expected);
+        free(list);
+        return NULL;
+    }
+    if (!fits(found)) {
+        char shape[64];
+        err_set(err, ERR_SHAPE, "%s: found %s %s, expected %s", container_path(c),
+                dtype_info[found->dtype].name, tensor_shape_text(found, shape, sizeof shape),
+                expected);
+        return NULL;
+    }
+    return found;
+}
+
+/* --- shards --- */
+
+/* Tokens, values a token and the length of the sequences (0: flat) of one array. */
+static void layout_of(const struct tensor *t, int64_t *n_tok, int64_t *seq_len,
+                      int64_t *d_in)
+{
+    bool flat = t->ndim == 2;
+    *seq_len = flat ? 0 : t->shape[1];
+    *n_tok = flat ? t->shape[0] : t->shape[0] * t->shape[1];
+    *d_in = 1;
+    for (int i = flat ? 1 : 2; i < t->ndim; i++)
+        *d_in *= t->shape[i]; /* [.., n_heads, d_head]: head-major, flattened */
+}
+
+static bool shards_disagree(const struct samples *s, const struct container *c,
+                            const struct tensor *t, struct err *err)
+{
+    char a[64], b[64];
+    return err_set(err, ERR_SHAPE, "%s: found %s, but %s is %s (expected shards of one form)",
+                   container_path(c), tensor_shape_text(t, a, sizeof a), s->path,
+                   tensor_shape_text(s->shards[0].tensor, b, sizeof b));
+}
+
+/* The next shard, whose container now belongs to s. */
+static bool add_shard(struct samples *s, struct container *c, const char *key,
+                      struct err *err)
+{
+    struct samples_shard shard = {.container = c, .first = s->n_tok};
+    s->shards[s->n_shards++] = shard;
+    const struct tensor *t = pick(c, key, is_samples,
+                                  "floating point [n_seq, seq_len, d_in] or [n_tok, d_in]",
+                                  err);
+    if (!t)
+        return false;
+    int64_t n_tok, seq_len, d_in;
+    char shape[64];
+    layout_of(t, &n_tok, &seq_len, &d_in);
+    if (n_tok < 1 || d_in < 1 || d_in > MAX_D_IN)
+        return err_set(err, ERR_SHAPE, "%s: found %s, expected 1 token or more of 1 to %lld "
+                       "values", container_path(c), tensor_shape_text(t, shape, sizeof shape),
+                       (long long)MAX_D_IN);
+    struct samples_shard *last = &s->shards[s->n_shards - 1];
+    last->tensor = t;
+    last->n_tok = n_tok;
+    if (s->n_shards == 1) {
+        s->path = xstrdup(container_path(c));
+        s->d_in = d_in;
+        s->seq_len = seq_len;
+        s->dtype = t->dtype;
+    } else if (d_in != s->d_in || seq_len != s->seq_len) {
+        return shards_disagree(s, c, t, err);
+    }
+    s->n_tok += n_tok; /* no overflow: every shard lies in a file */
+    return true;
+}
+
+static bool open_shards(struct samples *s, const struct samples_options *o,
+                        const struct progress *progress, struct err *err)
+{
+    struct sources sources = {0};
+    bool ok = true;
+    for (int i = 0; i < o->n_acts && ok; i++)
+        ok = sources_add(&sources, o->acts[i], err);
+    if (ok && sources.n > MAX_SHARDS)
+        ok = err_set(err, ERR_UNSUPPORTED, "%s: %zu shards (expected at most %d)",
+                     o->acts[0], sources.n, MAX_SHARDS);
+    s->shards = xcalloc(sources.n ? sources.n : 1, sizeof *s->shards);
+    for (size_t i = 0; i < sources.n && ok; i++) {
+        struct container *c = container_open(sources.v[i].path, progress, err);
+        ok = c && add_shard(s, c, sources.v[i].key, err);
+    }
+    sources_finish(&sources);
+    return ok;
+}
+
+/* --- tokens --- */
+
+static bool open_tokens(struct samples *s, const char *word, const struct progress *progress,
+                        struct err *err)
+{
+    struct sources sources = {0};
+    bool ok = sources_add(&sources, word, err);
+    if (ok && sources.n != 1)
+        ok = err_set(err, ERR_UNSUPPORTED, "%s: found %zu files of token ids, expected one",
+                     word, sources.n);
+    if (ok) {
+        s->tokens_container = container_open(sources.v[0].path, progress, err);
+        if (s->tokens_container)
+            s->tokens = pick(s->tokens_container, sources.v[0].key, is_tokens,
+                             "integers [n_seq, seq_len] or [n_tok]", err);
+        ok = s->tokens != NULL;
+    }
+    sources_finish(&sources);
+    return ok;
+}
+
+static bool tokens_disagree(const struct samples *s, struct err *err)
+{
+    char a[64], b[64];
+    const char *path = container_path(s->tokens_container);
+    tensor_shape_text(s->tokens, a, sizeof a);
+    if (s->n_shards == 1)
+        return err_set(err, ERR_SHAPE, "%s: token ids are %s, but the samples in %s are %s",
+                       path, a, s->path,
+                       tensor_shape_text(s->shards[0].tensor, b, sizeof b));
+    return err_set(err, ERR_SHAPE,
+                   "%s: token ids are %s, but the samples in %s and %d more files are "
+                   "[%lld, %lld]", path, a, s->path, s->n_shards - 1, (long long)s->n_tok,
+                   (long long)s->d_in);
+}
+
+static bool check_tokens(const struct samples *s, struct err *err)
+{
+    int64_t ids = tensor_count(s->tokens);
+    bool flat = s->tokens->ndim == 1;
+    if (s->n_shards == 0)
+        return ids > 0 || err_set(err, ERR_SHAPE, "%s: found no token ids, expected some",
+                                  container_path(s->tokens_container));
+    if (ids != s->n_tok || (!flat && s->seq_len && s->tokens->shape[1] != s->seq_len))
+        return tokens_disagree(s, err);
+    return true;
+}
+
+/* All ids in use are 0 or more. */
+static bool check_ids(const struct samples *s, struct err *err)
+{
+    int64_t *ids = xmalloc(CHECK_IDS * sizeof *ids);
+    bool ok = true;
+    for (int64_t t = 0; t < s->n_tok && ok; t += CHECK_IDS) {
+        int64_t n = s->n_tok - t < CHECK_IDS ? s->n_tok - t : CHECK_IDS;
+        tensor_read_i64(s->tokens, t, n, ids);
+        for (int64_t i = 0; i < n && ok; i++)
+            if (ids[i] < 0)
+                ok = err_set(err, ERR_RANGE,
+                             "%s: token id %lld in sequence %lld at position %lld (expected "
+                             "0 or more)", container_path(s->tokens_container),
+                             (long long)ids[i], (long long)samples_sequence(s, t + i),
+                             (long long)samples_position(s, t + i));
+    }
+    free(ids);
+    return ok;
+}
+
+/* --- sequences and limits --- */
+
+/* --seq-len N cuts flat data; what has sequences must have that length already. */
+static bool cut_sequences(struct samples *s, int64_t n, struct err *err)
+{
+    int64_t shaped = s->seq_len                                ? s->seq_len
+                     : s->tokens && s->tokens->ndim == 2 ? s->tokens->shape[1]
+                                                         : 0;
+    char shape[64];
+    const struct tensor *t = s->n_shards ? s->shards[0].tensor : s->tokens;
+    const char *path = s->n_shards ? s->path : container_path(s->tokens_container);
+    tensor_shape_text(s->seq_len || !s->tokens ? t : s->tokens, shape, sizeof shape);
+    if (!s->seq_len && s->tokens)
+        path = container_path(s->tokens_container);
+    if (n && shaped && n != shaped)
+        return err_set(err, ERR_SHAPE, "%s: found %s, expected sequences of --seq-len %lld",
+                       path, shape, (long long)n);
+    s->seq_len = n ? n : shaped ? shaped : s->n_tok;
+    if (s->n_tok % s->seq_len)
+        return err_set(err, ERR_SHAPE,
+                       "%s: found %lld tokens, expected a multiple of --seq-len %lld", path,
+                       (long long)s->n_tok, (long long)s->seq_len);
+    return true;
+}
+
+static bool apply_limits(struct samples *s, const struct samples_options *o,
+                         struct err *err)
+{
+    s->n_tok_stored = s->n_tok;
+    if (o->sequences > 0 && o->sequences < s->n_tok / s->seq_len)
+        s->n_tok = o->sequences * s->seq_len;
+    if (o->tokens_limit > 0 && o->tokens_limit < s->n_tok)
+        s->n_tok = o->tokens_limit;
+    if (s->n_tok > MAX_TOKENS)
+        return err_set(err, ERR_RANGE,
+                       "%s: %lld tokens (expected at most %lld; --tokens-limit takes fewer)",
+                       s->path ? s->path : container_path(s->tokens_container),
+                       (long long)s->n_tok, (long long)MAX_TOKENS);
+    s->n_seq = (s->n_tok + s->seq_len - 1) / s->seq_len;
+    return true;
+}
+
+struct samples *samples_open(const struct samples_options *o, const struct progress *progress,
+                             struct err *err)
+{
+    struct samples *s = xcalloc(1, sizeof *s);
+    bool ok = open_shards(s, o, progress, err) &&
+              (!o->tokens || open_tokens(s, o->tokens, progress, err));
+    if (ok && !s->n_shards && !s->tokens)
+        ok = err_set(err, ERR_MISSING, "no samples and no tokens (expected --acts)");
+    ok = ok && (!s->tokens || check_tokens(s, err));
+    if (ok && !s->n_shards)
+        s->n_tok = tensor_count(s->tokens);
+    ok = ok && cut_sequences(s, o->seq_len, err) && apply_limits(s, o, err) &&
+         (!s->tokens || check_ids(s, err));
+    if (ok)
+        return s;
+    samples_close(s);
+    return NULL;
+}
+
+void samples_close(struct samples *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < s->n_shards; i++)
+        container_close(s->shards[i].container);
+    free(s->shards);
+    container_close(s->tokens_container);
+    free(s->path);
+    free(s);
+}
+
+/* --- reading --- */
+
+/* n values of a shard from `first` on, by pread: a file that shrank is an error then and
+ * no fault, and pages of the samples do not stay mapped. */
+static bool read_stored(const struct samples *s, const struct samples_shard *shard,
+                        int64_t first, int64_t n, float *out, struct err *err)
+{
+    int64_t offset;
+    const struct tensor *t = shard->tensor;
+    const char *path = container_path(shard->container);
+    int fd = container_fd(shard->container, t, &offset);
+    size_t size = (size_t)dtype_info[t->dtype].size;
+    offset += first * (int64_t)size;
+    if (t->dtype == DTYPE_F32 && !t->swapped)
+        return fs_pread(fd, path, out, (size_t)n * size, offset, err);
+
+    int64_t step = (int64_t)(READ_BYTES / size);
+    unsigned char *raw = xmalloc(READ_BYTES);
+    struct tensor part = {.name = t->name, .dtype = t->dtype, .swapped = t->swapped,
+                          .ndim = 1, .stride = {1}, .data = raw};
+    bool ok = true;
+    for (int64_t i = 0; i < n && ok; i += step) {
+        part.shape[0] = n - i < step ? n - i : step;
+        ok = fs_pread(fd, path, raw, (size_t)part.shape[0] * size,
+                      offset + i * (int64_t)size, err);
+        if (ok)
+            tensor_read_f32(&part, 0, part.shape[0], out + i);
+    }
+    free(raw);
+    (void)s;
+    return ok;
+}
+
+static bool read_shard(const struct samples *s, const struct samples_shard *shard,
+                       int64_t first, int64_t n, float *out, struct err *err)
+{
+    struct err cause = {0};
+    if (!tensor_is_contiguous(shard->tensor)) {
+        tensor_read_f32(shard->tensor, first * s->d_in, n * s->d_in, out);
+        return true;
+    }
+    if (read_stored(s, shard, first * s->d_in, n * s->d_in, out, &cause))
+        return true;
+    if (cause.code == ERR_FORMAT)
+        return err_set(err, ERR_OS, "%s: changed or truncated while open",
+                       container_path(shard->container));
+    if (err)
+        *err = cause;
+    return false;
+}
+
+bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,
+                  struct err *err)
+{
+    assert(first >= 0 && n >= 0 && first + n <= s->n_tok_stored);
+    for (int i = 0; i < s->n_shards && n > 0; i++) {
+        const struct samples_shard *shard = &s->shards[i];
+        int64_t skip = first - shard->first;
+        if (skip >= shard->n_tok)
+            continue;
+        int64_t here = shard->n_tok - skip < n ? shard->n_tok - skip : n;
+        if (!read_shard(s, shard, skip, here, out, err))
+            return false;
+        first += here;
+        n -= here;
+        out += here * s->d_in;
+    }
+    return true;
+}
+
+void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out)
+{
+    if (s->tokens)
+        tensor_read_i64(s->tokens, first, n, out);
+    for (int64_t i = 0; !s->tokens && i < n; i++)
+        out[i] = -1;
+}
