@@ -1,10 +1,10 @@
 /*
  * wid_hist.h - histograms: bars, axes in sensible figures, markers, a cursor, a brush.
  *
- * A painter over counts; binning is model/hist. All series share the same equal bins over
- * [lo, hi]. When the canvas is narrower than the bins, neighbouring bins share a column
- * (their counts are added); when it is wider, a bin takes several. Several series are
- * overlaid as outlines over the first one's bars (A solid, B as marks).
+ * A painter over counts; binning is the model's business. All series share the same equal
+ * bins over [lo, hi]. When the canvas is narrower than the bins, neighbouring bins share
+ * a column (their counts are added); when it is wider, a bin takes several. Several
+ * series are overlaid: the first as solid bars, the others as marks at their heights.
  */
 #pragma once
 
@@ -13,25 +13,25 @@
 
 #include "tui/canvas.h"
 
-struct hist_series {
+struct wid_hist_series {
     const int64_t *counts; /* [n_bins], borrowed */
     const char *name;      /* in the legend when there are several */
     uint32_t style;        /* INK_BAR, INK_BAR_2, ... */
 };
 
-struct hist_marker {
+struct wid_hist_marker {
     double x;          /* on the axis */
     const char *label; /* "0", "threshold"; may be NULL */
 };
 
-struct hist {
+struct wid_hist {
     int n_bins;
     double lo, hi;
-    const struct hist_series *series;
+    const struct wid_hist_series *series;
     int n_series;
     bool log_counts; /* count axis: log10(1 + n) */
     bool log_values; /* lo, hi are log10 of what the axis shows: figures as 10^x */
-    const struct hist_marker *markers;
+    const struct wid_hist_marker *markers;
     int n_markers;
     int cursor;                 /* bin, or -1 */
     int brush_first, brush_last; /* bins taken, or -1 */
@@ -40,13 +40,13 @@ struct hist {
 
 /* Bars, the value axis below, the count axis at the left if there is room (from 24
  * columns on). From 1 row on: one row is a sparkline. */
-void hist_paint(struct canvas *c, const struct hist *h);
+void wid_hist_paint(struct canvas *c, const struct wid_hist *h);
 
 /* The bin at column `col` of a canvas `cols` wide; -1: none. */
-int hist_bin_at(const struct hist *h, int rows, int cols, int col);
+int wid_hist_bin_at(const struct wid_hist *h, int rows, int cols, int col);
 
 /* Edges of bin i. */
-double hist_edge(const struct hist *h, int i);
+double wid_hist_edge(const struct wid_hist *h, int i);
 
 /* n values as a sparkline over the width of the (one-row) canvas; neighbours share a
  * column by their maximum. */
