@@ -38,3 +38,4 @@ bool config_set(struct config *c, const char *name, const char *value, struct er
 const char *config_name(int i);
 const char *config_value(const struct config *c, const char *name);
 const char *config_help(const char *name);
+const char *const *config_choices(const char *name); /* up to NULL */
