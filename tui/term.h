@@ -49,3 +49,4 @@ void term_forget(void); /* the next flush draws everything */
 
 void term_copy(const char *text); /* OSC 52; at most 74 994 bytes of text, else nothing */
 void term_suspend(void);          /* give back, SIGTSTP, take again on SIGCONT */
+void term_resume(void);           /* somebody else may have used it: take it again */

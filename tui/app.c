@@ -1,0 +1,588 @@
+/* app.c - the frame: views, places, events. Painting is in app_frame.c. */
+#include "tui/app.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+#include "tui/app_impl.h"
+
+/* -- life ------------------------------------------------------------------------------- */
+
+struct app *app_new(const struct app_options *o, struct err *err)
+{
+    struct worker *worker = worker_new(err);
+    struct app *app;
+
+    if (!worker)
+        return NULL;
+    app = xcalloc(1, sizeof *app);
+    app->options = *o;
+    app->config = *o->config;
+    app->worker = worker;
+    app->shown = -1;
+    app->rows = 24;
+    app->cols = 80;
+    app->title = xstrdup(o->title ? o->title : "");
+    while (o->views[app->n_views])
+        app->n_views++;
+    app->views = xcalloc((size_t)app->n_views, sizeof *app->views);
+    app->is_open = xcalloc((size_t)app->n_views, sizeof *app->is_open);
+    for (int i = 0; i < app->n_views; i++)
+        app->views[i] = (struct view){.ops = o->views[i], .app = app,
+                                      .session = o->session, .target = TARGET_NONE};
+    return app;
+}
+
+void app_free(struct app *app)
+{
+    if (!app)
+        return;
+    worker_free(app->worker);
+    for (int i = 0; i < app->n_views; i++) {
+        if (app->is_open[i] && app->views[i].ops->close)
+            app->views[i].ops->close(&app->views[i]);
+        free(app->views[i].state);
+    }
+    for (size_t i = 0; i < sizeof app->histories / sizeof *app->histories; i++)
+        edit_history_finish(&app->histories[i]);
+    edit_finish(&app->prompt.edit);
+    free(app->views);
+    free(app->is_open);
+    free(app->title);
+    free(app->clipboard);
+    free(app);
+}
+
+struct view *app_shown(struct app *app)
+{
+    return app->shown >= 0 ? &app->views[app->shown] : NULL;
+}
+
+int app_content_rows(const struct app *app)
+{
+    return app->rows > 4 ? app->rows - 3 : 1;
+}
+
+static void fit_views(struct app *app)
+{
+    for (int i = 0; i < app->n_views; i++) {
+        app->views[i].rows = app_content_rows(app);
+        app->views[i].cols = app->cols;
+    }
+}
+
+void app_resize(struct app *app, int rows, int cols)
+{
+    app->rows = rows < 1 ? 1 : rows;
+    app->cols = cols < 1 ? 1 : cols;
+    fit_views(app);
+}
+
+/* -- messages, requests ------------------------------------------------------------------ */
+
+static void say(struct app *app, enum ink ink, const char *fmt, va_list ap)
+{
+    vsnprintf(app->message, sizeof app->message, fmt, ap);
+    app->message_ink = ink;
+}
+
+void app_message(struct app *app, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(app, INK_TEXT, fmt, ap);
+    va_end(ap);
+}
+
+void app_warning(struct app *app, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(app, INK_WARNING, fmt, ap);
+    va_end(ap);
+}
+
+void app_error(struct app *app, const struct err *err)
+{
+    if (err->code == ERR_CANCELLED)
+        return;
+    app_warning(app, "%s", err->msg);
+    app->message_ink = INK_ERROR;
+}
+
+void app_title(struct app *app, const char *title)
+{
+    char *copy = xstrdup(title ? title : "");
+    free(app->title);
+    app->title = copy;
+}
+
+void app_request_set(struct app *app, enum app_request r)
+{
+    app->requests |= 1u << r;
+}
+
+enum app_request app_next_request(struct app *app)
+{
+    for (int r = APP_QUIT; r <= APP_RESTYLE; r++)
+        if (app->requests & 1u << r) {
+            app->requests &= ~(1u << r);
+            return (enum app_request)r;
+        }
+    return APP_NOTHING;
+}
+
+const char *app_clipboard(const struct app *app)
+{
+    return app->clipboard ? app->clipboard : "";
+}
+
+const struct config *app_config(const struct app *app)
+{
+    return &app->config;
+}
+
+void app_settings_changed(struct app *app)
+{
+    app_request_set(app, APP_RESTYLE);
+}
+
+/* -- views and places --------------------------------------------------------------------- */
+
+int app_view_index(const struct app *app, const char *name)
+{
+    for (int i = 0; i < app->n_views; i++)
+        if (strcmp(app->views[i].ops->name, name) == 0)
+            return i;
+    return -1;
+}
+
+struct view *app_view(struct app *app, const char *name)
+{
+    int i = app_view_index(app, name);
+    return i >= 0 && app->is_open[i] ? &app->views[i] : NULL;
+}
+
+static bool ensure_open(struct app *app, int i)
+{
+    struct view *v = &app->views[i];
+    struct err err = {0};
+
+    if (app->is_open[i])
+        return true;
+    v->state = xcalloc(1, v->ops->state_size ? v->ops->state_size : 1);
+    if (v->ops->open && !v->ops->open(v, &err)) {
+        app_error(app, &err);
+        free(v->state);
+        v->state = NULL;
+        return false;
+    }
+    app->is_open[i] = true;
+    return true;
+}
+
+/* Where one is now goes into the history with the cursor as it stands. */
+static void note_present(struct app *app)
+{
+    if (app->shown >= 0 && app->n_history > 0) {
+        struct place *p = &app->history[app->at_history];
+        *p = (struct place){app->shown, app->views[app->shown].target};
+        p->at.filter[0] = 0; /* the view keeps its own */
+    }
+}
+
+static bool show(struct app *app, const struct place *to)
+{
+    struct view *v = &app->views[to->view];
+    struct target at = to->at;
+
+    if (!app->is_open[to->view] && at.feature < 0 && at.token < 0 && app->shown >= 0) {
+        at = app->views[app->shown].target;
+        at.filter[0] = 0;
+    }
+    if (!ensure_open(app, to->view))
+        return false;
+    app->shown = to->view;
+    if (v->ops->go)
+        v->ops->go(v, &at);
+    return true;
+}
+
+static bool visit(struct app *app, int view, const struct target *at)
+{
+    struct place to = {view, *at};
+
+    note_present(app);
+    if (!show(app, &to))
+        return false;
+    if (app->n_history > 0)
+        app->n_history = app->at_history + 1; /* what was ahead is forgotten */
+    if (app->n_history == APP_HISTORY)
+        memmove(app->history, app->history + 1,
+                (size_t)--app->n_history * sizeof *app->history);
+    app->at_history = app->n_history;
+    app->history[app->n_history++] = to;
+    return true;
+}
+
+static void travel(struct app *app, int step)
+{
+    int to = app->at_history + step;
+
+    if (to < 0 || to >= app->n_history) {
+        app_message(app, step < 0 ? "this is where you began; Q quits" : "nothing ahead");
+        return;
+    }
+    note_present(app);
+    if (show(app, &app->history[to]))
+        app->at_history = to;
+}
+
+bool app_show(struct app *app, const char *view, const struct target *at)
+{
+    int i = app_view_index(app, view);
+    return i >= 0 && visit(app, i, at);
+}
+
+void app_open(struct app *app, const char *view, const struct target *at)
+{
+    app->wants_open = true;
+    app->open_at = *at;
+    snprintf(app->open_name, sizeof app->open_name, "%s", view);
+}
+
+/* Do what a view has asked for while it was handling something. */
+static void settle(struct app *app)
+{
+    if (!app->wants_open)
+        return;
+    app->wants_open = false;
+    int i = app_view_index(app, app->open_name);
+    if (i < 0)
+        app_warning(app, "there is no view \"%s\"", app->open_name);
+    else
+        visit(app, i, &app->open_at);
+}
+
+void app_changed(struct app *app)
+{
+    for (int i = 0; i < app->n_views; i++)
+        if (app->is_open[i] && app->views[i].ops->changed)
+            app->views[i].ops->changed(&app->views[i]);
+}
+
+bool app_go_feature(struct app *app, const char *number, struct err *err)
+{
+    struct view *v = app_shown(app);
+    struct target at = TARGET_NONE;
+    struct err refused = {0};
+    char *end;
+
+    if (v && v->ops->answer && v->ops->answer(v, ASK_GOTO, number, &refused))
+        return true;
+    if (v && v->ops->answer && refused.code != ERR_USAGE && refused.code != ERR_NONE) {
+        *err = refused;
+        return false;
+    }
+    number += strspn(number, " #");
+    at.feature = strtoll(number, &end, 10);
+    if (end == number || *end || at.feature < 0)
+        return err_set(err, ERR_USAGE, "no number of a feature (found \"%s\")", number);
+    at.sae = v ? v->target.sae : 0;
+    app_open(app, "feature", &at);
+    return true;
+}
+
+static void set_mark(struct app *app, int32_t letter)
+{
+    int i = 0;
+
+    note_present(app);
+    if (app->n_history == 0)
+        return;
+    while (i < app->n_marks && app->marks[i].letter != letter)
+        i++;
+    if (i == APP_MARKS) {
+        app_warning(app, "no room for more marks");
+        return;
+    }
+    app->n_marks += i == app->n_marks;
+    app->marks[i] = (struct app_mark){letter, app->history[app->at_history]};
+    app_message(app, "marked");
+}
+
+static void go_mark(struct app *app, int32_t letter)
+{
+    for (int i = 0; i < app->n_marks; i++)
+        if (app->marks[i].letter == letter) {
+            struct place to = app->marks[i].place;
+            visit(app, to.view, &to.at);
+            return;
+        }
+    app_warning(app, "no such mark");
+}
+
+/* -- jobs -------------------------------------------------------------------------------- */
+
+void view_start(struct view *v, int slot, enum lane lane, struct job *job)
+{
+    struct view_slot *s = &v->slots[slot];
+
+    if (s->job)
+        worker_cancel(v->app->worker, s->job);
+    *s = (struct view_slot){0};
+    if (job)
+        s->job = worker_submit(v->app->worker, lane, job);
+}
+
+static void take_result(struct view *v, int slot, struct job *job)
+{
+    struct view_slot *s = &v->slots[slot];
+
+    s->job = 0;
+    if (job->state == JOB_DONE) {
+        if (v->ops->loaded)
+            v->ops->loaded(v, slot, job);
+    } else if (job->state == JOB_FAILED) {
+        s->err = job->err;
+    } else {
+        err_set(&s->err, ERR_CANCELLED, "cancelled");
+    }
+}
+
+int app_worker_fd(const struct app *app)
+{
+    return worker_fd(app->worker);
+}
+
+void app_reap(struct app *app)
+{
+    struct job *job;
+
+    while ((job = worker_reap(app->worker))) {
+        for (int i = 0; i < app->n_views; i++)
+            for (int slot = 0; slot < VIEW_SLOTS; slot++)
+                if (app->views[i].slots[slot].job == job->id) {
+                    take_result(&app->views[i], slot, job);
+                    goto next;
+                }
+    next:
+        job_free(job);
+    }
+    settle(app);
+}
+
+bool app_busy(const struct app *app)
+{
+    return worker_pending(app->worker) > 0;
+}
+
+void app_tick(struct app *app)
+{
+    struct view *v = app_shown(app);
+
+    if (v && v->ops->tick && app_busy(app))
+        v->ops->tick(v);
+    settle(app);
+}
+
+/* ^C: the long job first, for that is what one waits for. */
+static void cancel(struct app *app)
+{
+    struct job_status s;
+
+    if (worker_status(app->worker, LANE_LONG, &s)) {
+        worker_cancel(app->worker, s.id);
+        app_message(app, "%s: cancelled", s.name);
+    } else if (worker_status(app->worker, LANE_QUICK, &s)) {
+        worker_cancel_lane(app->worker, LANE_QUICK);
+        app_message(app, "%s: cancelled", s.name);
+    } else {
+        app_message(app, "nothing is running; Q quits");
+    }
+}
+
+/* -- actions ------------------------------------------------------------------------------ */
+
+static void copy(struct app *app, bool all)
+{
+    struct view *v = app_shown(app);
+    char *text = v && v->ops->copy ? v->ops->copy(v, all) : NULL;
+
+    if (!text) {
+        app_warning(app, "nothing to copy here");
+        return;
+    }
+    free(app->clipboard);
+    app->clipboard = text;
+    app_request_set(app, APP_COPY);
+    app_message(app, "copied %zu bytes", strlen(text));
+}
+
+static void switch_view(struct app *app, int digit)
+{
+    for (int i = 0; i < app->n_views; i++)
+        if (app->views[i].ops->digit == digit) {
+            if (i != app->shown)
+                visit(app, i, &TARGET_NONE);
+            return;
+        }
+    app_message(app, "there is no view %d", digit);
+}
+
+static void ask_view(struct app *app, enum ask what, const char *label)
+{
+    struct view *v = app_shown(app);
+
+    if (v && v->ops->answer)
+        view_ask(v, what, label, what == ASK_FILTER ? v->target.filter : "");
+    else
+        app_message(app, "nothing to %s here", label);
+}
+
+static void reload(struct app *app)
+{
+    struct view *v = app_shown(app);
+
+    if (v && v->ops->changed)
+        v->ops->changed(v);
+}
+
+static void toggle_ascii(struct app *app)
+{
+    app->config.ascii = !app->config.ascii;
+    app_settings_changed(app);
+}
+
+/* What the frame does before a view is asked. True: it was the frame's. */
+static bool frame_first(struct app *app, const struct press *p)
+{
+    switch (p->action) {
+    case ACT_QUIT: app_request_set(app, APP_QUIT); return true;
+    case ACT_SUSPEND: app_request_set(app, APP_SUSPEND); return true;
+    case ACT_REDRAW: app_request_set(app, APP_REPAINT); return true;
+    case ACT_CANCEL: cancel(app); return true;
+    case ACT_HELP: help_open(app); return true;
+    case ACT_COMMAND: prompt_open(app, PROMPT_COMMAND, ":", ""); return true;
+    case ACT_GOTO: prompt_open(app, PROMPT_GOTO, "#", ""); return true;
+    case ACT_HISTORY_BACK: travel(app, -1); return true;
+    case ACT_HISTORY_ON: travel(app, 1); return true;
+    case ACT_MARK_SET: set_mark(app, p->letter); return true;
+    case ACT_MARK_GO: go_mark(app, p->letter); return true;
+    case ACT_ASCII: toggle_ascii(app); return true;
+    default: break;
+    }
+    if (p->action >= ACT_VIEW_1 && p->action <= ACT_VIEW_9) {
+        switch_view(app, (int)p->action - ACT_VIEW_1 + 1);
+        return true;
+    }
+    return false;
+}
+
+/* What the frame does with what a view has no use for. */
+static void frame_last(struct app *app, const struct press *p)
+{
+    switch (p->action) {
+    case ACT_BACK: travel(app, -1); break;
+    case ACT_SEARCH: ask_view(app, ASK_SEARCH, "search"); break;
+    case ACT_FILTER: ask_view(app, ASK_FILTER, "filter"); break;
+    case ACT_OPTIONS:
+        app->mode = MODE_OPTIONS;
+        app->option_cursor = 0;
+        break;
+    case ACT_COPY: copy(app, false); break;
+    case ACT_COPY_ALL: copy(app, true); break;
+    case ACT_WRITE: prompt_open(app, PROMPT_WRITE, "write to ", ""); break;
+    case ACT_RELOAD: reload(app); break;
+    default: break;
+    }
+}
+
+void app_press(struct app *app, const struct press *p)
+{
+    struct view *v = app_shown(app);
+
+    if (frame_first(app, p))
+        return;
+    if (v && v->ops->act && v->ops->act(v, p) != OUT_IGNORED)
+        return;
+    frame_last(app, p);
+}
+
+/* -- events ------------------------------------------------------------------------------- */
+
+static void key(struct app *app, int32_t k)
+{
+    struct press p;
+
+    if (app->mode == MODE_PROMPT) {
+        prompt_key(app, k);
+        return;
+    }
+    app->message[0] = 0;
+    if (!keymap_feed(&app->config.keys, &app->typed, k, &p))
+        return;
+    if (app->mode == MODE_HELP)
+        help_act(app, &p);
+    else if (app->mode == MODE_OPTIONS)
+        options_act(app, &p);
+    else
+        app_press(app, &p);
+}
+
+static void wheel(struct app *app, int direction)
+{
+    struct press p = {.action = direction < 0 ? ACT_UP : ACT_DOWN, .count = 3};
+
+    if (app->mode == MODE_HELP)
+        help_act(app, &p);
+    else if (app->mode == MODE_OPTIONS)
+        options_act(app, &p);
+    else
+        app_press(app, &p);
+}
+
+static void mouse(struct app *app, struct mouse m)
+{
+    struct view *v = app_shown(app);
+    int rows = app_content_rows(app);
+
+    if (app->mode == MODE_PROMPT)
+        return;
+    if (m.kind == MOUSE_PRESS && m.row == 0) {
+        int digit = frame_tab_at(app, m.col);
+        if (digit > 0) {
+            app->mode = MODE_VIEW;
+            switch_view(app, digit);
+        }
+        return;
+    }
+    m.row -= 1;
+    bool over_view = app->mode == MODE_VIEW && m.row >= 0 && m.row < rows;
+    if (over_view && v && v->ops->mouse && v->ops->mouse(v, &m) != OUT_IGNORED)
+        return;
+    if (m.kind == MOUSE_WHEEL)
+        wheel(app, m.button);
+    else if (m.kind == MOUSE_PRESS && app->mode != MODE_VIEW)
+        app->mode = MODE_VIEW;
+}
+
+void app_event(struct app *app, const struct event *e)
+{
+    for (int i = 0; i < app->n_views; i++) {
+        app->views[i].ascii = app->config.ascii;
+    }
+    switch (e->kind) {
+    case EVENT_KEY: key(app, e->key); break;
+    case EVENT_PASTE:
+        if (app->mode == MODE_PROMPT) /* a line break ends no line that is pasted */
+            prompt_key(app, e->key < ' ' ? ' ' : e->key);
+        break;
+    case EVENT_MOUSE: mouse(app, e->mouse); break;
+    case EVENT_NONE: break;
+    }
+    settle(app);
+}

@@ -1,0 +1,135 @@
+/* app_command.c - ":" lines: a table of commands, then actions, views, the view itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tui/app_impl.h"
+
+/* `rest` is what follows the name, blanks taken off. */
+static bool cmd_open(struct app *app, const char *rest, struct err *err)
+{
+    if (app_view_index(app, rest) < 0)
+        return err_set(err, ERR_USAGE, "there is no view \"%s\"", rest);
+    app_open(app, rest, &TARGET_NONE);
+    return true;
+}
+
+static bool cmd_set(struct app *app, const char *rest, struct err *err)
+{
+    char name[64] = "", value[512] = "";
+
+    if (sscanf(rest, "%63[^= ] = %511[^\n]", name, value) < 1 || !strchr(rest, '='))
+        return err_set(err, ERR_USAGE, "set: expected NAME=VALUE");
+    return options_set(app, name, value, err);
+}
+
+static bool cmd_write(struct app *app, const char *rest, struct err *err)
+{
+    bool force = *rest == '!';
+
+    rest += force;
+    rest += strspn(rest, " ");
+    if (!*rest)
+        return err_set(err, ERR_USAGE, "write: expected a file name");
+    return app_write(app, rest, force, err);
+}
+
+static bool cmd_answer(struct app *app, enum ask what, const char *rest, struct err *err)
+{
+    struct view *v = app_shown(app);
+
+    if (!v || !v->ops->answer)
+        return err_set(err, ERR_USAGE, "nothing to do that with here");
+    return v->ops->answer(v, what, rest, err);
+}
+
+static bool cmd_filter(struct app *app, const char *rest, struct err *err)
+{
+    return cmd_answer(app, ASK_FILTER, rest, err);
+}
+
+static bool cmd_search(struct app *app, const char *rest, struct err *err)
+{
+    return cmd_answer(app, ASK_SEARCH, rest, err);
+}
+
+static const struct {
+    const char *name;
+    bool (*run)(struct app *app, const char *rest, struct err *err);
+    bool takes_words; /* without any, an action of the same name is meant */
+} commands[] = {
+    {"open", cmd_open, true},           {"feature", app_go_feature, true},
+    {"set", cmd_set, false},            {"write", cmd_write, true},
+    {"filter", cmd_filter, false},      {"search", cmd_search, true},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static bool run_action(struct app *app, const char *name, const char *rest, struct err *err)
+{
+    enum action a = strcmp(name, "q") == 0 ? ACT_QUIT : action_find(name);
+    int count = atoi(rest);
+    struct press p = {.action = a, .count = count > 0 ? count : 1, .counted = count > 0};
+
+    if (a == ACT_NONE)
+        return err_set(err, ERR_USAGE, "no such command (found \"%s\")", name);
+    if (a == ACT_MARK_SET || a == ACT_MARK_GO) {
+        if (!*rest)
+            return err_set(err, ERR_USAGE, "%s: expected a letter", name);
+        p.letter = (unsigned char)rest[0];
+    }
+    app_press(app, &p);
+    return true;
+}
+
+bool app_command(struct app *app, const char *line, struct err *err)
+{
+    struct err refused = {0};
+    struct view *v = app_shown(app);
+    char name[64];
+    size_t len;
+
+    line += strspn(line, " :");
+    if (!*line)
+        return true;
+    if (strspn(line, "#0123456789") > 0)
+        return app_go_feature(app, line, err);
+    len = strcspn(line, " !");
+    snprintf(name, sizeof name, "%.*s", (int)len, line);
+    const char *rest = line + len + strspn(line + len, " ");
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0 && (*rest || !commands[i].takes_words))
+            return commands[i].run(app, rest, err);
+    if (v && v->ops->answer) {
+        if (v->ops->answer(v, ASK_COMMAND, line, &refused))
+            return true;
+        if (refused.code != ERR_USAGE) {
+            *err = refused;
+            return false;
+        }
+    }
+    if (app_view_index(app, name) >= 0 && !*rest)
+        return cmd_open(app, name, err);
+    if (action_find(name) == ACT_NONE && strcmp(name, "q") != 0 && refused.msg[0]) {
+        *err = refused;
+        return false;
+    }
+    return run_action(app, name, rest, err);
+}
+
+const char *app_command_word(void *ctx, int i)
+{
+    struct app *app = ctx;
+    struct view *v = app_shown(app);
+
+    if (i < N_COMMANDS)
+        return commands[i].name;
+    i -= N_COMMANDS;
+    if (i < app->n_views)
+        return app->views[i].ops->name;
+    i -= app->n_views;
+    if (i < ACT_COUNT - 1)
+        return action_info[i + 1].name;
+    i -= ACT_COUNT - 1;
+    return v && v->ops->word ? v->ops->word(v, ASK_COMMAND, i) : NULL;
+}

@@ -1,0 +1,262 @@
+/* app_pages.c - pages of the frame over a view: help (?) and options (o). */
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/app_impl.h"
+
+/* -- help -------------------------------------------------------------------------------- */
+
+static const struct view_term *find_term(const struct view *v, const char *word)
+{
+    for (const struct view_term *t = v->ops->terms; t && word && t->word; t++)
+        if (strcmp(t->word, word) == 0)
+            return t;
+    return NULL;
+}
+
+static int paint_term(struct canvas *c, int row, const struct view_term *t)
+{
+    struct canvas text = canvas_sub(c, 0, 22, c->rows, c->cols - 22);
+
+    canvas_fit(c, row, 2, 18, ALIGN_LEFT, INK_LABEL, t->word);
+    return canvas_wrap(&text, row, INK_TEXT, t->text);
+}
+
+static int paint_key(const struct app *app, struct canvas *c, int row, enum action a,
+                     const char *text)
+{
+    struct canvas right = canvas_sub(c, 0, 22, c->rows, c->cols - 22);
+    char keys[64];
+
+    keymap_text(&app->config.keys, a, false, keys, sizeof keys);
+    canvas_fit(c, row, 2, 18, ALIGN_LEFT, INK_KEY, keys);
+    return canvas_wrap(&right, row, INK_TEXT, text ? text : action_info[a].help);
+}
+
+static int paint_view_help(const struct app *app, const struct view *v, struct canvas *c,
+                           int row)
+{
+    const char *word = v->ops->explain ? v->ops->explain(v) : NULL;
+    const struct view_term *here = find_term(v, word);
+
+    canvas_printf(c, row++, 0, INK_TITLE, "%s: %s", v->ops->name, v->ops->purpose);
+    row++;
+    if (here) {
+        canvas_text(c, row++, 0, INK_TITLE, "under the cursor");
+        row = paint_term(c, row, here) + 1;
+    }
+    if (v->ops->keys) {
+        canvas_text(c, row++, 0, INK_TITLE, "keys of this view");
+        for (const struct view_key *k = v->ops->keys; k->action != ACT_NONE; k++)
+            row = paint_key(app, c, row, k->action, k->text);
+        row++;
+    }
+    if (v->ops->terms) {
+        canvas_text(c, row++, 0, INK_TITLE, "definitions");
+        for (const struct view_term *t = v->ops->terms; t->word; t++)
+            row = paint_term(c, row, t);
+        row++;
+    }
+    return row;
+}
+
+/* Everything from `row` on; returns the row after. Rows above the canvas are clipped, so
+ * scrolling is a negative first row. */
+static int paint_help(struct app *app, struct canvas *c, int row)
+{
+    struct view *v = app_shown(app);
+
+    if (v)
+        row = paint_view_help(app, v, c, row);
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        canvas_text(c, row++, 0, INK_TITLE, action_group_name[g]);
+        for (int a = 1; a < ACT_COUNT; a++)
+            if ((int)action_info[a].group == g)
+                row = paint_key(app, c, row, (enum action)a, NULL);
+        row++;
+    }
+    canvas_text(c, row++, 2, INK_DIM, "Alt and digits before a key are a count.");
+    for (int i = 0; i < app->options.config->n_warnings; i++)
+        row = canvas_wrap(c, row, INK_WARNING, app->options.config->warnings[i]);
+    return row;
+}
+
+void help_open(struct app *app)
+{
+    app->mode = MODE_HELP;
+    app->help_top = 0;
+}
+
+static int help_rows(struct app *app)
+{
+    struct canvas page;
+    int rows;
+
+    canvas_init(&page, 1, app->cols - 4);
+    rows = paint_help(app, &page, 0);
+    canvas_finish(&page);
+    return rows;
+}
+
+void help_act(struct app *app, const struct press *p)
+{
+    int page = app_content_rows(app) - 2;
+    int last = help_rows(app) - page;
+    int top = app->help_top;
+
+    switch (p->action) {
+    case ACT_DOWN: top += p->count; break;
+    case ACT_UP: top -= p->count; break;
+    case ACT_HALF_DOWN: top += page / 2; break;
+    case ACT_HALF_UP: top -= page / 2; break;
+    case ACT_PAGE_DOWN: top += page; break;
+    case ACT_PAGE_UP: top -= page; break;
+    case ACT_FIRST: top = 0; break;
+    case ACT_LAST: top = last; break;
+    case ACT_BACK:
+    case ACT_HELP:
+    case ACT_OPEN: app->mode = MODE_VIEW; break;
+    case ACT_QUIT: app_request_set(app, APP_QUIT); break;
+    default: break;
+    }
+    app->help_top = top > last ? last : top;
+    if (app->help_top < 0)
+        app->help_top = 0;
+}
+
+void help_paint(struct app *app, struct canvas *c)
+{
+    struct canvas inside;
+
+    canvas_clear(c, INK_POPUP);
+    inside = canvas_box(c, "keys and definitions  (j k scroll, q closes)", INK_RULE);
+    inside = canvas_sub(&inside, 0, 1, inside.rows, inside.cols - 2);
+    paint_help(app, &inside, -app->help_top);
+}
+
+/* -- options ------------------------------------------------------------------------------- */
+
+/* Option i: those of the program first, then the view's. */
+struct entry {
+    const char *name, *help;
+    const char *const *choices; /* NULL: free text */
+    char value[128];
+    int of_view; /* index in the view's table, -1: the program's */
+};
+
+static bool entry_at(struct app *app, int i, struct entry *e)
+{
+    struct view *v = app_shown(app);
+    int n = 0;
+
+    while (config_name(n))
+        n++;
+    *e = (struct entry){.of_view = -1};
+    if (i < n) {
+        e->name = config_name(i);
+        e->help = config_help(e->name);
+        e->choices = config_choices(e->name);
+        snprintf(e->value, sizeof e->value, "%s", config_value(&app->config, e->name));
+        return true;
+    }
+    i -= n;
+    if (!v || !v->ops->options)
+        return false;
+    for (n = 0; v->ops->options[n].name; n++)
+        if (n == i) {
+            const struct view_option *o = &v->ops->options[i];
+            *e = (struct entry){o->name, o->help, o->choices, "", i};
+            v->ops->option_get(v, i, e->value, sizeof e->value);
+            return true;
+        }
+    return false;
+}
+
+static bool entry_set(struct app *app, const struct entry *e, const char *value,
+                      struct err *err)
+{
+    struct view *v = app_shown(app);
+
+    if (e->of_view >= 0)
+        return v->ops->option_set(v, e->of_view, value, err);
+    if (!config_set(&app->config, e->name, value, err))
+        return false;
+    app_settings_changed(app);
+    return true;
+}
+
+bool options_set(struct app *app, const char *name, const char *value, struct err *err)
+{
+    struct entry e;
+
+    for (int i = 0; entry_at(app, i, &e); i++)
+        if (strcmp(e.name, name) == 0)
+            return entry_set(app, &e, value, err);
+    return err_set(err, ERR_USAGE, "%s: no such option", name);
+}
+
+bool options_answer(struct app *app, int option, const char *value, struct err *err)
+{
+    struct entry e;
+
+    return !entry_at(app, option, &e) || entry_set(app, &e, value, err);
+}
+
+/* The next of the choices, or a prompt where anything may be typed. */
+static void change(struct app *app, int step)
+{
+    struct entry e;
+    struct err err = {0};
+    int n = 0, at = -1;
+
+    if (!entry_at(app, app->option_cursor, &e))
+        return;
+    if (!e.choices) {
+        char label[64];
+        snprintf(label, sizeof label, "%s = ", e.name);
+        prompt_open(app, PROMPT_OPTION, label, e.value);
+        app->prompt.option = app->option_cursor;
+        return;
+    }
+    for (; e.choices[n]; n++)
+        if (strcmp(e.choices[n], e.value) == 0)
+            at = n;
+    at = at < 0 ? 0 : (at + step + n) % n;
+    if (!entry_set(app, &e, e.choices[at], &err))
+        app_error(app, &err);
+}
+
+void options_act(struct app *app, const struct press *p)
+{
+    struct entry e;
+
+    switch (p->action) {
+    case ACT_DOWN: app->option_cursor += entry_at(app, app->option_cursor + 1, &e); break;
+    case ACT_UP: app->option_cursor -= app->option_cursor > 0; break;
+    case ACT_OPEN:
+    case ACT_RIGHT:
+    case ACT_SELECT: change(app, 1); break;
+    case ACT_LEFT: change(app, -1); break;
+    case ACT_BACK:
+    case ACT_OPTIONS: app->mode = MODE_VIEW; break;
+    case ACT_QUIT: app_request_set(app, APP_QUIT); break;
+    default: break;
+    }
+}
+
+void options_paint(struct app *app, struct canvas *c)
+{
+    struct canvas in;
+    struct entry e;
+
+    canvas_clear(c, INK_POPUP);
+    in = canvas_box(c, "options  (Enter changes, q closes)", INK_RULE);
+    int top = app->option_cursor >= in.rows - 1 ? app->option_cursor - in.rows + 2 : 0;
+    for (int i = top; i - top < in.rows && entry_at(app, i, &e); i++) {
+        canvas_fit(&in, i - top, 1, 16, ALIGN_LEFT, INK_LABEL, e.name);
+        canvas_fit(&in, i - top, 18, 20, ALIGN_LEFT, INK_VALUE, e.value);
+        canvas_fit(&in, i - top, 40, in.cols - 41, ALIGN_LEFT, INK_DIM, e.help);
+        if (i == app->option_cursor)
+            canvas_ground(&in, i - top, 0, in.cols, INK_CURSOR);
+    }
+}
