@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "io/fs.h"
+#include "io/map.h"
 #include "io/mem.h"
 
 #define MAX_SHARDS  65536
@@ -363,8 +364,8 @@ void samples_close(struct samples *s)
 
 /* n values of a shard from `first` on, by pread: a file that shrank is an error then and
  * no fault, and pages of the samples do not stay mapped. */
-static bool read_stored(const struct samples *s, const struct samples_shard *shard,
-                        int64_t first, int64_t n, float *out, struct err *err)
+static bool read_stored(const struct samples_shard *shard, int64_t first, int64_t n,
+                        float *out, struct err *err)
 {
     int64_t offset;
     const struct tensor *t = shard->tensor;
@@ -388,8 +389,20 @@ static bool read_stored(const struct samples *s, const struct samples_shard *sha
             tensor_read_f32(&part, 0, part.shape[0], out + i);
     }
     free(raw);
-    (void)s;
     return ok;
+}
+
+/* Values out of order are read through the mapping, guarded against a file that shrank. */
+struct mapped_read {
+    const struct tensor *t;
+    int64_t first, n;
+    float *out;
+};
+
+static void read_mapped(void *ctx)
+{
+    const struct mapped_read *r = ctx;
+    tensor_read_f32(r->t, r->first, r->n, r->out);
 }
 
 static bool read_shard(const struct samples *s, const struct samples_shard *shard,
@@ -397,10 +410,10 @@ static bool read_shard(const struct samples *s, const struct samples_shard *shar
 {
     struct err cause = {0};
     if (!tensor_is_contiguous(shard->tensor)) {
-        tensor_read_f32(shard->tensor, first * s->d_in, n * s->d_in, out);
-        return true;
+        struct mapped_read r = {shard->tensor, first * s->d_in, n * s->d_in, out};
+        return map_guard(read_mapped, &r, err);
     }
-    if (read_stored(s, shard, first * s->d_in, n * s->d_in, out, &cause))
+    if (read_stored(shard, first * s->d_in, n * s->d_in, out, &cause))
         return true;
     if (cause.code == ERR_FORMAT)
         return err_set(err, ERR_OS, "%s: changed or truncated while open",
