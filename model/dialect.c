@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "io/json.h"
+#include "io/map.h"
 #include "io/mem.h"
 
 static const struct dialect *const dialects[] = {
@@ -165,6 +166,18 @@ struct container *dialect_container(struct sae *sae, const char *path,
     return c;
 }
 
+struct vector_read {
+    const struct tensor *t;
+    int64_t n;
+    float *out;
+};
+
+static void read_vector(void *ctx)
+{
+    const struct vector_read *r = ctx;
+    tensor_read_f32(r->t, 0, r->n, r->out);
+}
+
 bool dialect_vector(const struct tensor *t, const char *name, int64_t n, float **out,
                     struct err *err)
 {
@@ -180,7 +193,11 @@ bool dialect_vector(const struct tensor *t, const char *name, int64_t n, float *
     float *v = mem_try((size_t)n, sizeof *v, name, err);
     if (!v)
         return false;
-    tensor_read_f32(t, 0, n, v);
+    struct vector_read read = {t, n, v};
+    if (!map_guard(read_vector, &read, err)) {
+        free(v);
+        return false;
+    }
     free(*out);
     *out = v;
     return true;

@@ -10,6 +10,7 @@
 
 #include <xxhash.h>
 
+#include "io/map.h"
 #include "io/mem.h"
 #include "model/dialect.h"
 
@@ -24,6 +25,24 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
     va_end(ap);
     sae->notes = xreallocarray(sae->notes, (size_t)sae->n_notes + 1, sizeof *sae->notes);
     sae->notes[sae->n_notes++] = (struct sae_note){xstrdup(text)};
+}
+
+/* --- sums in double --- */
+
+static double mean_of(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+static double squares_of(const float *x, int64_t n, double mean)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum;
 }
 
 /* --- opening --- */
@@ -151,6 +170,8 @@ struct finite_check {
     const struct progress *progress;
     float *block; /* [BLOCK_VALUES] */
     int64_t count, first; /* of the tensor at hand */
+    struct err *err;
+    bool ok;
 };
 
 static void mark_broken(struct sae *sae, int64_t feature)
@@ -206,12 +227,18 @@ static void check_vector(struct finite_check *f, const float *v, int64_t n, bool
                      (long long)f->count, (long long)f->first);
 }
 
+static void check_matrices(void *ctx)
+{
+    struct finite_check *f = ctx;
+    f->ok = check_matrix(f, &f->sae->W_enc, "W_enc", f->err) &&
+            check_matrix(f, &f->sae->W_dec, "W_dec", f->err);
+}
+
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err)
 {
-    struct finite_check f = {.sae = sae, .progress = progress};
+    struct finite_check f = {.sae = sae, .progress = progress, .err = err};
     f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
-    bool ok = f.block && check_matrix(&f, &sae->W_enc, "W_enc", err) &&
-              check_matrix(&f, &sae->W_dec, "W_dec", err);
+    bool ok = f.block && map_guard(check_matrices, &f, err) && f.ok;
     free(f.block);
     if (!ok)
         return false;
@@ -226,28 +253,38 @@ bool sae_check_finite(struct sae *sae, const struct progress *progress, struct e
 
 /* --- rows of the decoder --- */
 
+struct norms {
+    const struct sae *sae;
+    const struct progress *progress;
+    float *block, *out;
+    int64_t rows; /* of a block */
+    bool cancelled;
+};
+
+static void find_norms(void *ctx)
+{
+    struct norms *w = ctx;
+    int64_t d = w->sae->W_dec.cols, d_sae = w->sae->d_sae;
+    for (int64_t i = 0; i < d_sae && !w->cancelled; i += w->rows) {
+        int64_t n = d_sae - i < w->rows ? d_sae - i : w->rows;
+        mat_read_rows(&w->sae->W_dec, i, n, w->block);
+        for (int64_t r = 0; r < n; r++)
+            w->out[i + r] = (float)sqrt(squares_of(w->block + r * d, d, 0));
+        w->cancelled = !progress_step(w->progress, "decoder norms", i + n, d_sae);
+    }
+}
+
 bool sae_decoder_norms(const struct sae *sae, const struct progress *progress, float *out,
                        struct err *err)
 {
     int64_t d = sae->W_dec.cols;
-    int64_t rows = BLOCK_VALUES / d > 0 ? BLOCK_VALUES / d : 1;
-    float *block = mem_try((size_t)(rows * d), sizeof *block, "rows of W_dec", err);
-    if (!block)
-        return false;
-    bool ok = true;
-    for (int64_t i = 0; i < sae->d_sae && ok; i += rows) {
-        int64_t n = sae->d_sae - i < rows ? sae->d_sae - i : rows;
-        mat_read_rows(&sae->W_dec, i, n, block);
-        for (int64_t r = 0; r < n; r++) {
-            double sum = 0;
-            for (int64_t c = 0; c < d; c++)
-                sum += (double)block[r * d + c] * block[r * d + c];
-            out[i + r] = (float)sqrt(sum);
-        }
-        if (!progress_step(progress, "decoder norms", i + n, sae->d_sae))
-            ok = err_set(err, ERR_CANCELLED, "cancelled");
-    }
-    free(block);
+    struct norms w = {.sae = sae, .progress = progress, .out = out,
+                      .rows = BLOCK_VALUES / d > 0 ? BLOCK_VALUES / d : 1};
+    w.block = mem_try((size_t)(w.rows * d), sizeof *w.block, "rows of W_dec", err);
+    bool ok = w.block && map_guard(find_norms, &w, err);
+    free(w.block);
+    if (ok && w.cancelled)
+        return err_set(err, ERR_CANCELLED, "cancelled");
     return ok;
 }
 
@@ -276,22 +313,6 @@ const float *sae_bias(const struct sae *sae)
 }
 
 /* --- the way in --- */
-
-static double mean_of(const float *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum / (double)n;
-}
-
-static double squares_of(const float *x, int64_t n, double mean)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += (x[i] - mean) * (x[i] - mean);
-    return sum;
-}
 
 bool sae_input(const struct sae *sae, const float *x, float *u, float *scale, float *shift)
 {
