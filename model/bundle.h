@@ -35,5 +35,9 @@ bool bundle_recognise(const char *path);
 bool bundle_open(struct bundle *b, const char *path, struct err *err);
 void bundle_finish(struct bundle *b); /* a zeroed bundle is fine */
 
+/* The bundle that a checkpoint lies in and that holds it: one of the three directories
+ * above `path`. Owned; NULL: there is none. */
+char *bundle_holding(const char *path);
+
 /* By its name in the bundle, or the unique SAE whose name ends in "/NAME"; -1: none. */
 int bundle_find_sae(const struct bundle *b, const char *name);
