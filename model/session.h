@@ -37,6 +37,8 @@ struct session_options {
     int n_skip_tokens;
     size_t memory;            /* bytes, 0: SESSION_MEMORY */
     bool no_index, rebuild, quick;
+    bool unchecked;           /* do not look for NaN in the weights when loading, which
+                                 reads all of them (sae_check_finite) */
     uint64_t seed;
     int threads;              /* 0: all cores */
     struct sae_options sae;
@@ -75,7 +77,7 @@ struct session *session_open(const struct session_options *options,
                              const struct progress *progress, struct err *err);
 void session_close(struct session *s); /* NULL is fine */
 
-/* Load SAE i if it is not loaded yet. */
+/* Load SAE i if it is not loaded yet. Its notes become warnings. */
 bool session_load(struct session *s, int i, const struct progress *progress,
                   struct err *err);
 
@@ -88,6 +90,14 @@ struct scan_options session_scan_options(const struct session *s);
 /* Where the index of SAE i is or would be; owned by the caller. NULL with ERR_OS when
  * there is no cache directory, or without an error when --no-index was given. */
 char *session_index_path(const struct session *s, int i, struct err *err);
+
+/*
+ * What the numbers of SAE i stand on, as text: size, time and fingerprint of every input
+ * (the first and last 1 MiB and 16 blocks between), every option that changes a number and
+ * the version of the index. Two equal keys mean equal indexes. Owned by the caller; NULL:
+ * an input could not be read.
+ */
+char *session_index_key(const struct session *s, int i, struct err *err);
 
 /* Open the index of SAE i if there is one that fits; a stale or damaged one is a warning
  * (added to the session) and false, like none at all. */

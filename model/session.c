@@ -1,0 +1,540 @@
+/* session.c - from the words of the command line to what is open. */
+#include "model/session.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "io/fs.h"
+#include "io/labels.h"
+#include "io/mem.h"
+#include "io/str.h"
+#include "model/index_format.h"
+
+#define EDGE_BYTES   ((size_t)1 << 20)  /* of a file's start and end in its fingerprint */
+#define MIDDLE_BYTES ((size_t)64 << 10) /* of each block between */
+#define MIDDLE_COUNT 16
+#define CHECK_IDS    65536              /* token ids at a time */
+
+void session_warn(struct session *s, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->warnings = xreallocarray(s->warnings, (size_t)s->n_warnings + 1, sizeof *s->warnings);
+    s->warnings[s->n_warnings++] = xstrdup(text);
+}
+
+/* --- which SAEs --- */
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+static int add_sae(struct session *s, const char *name, const char *path, int64_t step)
+{
+    s->saes = xreallocarray(s->saes, (size_t)s->n_saes + 1, sizeof *s->saes);
+    s->saes[s->n_saes] =
+        (struct session_sae){.name = xstrdup(name), .path = xstrdup(path), .step = step};
+    return s->n_saes++;
+}
+
+static void choose(struct session *s, int i)
+{
+    s->chosen = xreallocarray(s->chosen, (size_t)s->n_chosen + 1, sizeof *s->chosen);
+    s->chosen[s->n_chosen++] = i;
+}
+
+/* The last component of a path, without trailing slashes. Owned. */
+static char *base_name(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    size_t start = len;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return xstrndup(path + start, len - start);
+}
+
+/* The SAE at a path, which the bundle may have already. */
+static int sae_at_path(struct session *s, const char *path)
+{
+    for (int i = 0; i < s->n_saes; i++)
+        if (same_file(s->saes[i].path, path))
+            return i;
+    char *name = base_name(path);
+    int i = add_sae(s, name, path, -1);
+    free(name);
+    return i;
+}
+
+/* A word of --sae: a name in the bundle, else a path. -1 on failure. */
+static int sae_by_word(struct session *s, const char *word, struct err *err)
+{
+    int i = bundle_find_sae(&s->bundle, word);
+    if (i >= 0)
+        return i;
+    if (exists(word))
+        return sae_at_path(s, word);
+    struct str names = {0};
+    for (i = 0; i < s->bundle.n_saes && i < 16; i++)
+        str_appendf(&names, "%s%s", i ? ", " : "", s->bundle.saes[i].name);
+    if (s->bundle.n_saes > 16)
+        str_appendf(&names, ", ... (%d)", s->bundle.n_saes);
+    if (s->bundle.n_saes)
+        err_set(err, ERR_MISSING, "%s: no such SAE (found %s, expected one of them or a path)",
+                word, str_text(&names));
+    else
+        err_set(err, ERR_MISSING, "%s: no such file or directory, expected an SAE", word);
+    str_finish(&names);
+    return -1;
+}
+
+static bool open_bundle(struct session *s, const char *path, struct err *err)
+{
+    if (s->bundle.path)
+        return err_set(err, ERR_USAGE, "%s: a second bundle, after %s (expected one)", path,
+                       s->bundle.path);
+    if (!bundle_open(&s->bundle, path, err))
+        return false;
+    for (int i = 0; i < s->bundle.n_saes; i++) {
+        const struct bundle_sae *b = &s->bundle.saes[i];
+        add_sae(s, b->name, b->path, b->step);
+    }
+    return true;
+}
+
+/* Bundles first, so that the names in the other words can be looked up. */
+static bool choose_saes(struct session *s, struct err *err)
+{
+    const struct session_options *o = &s->options;
+    bool *is_bundle = xcalloc((size_t)o->n_paths + 1, sizeof *is_bundle);
+    bool ok = true;
+    for (int i = 0; i < o->n_paths && ok; i++) {
+        is_bundle[i] = bundle_recognise(o->paths[i]);
+        if (is_bundle[i])
+            ok = open_bundle(s, o->paths[i], err);
+    }
+    for (int i = 0; i < o->n_paths + o->n_saes && ok; i++) {
+        if (i < o->n_paths && is_bundle[i])
+            continue;
+        int sae = sae_by_word(s, i < o->n_paths ? o->paths[i] : o->saes[i - o->n_paths], err);
+        ok = sae >= 0;
+        if (ok)
+            choose(s, sae);
+    }
+    free(is_bundle);
+    if (ok && !s->n_chosen && s->n_saes)
+        choose(s, 0);
+    if (ok && !s->n_chosen && !s->bundle.path)
+        ok = err_set(err, ERR_USAGE, "no SAE given, expected a PATH");
+    return ok;
+}
+
+/* --- samples, tokens, tokenizer, labels --- */
+
+static bool open_samples(struct session *s, const struct progress *progress, struct err *err)
+{
+    const struct session_options *o = &s->options;
+    const struct bundle *b = &s->bundle;
+    struct samples_options so = {
+        .acts = o->n_acts ? o->acts : (const char *const *)b->acts,
+        .n_acts = o->n_acts ? o->n_acts : b->n_acts,
+        .tokens = o->tokens ? o->tokens : b->tokens,
+        .seq_len = o->seq_len,
+        .sequences = o->sequences,
+        .tokens_limit = o->tokens_limit,
+    };
+    if (!so.n_acts && !so.tokens)
+        return true;
+    s->samples = samples_open(&so, progress, err);
+    return s->samples != NULL;
+}
+
+/* Samples and SAE must be of one size. */
+static bool check_width(const struct session *s, const struct session_sae *e,
+                        struct err *err)
+{
+    const struct samples *samples = s->samples;
+    char enc[64], acts[64];
+    if (!samples || !samples->n_shards || samples->d_in == e->sae->d_in)
+        return true;
+    return err_set(err, ERR_SHAPE, "%s: W_enc is %s with d_in = %lld, but the samples in %s "
+                   "are %s", e->path, tensor_shape_text(e->sae->W_enc.t, enc, sizeof enc),
+                   (long long)e->sae->d_in, samples->path,
+                   tensor_shape_text(samples->shards[0].tensor, acts, sizeof acts));
+}
+
+/* One warning about all the ids that the tokenizer does not know. */
+static void check_ids(struct session *s)
+{
+    const struct samples *samples = s->samples;
+    if (!s->tokenizer || !samples || !samples->tokens)
+        return;
+    int64_t *ids = xmalloc(CHECK_IDS * sizeof *ids), unknown = 0, first = 0;
+    for (int64_t t = 0; t < samples->n_tok; t += CHECK_IDS) {
+        int64_t n = samples->n_tok - t < CHECK_IDS ? samples->n_tok - t : CHECK_IDS;
+        size_t len;
+        samples_ids(samples, t, n, ids);
+        for (int64_t i = 0; i < n; i++)
+            if (!tokenizer_bytes(s->tokenizer, ids[i], &len) && unknown++ == 0)
+                first = ids[i];
+    }
+    free(ids);
+    if (unknown)
+        session_warn(s, "%s: warning: %lld token ids are not in the tokenizer %s, the first "
+                     "is %lld", container_path(samples->tokens_container), (long long)unknown,
+                     tokenizer_path(s->tokenizer), (long long)first);
+}
+
+static bool open_tokenizer(struct session *s, struct err *err)
+{
+    const char *path =
+        s->options.tokenizer ? s->options.tokenizer : s->bundle.tokenizer;
+    if (!path)
+        return true;
+    s->tokenizer = tokenizer_open(path, err);
+    if (s->tokenizer)
+        check_ids(s);
+    return s->tokenizer != NULL;
+}
+
+/* Labels are worth having, and nothing to fail for. */
+static void open_labels(struct session *s)
+{
+    struct err err = {0};
+    s->labels = labels_open(s->options.labels, &err);
+    if (!s->labels)
+        session_warn(s, "%s: warning: labels are not shown", err.msg);
+    else if (s->bundle.labels && !labels_add_read_only(s->labels, s->bundle.labels, &err))
+        session_warn(s, "%s: warning: labels of the bundle are not shown", err.msg);
+}
+
+/* --- the session --- */
+
+bool session_load(struct session *s, int i, const struct progress *progress,
+                  struct err *err)
+{
+    struct session_sae *e = &s->saes[i];
+    if (e->sae)
+        return true;
+    struct sae *sae = sae_open(e->path, &s->options.sae, progress, err);
+    if (!sae)
+        return false;
+    if (!s->options.unchecked && !sae_check_finite(sae, progress, err)) {
+        sae_close(sae);
+        return err_path(err, e->path);
+    }
+    e->sae = sae;
+    if (!check_width(s, e, err)) {
+        e->sae = NULL;
+        sae_close(sae);
+        return false;
+    }
+    e->id = sae_id(sae);
+    for (int n = 0; n < sae->n_notes; n++)
+        session_warn(s, "%s: warning: %s", e->path, sae->notes[n].text);
+    return true;
+}
+
+struct session *session_open(const struct session_options *options,
+                             const struct progress *progress, struct err *err)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+    s->options = *options;
+    if (!s->options.memory)
+        s->options.memory = SESSION_MEMORY;
+    bool ok = choose_saes(s, err) && open_samples(s, progress, err);
+    for (int c = 0; c < s->n_chosen && ok; c++)
+        ok = session_load(s, s->chosen[c], progress, err);
+    ok = ok && open_tokenizer(s, err);
+    if (ok) {
+        open_labels(s);
+        return s;
+    }
+    session_close(s);
+    return NULL;
+}
+
+void session_close(struct session *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < s->n_saes; i++) {
+        index_close(s->saes[i].index);
+        sae_close(s->saes[i].sae);
+        free(s->saes[i].name);
+        free(s->saes[i].path);
+    }
+    free(s->saes);
+    free(s->chosen);
+    samples_close(s->samples);
+    tokenizer_close(s->tokenizer);
+    labels_close(s->labels);
+    bundle_finish(&s->bundle);
+    for (int i = 0; i < s->n_warnings; i++)
+        free(s->warnings[i]);
+    free(s->warnings);
+    free(s);
+}
+
+const char *session_hook(const struct session *s, int i)
+{
+    const struct sae *sae = i >= 0 && i < s->n_saes ? s->saes[i].sae : NULL;
+    return s->options.hook  ? s->options.hook
+           : s->bundle.hook ? s->bundle.hook
+           : sae            ? sae->hook
+                            : NULL;
+}
+
+struct scan_options session_scan_options(const struct session *s)
+{
+    return (struct scan_options){
+        .skip_first = s->options.skip_first,
+        .skip_tokens = s->options.skip_tokens,
+        .n_skip_tokens = s->options.n_skip_tokens,
+        .memory = s->options.memory,
+        .threads = s->options.threads,
+    };
+}
+
+/* --- what an index stands on --- */
+
+static bool hash_range(XXH3_state_t *h, int fd, const char *path, unsigned char *buf,
+                       size_t n, int64_t offset, struct err *err)
+{
+    if (!fs_pread(fd, path, buf, n, offset, err))
+        return false;
+    XXH3_64bits_update(h, buf, n);
+    return true;
+}
+
+/* Size, time and a hash of the ends and of blocks spread between them. */
+static bool key_file(struct str *key, const char *path, struct err *err)
+{
+    struct stat st;
+    int fd = fs_open_regular(path, &st, err);
+    if (fd < 0)
+        return false;
+    int64_t size = st.st_size;
+    size_t edge = size < (int64_t)EDGE_BYTES ? (size_t)size : EDGE_BYTES;
+    unsigned char *buf = xmalloc(EDGE_BYTES);
+    XXH3_state_t *h = XXH3_createState();
+    XXH3_64bits_reset(h);
+    bool ok = hash_range(h, fd, path, buf, edge, 0, err) &&
+              hash_range(h, fd, path, buf, edge, size - (int64_t)edge, err);
+    int64_t between = size - 2 * (int64_t)EDGE_BYTES - (int64_t)MIDDLE_BYTES;
+    for (int i = 0; i < MIDDLE_COUNT && between > 0 && ok; i++)
+        ok = hash_range(h, fd, path, buf, MIDDLE_BYTES,
+                        (int64_t)EDGE_BYTES + between / MIDDLE_COUNT * i, err);
+    str_appendf(key, " %lld %lld.%09ld %016llx\n", (long long)size,
+                (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                (unsigned long long)XXH3_64bits_digest(h));
+    XXH3_freeState(h);
+    free(buf);
+    close(fd);
+    return ok;
+}
+
+/* The weights, and what the configuration beside them makes of them. */
+static bool key_sae(struct str *key, const struct sae *sae, struct err *err)
+{
+    for (int i = 0; i < sae->n_containers; i++) {
+        str_puts(key, "weights");
+        if (!key_file(key, container_path(sae->containers[i]), err))
+            return false;
+    }
+    char *config = json_dumps(sae->config, JSON_COMPACT | JSON_SORT_KEYS);
+    str_appendf(key, "format %s %s %d %.9g\nconfig %s\n", sae->format, sae->arch->name,
+                (int)sae->norm, (double)sae->norm_factor, config ? config : "");
+    free(config);
+    return true;
+}
+
+static bool key_samples(struct str *key, const struct samples *s, struct err *err)
+{
+    for (int i = 0; i < s->n_shards; i++) {
+        str_appendf(key, "samples %s", s->shards[i].tensor->name);
+        if (!key_file(key, container_path(s->shards[i].container), err))
+            return false;
+    }
+    if (!s->tokens)
+        return true;
+    str_appendf(key, "tokens %s", s->tokens->name);
+    return key_file(key, container_path(s->tokens_container), err);
+}
+
+static void key_options(struct str *key, const struct session *s)
+{
+    const struct session_options *o = &s->options;
+    str_appendf(key, "fold %d\n", o->sae.fold > 0);
+    if (s->samples)
+        str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
+                    (long long)s->samples->seq_len, (long long)s->samples->n_tok,
+                    (long long)s->samples->n_tok_stored);
+    str_appendf(key, "skip first %lld, tokens", (long long)o->skip_first);
+    for (int i = 0; i < o->n_skip_tokens; i++)
+        str_appendf(key, " %lld", (long long)o->skip_tokens[i]);
+    str_puts(key, "\n");
+}
+
+char *session_index_key(const struct session *s, int i, struct err *err)
+{
+    struct str key = {0};
+    assert(s->saes[i].sae);
+    str_appendf(&key, "version %d\n", INDEX_VERSION);
+    bool ok = key_sae(&key, s->saes[i].sae, err) &&
+              (!s->samples || key_samples(&key, s->samples, err));
+    key_options(&key, s);
+    if (ok)
+        return str_take(&key);
+    str_finish(&key);
+    return NULL;
+}
+
+static void put_absolute(struct str *out, const char *path)
+{
+    char real[PATH_MAX];
+    str_appendf(out, "%s\n", realpath(path, real) ? real : path);
+}
+
+char *session_index_path(const struct session *s, int i, struct err *err)
+{
+    const struct session_options *o = &s->options;
+    const struct session_sae *e = &s->saes[i];
+    if (o->no_index)
+        return NULL;
+    if (o->index) /* one file for one SAE; further ones beside it */
+        return s->n_chosen > 1 && s->chosen[0] != i ? xasprintf("%s.%d", o->index, i)
+                                                    : xstrdup(o->index);
+    char *dir = fs_cache_dir(err);
+    if (!dir)
+        return NULL;
+    struct str what = {0};
+    put_absolute(&what, e->path);
+    for (int k = 0; s->samples && k < s->samples->n_shards; k++) {
+        const struct samples_shard *shard = &s->samples->shards[k];
+        str_appendf(&what, "%s ", shard->tensor->name);
+        put_absolute(&what, container_path(shard->container));
+    }
+    if (s->samples && s->samples->tokens_container)
+        put_absolute(&what, container_path(s->samples->tokens_container));
+    str_appendf(&what, "format %s\n", o->sae.format ? o->sae.format : "");
+    key_options(&what, s);
+
+    char *name = base_name(e->path);
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("-_", *c))
+            *c = '_';
+    char *path = xasprintf("%s/%.64s-%016llx.index", dir, name,
+                           (unsigned long long)XXH3_64bits(what.data, what.len));
+    str_finish(&what);
+    free(name);
+    free(dir);
+    return path;
+}
+
+/* --- indexes --- */
+
+void session_set_index(struct session *s, int i, struct index *index)
+{
+    index_close(s->saes[i].index);
+    s->saes[i].index = index;
+}
+
+bool session_open_index(struct session *s, int i)
+{
+    struct err err = {0};
+    char *key = NULL, *path = NULL;
+    struct index *index = NULL;
+    if (s->options.rebuild || !s->saes[i].sae || !s->samples || !s->samples->n_shards)
+        return false;
+    path = session_index_path(s, i, &err);
+    if (path && exists(path))
+        key = session_index_key(s, i, &err);
+    if (key)
+        index = index_open(path, key, &err);
+    if (index)
+        session_set_index(s, i, index);
+    else if (err.code == ERR_RANGE)
+        session_warn(s, "%s: warning: the index is of other inputs and is made again", path);
+    else if (err.code && err.code != ERR_MISSING)
+        session_warn(s, "%s: warning: the index is not used", err.msg);
+    free(key);
+    free(path);
+    return index != NULL;
+}
+
+/* Scan SAE i into an index at `path`. */
+static struct index *scan(struct session *s, int i, const char *path,
+                          const struct progress *progress, struct scan_live *live,
+                          struct err *err)
+{
+    struct scan_options options = session_scan_options(s);
+    struct scan_totals totals;
+    char *key = session_index_key(s, i, err);
+    bool ok = key && scan_run(s->saes[i].sae, s->samples, &options, path, key, live,
+                              progress, &totals, err);
+    struct index *index = ok ? index_open(path, key, err) : NULL;
+    free(key);
+    return index;
+}
+
+/* --no-index: an index without a name, for as long as the session lives. */
+static char *nameless_path(struct err *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *path = xasprintf("%s/saescope-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
+    int fd = mkstemp(path);
+    if (fd >= 0) {
+        close(fd);
+        return path;
+    }
+    err_os(err, errno, path, NULL);
+    free(path);
+    return NULL;
+}
+
+bool session_need_index(struct session *s, int i, const struct progress *progress,
+                        struct scan_live *live, struct err *err)
+{
+    const struct session_sae *e = &s->saes[i];
+    if (e->index)
+        return true;
+    if (!s->samples || !s->samples->n_shards)
+        return err_set(err, ERR_MISSING, "%s: no samples to scan (expected --acts)", e->path);
+    if (!session_load(s, i, progress, err))
+        return false;
+    if (session_open_index(s, i))
+        return true;
+    bool nameless = s->options.no_index;
+    char *path = nameless ? nameless_path(err) : session_index_path(s, i, err);
+    struct index *index = path ? scan(s, i, path, progress, live, err) : NULL;
+    if (path && nameless)
+        unlink(path);
+    free(path);
+    if (index)
+        session_set_index(s, i, index);
+    return index != NULL;
+}
