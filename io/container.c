@@ -9,6 +9,8 @@
 #include "io/mem.h"
 #include "io/npy.h"
 #include "io/reader.h"
+#include "io/zip.h"
+#include "io/zstream.h"
 
 /* The file, what zstd made of it, what the members of an npz became. */
 #define MAX_MAPS 3
@@ -73,6 +75,24 @@ static bool is_hdf5(const unsigned char *head, size_t n, const struct map *m)
     return starts(head, n, "\x89HDF\r\n\x1a\n", 8);
 }
 
+/* PyTorch's zip holds its pickle as NAME/data.pkl. */
+static bool is_torch_zip(const unsigned char *head, size_t n, const struct map *m)
+{
+    struct zip zip = {0};
+    bool found = false;
+    if (!zip_is(head, n) || !zip_open(&zip, m, NULL))
+        return false;
+    for (size_t i = 0; i < zip.n && !found; i++) {
+        const char *slash = strchr(zip.member[i].name, '/');
+        found = slash && strcmp(slash, "/data.pkl") == 0;
+    }
+    zip_close(&zip);
+    return found;
+}
+
+static const struct reader torch_reader = {
+    .kind = "torch", .recognise = is_torch_zip,
+    .refusal = "a PyTorch file is not read (expected npy, npz or safetensors)"};
 static const struct reader pickle_reader = {
     .kind = "pickle", .recognise = is_torch_legacy,
     .refusal = "a Python pickle or old PyTorch file is not read (expected npy, npz or "
@@ -92,18 +112,27 @@ static const struct reader hdf5_reader = {
 
 /* Asked in this order; the safetensors magic is the weakest and comes last. */
 static const struct reader *const readers[] = {
-    &npy_reader,   &gzip_reader, &pickle_reader,
+    &npy_reader,   &torch_reader,   &npz_reader,  &gzip_reader,        &pickle_reader,
     &arrow_reader, &parquet_reader, &hdf5_reader, &safetensors_reader,
 };
 
+/* The beginning of m, zero padded; *n gets how much of it is the file's. */
+static bool read_head(const struct map *m, unsigned char head[READER_HEAD], size_t *n,
+                      struct err *err)
+{
+    memset(head, 0, READER_HEAD);
+    *n = m->size < READER_HEAD ? (size_t)m->size : READER_HEAD;
+    return map_pread(m, head, *n, 0, err);
+}
+
 static const struct reader *recognise(const struct map *m, struct err *err)
 {
-    unsigned char head[READER_HEAD] = {0};
-    size_t n = m->size < READER_HEAD ? (size_t)m->size : READER_HEAD;
-    if (!map_pread(m, head, n, 0, err))
+    unsigned char head[READER_HEAD];
+    size_t n;
+    if (!read_head(m, head, &n, err))
         return NULL;
     if (n == 0) {
-        err_set(err, ERR_FORMAT, "the file is empty");
+        err_set(err, ERR_FORMAT, "nothing in it (found 0 bytes)");
         return NULL;
     }
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
@@ -177,6 +206,24 @@ void container_add_check(struct container *c, const char *name, int64_t offset,
 
 /* ---- for everyone */
 
+/* If zstd is around the file, what is in it becomes the source. Once: no one packs twice,
+ * but for harm. */
+static bool unwrap(struct container *c, const struct progress *progress, struct err *err)
+{
+    unsigned char head[READER_HEAD];
+    size_t n;
+    struct map m;
+    if (!read_head(&c->map[0], head, &n, err))
+        return false;
+    if (!zstream_is(head, n))
+        return true;
+    if (!zstream_map(&c->map[0], &m, progress, err))
+        return false;
+    container_push_map(c, &m);
+    c->source = 1;
+    return true;
+}
+
 struct container *container_open(const char *path, const struct progress *progress,
                                  struct err *err)
 {
@@ -185,8 +232,7 @@ struct container *container_open(const char *path, const struct progress *progre
     bool ok = map_open(&c->map[0], path, err);
     if (ok) {
         c->n_maps = 1;
-        c->reader = recognise(&c->map[0], err);
-        ok = c->reader != NULL;
+        ok = unwrap(c, progress, err) && (c->reader = recognise(container_source(c), err));
     }
     if (ok && !c->reader->open)
         ok = err_set(err, ERR_UNSUPPORTED, "%s", c->reader->refusal);

@@ -32,7 +32,7 @@ struct reader {
     const char *refusal;
 };
 
-extern const struct reader npy_reader, safetensors_reader;
+extern const struct reader npy_reader, npz_reader, safetensors_reader;
 
 /* The bytes that the container's format is in: the file, or what zstd made of it. */
 const struct map *container_source(const struct container *c);

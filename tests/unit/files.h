@@ -99,6 +99,7 @@ static inline const char *test_path(const char *name)
 static inline const char *write_bytes(const char *name, const void *p, size_t n)
 {
     const char *path = test_path(name);
+    unlink(path); /* file systems hurry a file that is cut and rewritten to the disk */
     FILE *f = fopen(path, "wb");
     if (!f || (n > 0 && fwrite(p, 1, n, f) != n) || fclose(f) != 0)
         abort();

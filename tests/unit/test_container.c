@@ -106,7 +106,7 @@ static void refusals_name_file_and_format(void **state)
         enum err_code code;
         const char *says;
     } cases[] = {
-        {"r0", "", 0, ERR_FORMAT, "the file is empty"},
+        {"r0", "", 0, ERR_FORMAT, "nothing in it"},
         {"r1", "hello, world", 12, ERR_FORMAT, "unknown format (found bytes 68 65 6c 6c"},
         {"r2", "\x1f\x8b\x08\0", 4, ERR_UNSUPPORTED, "gzip"},
         {"r3", "\x80\x02}q", 4, ERR_UNSUPPORTED, "pickle"},
@@ -213,27 +213,91 @@ static void opening_does_not_touch_the_data(void **state)
     container_close(c);
 }
 
-static void samples_beside_the_source_open(void **state)
+/* Files of other writers, checked in with the script that made them. */
+static void files_of_other_writers(void **state)
 {
     (void)state;
-    if (!fixtures())
-        skip();
-    static const struct { const char *name; size_t n; } cases[] = {
-        {"A/acts.npy", 1}, {"A/tokens.npy", 1}, {"A/model/model.safetensors", 0},
-        {"A/sae/saelens_standard/sae_weights.safetensors", 4},
-        {"A/sae/saelens_standard_bf16/sae_weights.safetensors", 4},
+    const char *ref = getenv("TEST_REF");
+    assert_non_null(ref);
+    static const struct { const char *name, *kind; size_t n; } cases[] = {
+        {"a.npy", "npy", 1}, {"a.npy.zst", "npy", 1}, {"a.frames.npy.zst", "npy", 1},
+        {"a.unknown-size.npy.zst", "npy", 1}, {"stored.npz", "npz", 3},
+        {"deflated.npz", "npz", 3}, {"abk.safetensors", "safetensors", 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[5000];
-        snprintf(path, sizeof path, "%s/%s", fixtures(), cases[i].name);
+        snprintf(path, sizeof path, "%s/containers/%s", ref, cases[i].name);
         struct err err = {0};
         struct container *c = container_open(path, NULL, &err);
         if (!c)
             fail_msg("%s", err.msg);
-        if (cases[i].n)
-            assert_int_equal(container_count(c), cases[i].n);
+        assert_string_equal(container_kind(c), cases[i].kind);
+        assert_int_equal(container_count(c), cases[i].n);
+        assert_true(container_verify(c, NULL, NULL));
+        const struct tensor *a = container_at(c, 0);
+        assert_int_equal(a->ndim, 2);
+        assert_int_equal(a->shape[0], 3);
+        float out[12];
+        tensor_read_f32(a, 0, 12, out);
+        for (int k = 0; k < 12; k++)
+            assert_true(out[k] == (float)k);
+        if (cases[i].n == 3) {
+            assert_string_equal(a->name, "a");
+            tensor_read_f32(container_find(c, "b"), 0, 5, out);
+            assert_true(out[4] == -2);
+            int64_t k;
+            assert_int_equal(container_at(c, 2)->ndim, 0);
+            tensor_read_i64(container_at(c, 2), 0, 1, &k);
+            assert_int_equal(k, 64);
+        }
         container_close(c);
     }
+}
+
+static struct container *open_fixture(const char *name)
+{
+    char path[5000];
+    snprintf(path, sizeof path, "%s/%s", fixtures(), name);
+    struct err err = {0};
+    struct container *c = container_open(path, NULL, &err);
+    if (!c)
+        fail_msg("%s", err.msg);
+    return c;
+}
+
+/* The same arrays packed and plain are the same bytes. */
+static void samples_beside_the_source_agree(void **state)
+{
+    (void)state;
+    if (!fixtures())
+        skip();
+    static const char *const pairs[][2] = {
+        {"A/sae/gemma_scope_jumprelu/params.npz", "A/sae/gemma_scope_jumprelu_compressed/params.npz"},
+        {"A/sae/npy_prolu_relu/W_enc.npy", "A/sae/npyzst_prolu_relu/W_enc.npy.zst"},
+        {"A/sae/npy_prolu_relu/W_dec.npy", "A/sae/npyzst_prolu_relu/W_dec.npy.zst"},
+        {"A/sae/npy_prolu_relu/b_enc.npy", "A/sae/npyzst_prolu_relu/b_enc.npy.zst"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct container *a = open_fixture(pairs[i][0]), *b = open_fixture(pairs[i][1]);
+        assert_int_equal(container_count(a), container_count(b));
+        assert_true(container_verify(a, NULL, NULL));
+        for (size_t k = 0; k < container_count(a); k++) {
+            const struct tensor *s = container_at(a, k), *t = container_find(b, s->name);
+            assert_non_null(t);
+            assert_int_equal(s->dtype, t->dtype);
+            assert_int_equal(tensor_count(s), tensor_count(t));
+            assert_memory_equal(s->data, t->data,
+                                (size_t)(tensor_count(s) * dtype_info[s->dtype].size));
+        }
+        container_close(a), container_close(b);
+    }
+    static const char *const others[] = {
+        "A/acts.npy", "A/tokens.npy", "A/model/model.safetensors",
+        "A/sae/saelens_standard/sae_weights.safetensors",
+        "A/sae/saelens_standard_bf16/sae_weights.safetensors",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        container_close(open_fixture(others[i]));
 }
 
 int main(void)
@@ -245,7 +309,8 @@ int main(void)
         cmocka_unit_test(damaged_npy),
         cmocka_unit_test(damaged_safetensors),
         cmocka_unit_test(opening_does_not_touch_the_data),
-        cmocka_unit_test(samples_beside_the_source_open),
+        cmocka_unit_test(files_of_other_writers),
+        cmocka_unit_test(samples_beside_the_source_agree),
     };
     return cmocka_run_group_tests(tests, NULL, test_dir_remove);
 }

@@ -1,0 +1,56 @@
+/* spool.c - see spool.h. */
+#include "io/spool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "io/fs.h"
+
+bool spool_open(struct spool *s, struct err *err)
+{
+    char *where = NULL;
+    int fd = fs_unlinked_file(NULL, &where, err);
+    if (fd < 0)
+        return false;
+    *s = (struct spool){fd, where};
+    return true;
+}
+
+bool spool_room(const struct spool *s, int64_t size, struct err *err)
+{
+    struct statvfs fs;
+    if (fstatvfs(s->fd, &fs) != 0 || fs.f_frsize == 0)
+        return true; /* unknown: writing will tell */
+    uint64_t free_blocks = fs.f_bavail;
+    if ((uint64_t)size / fs.f_frsize < free_blocks)
+        return true;
+    err_set(err, ERR_OS, "%s: needs %.2f GB for decompressed data (found %.2f GB free)",
+            s->where, (double)size / 1e9, (double)free_blocks * (double)fs.f_frsize / 1e9);
+    if (err)
+        err->os_errno = ENOSPC;
+    return false;
+}
+
+bool spool_write(const struct spool *s, const void *p, size_t n, int64_t offset,
+                 struct err *err)
+{
+    return fs_pwrite(s->fd, s->where, p, n, offset, err);
+}
+
+bool spool_map(struct spool *s, const char *path, struct map *m, struct err *err)
+{
+    int fd = s->fd;
+    s->fd = -1;
+    spool_close(s);
+    return map_fd(m, fd, path, err);
+}
+
+void spool_close(struct spool *s)
+{
+    if (s->where && s->fd >= 0)
+        close(s->fd);
+    free(s->where);
+    *s = (struct spool){.fd = -1};
+}

@@ -1,0 +1,35 @@
+/*
+ * spool.h - where decompressed bytes go: an unlinked file, mapped when it is whole.
+ *
+ * The bytes are pages of a file, not memory of the program, and vanish with it. Room is
+ * asked for before the work is begun, so that a full disk says so at once.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/map.h"
+
+struct spool {
+    int fd;
+    char *where; /* owned; the directory, for messages */
+};
+
+/* An empty one in the cache directory (see fs_unlinked_file). ERR_OS. */
+bool spool_open(struct spool *s, struct err *err);
+
+/* `size` bytes will be needed. ERR_OS with ENOSPC when the file system has fewer free:
+ * "DIR: needs 1.2 GB for decompressed data (found 0.3 GB free)". */
+bool spool_room(const struct spool *s, int64_t size, struct err *err);
+
+/* Any thread may write; places do not overlap. */
+bool spool_write(const struct spool *s, const void *p, size_t n, int64_t offset,
+                 struct err *err);
+
+/* The finished file as a mapping; `path` is what messages call it. *s is closed. */
+bool spool_map(struct spool *s, const char *path, struct map *m, struct err *err);
+
+void spool_close(struct spool *s); /* without mapping it; fine on a closed one */
