@@ -1,6 +1,7 @@
 /* f16.c - conversions from and to half precision; see tensor.h and f16.h. */
 #include "io/f16.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -70,12 +71,24 @@ void f16_from_f32_plain(const float *src, uint16_t *out, size_t n)
 }
 
 #if defined(__x86_64__)
-static bool has_f16c(void)
+static bool ask_f16c(void)
 {
     unsigned a, b, c, d;
     /* __builtin_cpu_supports knows whether the system saves AVX registers, but not every
      * compiler's knows the name "f16c". */
     return __builtin_cpu_supports("avx") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+/* Asked once: a virtual machine traps cpuid, which then takes microseconds. */
+static bool has_f16c(void)
+{
+    static _Atomic int known; /* 0: not yet, 1: no, 2: yes */
+    int k = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!k) {
+        k = 1 + ask_f16c();
+        atomic_store_explicit(&known, k, memory_order_relaxed);
+    }
+    return k == 2;
 }
 
 __attribute__((target("avx,f16c")))
