@@ -32,9 +32,8 @@ struct tokens_run {
 /* Rows that a line takes: 1, or 2 when digits are needed. */
 int tokens_line_rows(const struct canvas *c);
 
-/* One line, the lit token in view: centred if the text is longer than the canvas, so that
- * lit tokens of lines above one another stand above one another. An ellipsis marks the
- * cut ends. */
+/* One line, the lit token in its middle, so that lit tokens of lines above one another
+ * stand above one another (lit = -1: from the left). An ellipsis marks the cut ends. */
 void tokens_paint_line(struct canvas *c, int row, const struct tokens_run *t);
 
 /* Wrapped from `row` on, breaking before tokens; newline tokens end a line. Returns the

@@ -1,0 +1,314 @@
+/* wid_hist.c - see wid_hist.h. */
+#include "tui/wid_hist.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* -- numbers ------------------------------------------------------------------------------ */
+
+/* "-3.4e-05" -> "-3.4e-5" */
+static void shorten_exponent(char *s)
+{
+    char *e = strchr(s, 'e');
+
+    if (!e)
+        return;
+    char *digits = e + 1;
+    if (*digits == '+')
+        memmove(digits, digits + 1, strlen(digits));
+    else if (*digits == '-')
+        digits++;
+    while (digits[0] == '0' && digits[1])
+        memmove(digits, digits + 1, strlen(digits));
+}
+
+const char *number_text(double x, int width, char *buf, size_t size)
+{
+    if (isnan(x) || isinf(x)) {
+        snprintf(buf, size, "%s", isnan(x) ? "·" : x < 0 ? "-inf" : "inf");
+        return buf;
+    }
+    for (int digits = 4; digits >= 1; digits--) {
+        snprintf(buf, size, "%.*g", digits, x == 0 ? 0 : x);
+        if (strchr(buf, 'e') && fabs(x) >= 1 && fabs(x) < 1e15) {
+            static const char unit[] = "kMGT";
+            double y = x;
+            int u = -1;
+            while (fabs(y) >= 999.5 && u < 3) {
+                y /= 1000;
+                u++;
+            }
+            snprintf(buf, size, "%.*g%c", digits < 3 ? 3 : digits, y, unit[u < 0 ? 0 : u]);
+        }
+        shorten_exponent(buf);
+        if ((int)strlen(buf) <= width)
+            return buf;
+    }
+    return buf;
+}
+
+const char *count_text(int64_t n, char *buf, size_t size)
+{
+    char digits[32];
+    size_t len, out = 0;
+
+    snprintf(digits, sizeof digits, "%lld", (long long)n);
+    len = strlen(digits);
+    for (size_t i = 0; i < len && out + 2 < size; i++) {
+        size_t left = len - i;
+        if (i > 0 && left % 3 == 0 && digits[i - 1] != '-')
+            buf[out++] = ' ';
+        buf[out++] = digits[i];
+    }
+    buf[out] = 0;
+    return buf;
+}
+
+double axis_step(double lo, double hi, int n)
+{
+    static const double round_steps[] = {1, 2, 5, 10};
+    double raw, base;
+
+    if (n < 1 || !(hi > lo) || isinf(hi - lo))
+        return 1;
+    raw = (hi - lo) / n;
+    base = pow(10, floor(log10(raw)));
+    for (int i = 0; i < 4; i++)
+        if (base * round_steps[i] >= raw * (1 - 1e-9))
+            return base * round_steps[i];
+    return base * 10;
+}
+
+/* -- geometry: one answer for painter and mouse --------------------------------------------- */
+
+enum { LEFT = 7, LEFT_FROM = 24 }; /* room for figures of counts; from how many columns on */
+
+static int left_of(int rows, int cols)
+{
+    return cols >= LEFT_FROM && rows >= 3 ? LEFT : 0;
+}
+
+double wid_hist_edge(const struct wid_hist *h, int i)
+{
+    return h->lo + (h->hi - h->lo) * i / (h->n_bins > 0 ? h->n_bins : 1);
+}
+
+/* Bins [first, last] that column x of `width` stands for. When columns are shared, every
+ * bin is in exactly one. */
+static void bins_of(const struct wid_hist *h, int x, int width, int *first, int *last)
+{
+    *first = (int)((int64_t)x * h->n_bins / width);
+    *last = h->n_bins > width ? (int)((int64_t)(x + 1) * h->n_bins / width) - 1 : *first;
+}
+
+int wid_hist_bin_at(const struct wid_hist *h, int rows, int cols, int col)
+{
+    int left = left_of(rows, cols), first, last;
+
+    if (h->n_bins < 1 || col < left || col >= cols)
+        return -1;
+    bins_of(h, col - left, cols - left, &first, &last);
+    return first;
+}
+
+static double height(const struct wid_hist *h, double count)
+{
+    return h->log_counts ? log10(1 + count) : count;
+}
+
+static double column_count(const struct wid_hist *h, const struct wid_hist_series *s, int x,
+                           int width)
+{
+    int first, last;
+    double sum = 0;
+
+    bins_of(h, x, width, &first, &last);
+    for (int i = first; i <= last && i < h->n_bins; i++)
+        sum += (double)s->counts[i];
+    return sum;
+}
+
+static double greatest(const struct wid_hist *h, int width)
+{
+    double max = 0;
+
+    for (int s = 0; s < h->n_series; s++)
+        for (int x = 0; x < width; x++)
+            max = fmax(max, column_count(h, &h->series[s], x, width));
+    return max;
+}
+
+static int column_of(const struct wid_hist *h, double x, int width)
+{
+    double at = (x - h->lo) / (h->hi - h->lo) * width;
+
+    if (!(at >= 0 && at <= width))
+        return -1;
+    return at >= width ? width - 1 : (int)at;
+}
+
+/* -- painting ----------------------------------------------------------------------------- */
+
+static bool in_brush(const struct wid_hist *h, int x, int width)
+{
+    int first, last;
+
+    bins_of(h, x, width, &first, &last);
+    if (h->cursor >= 0 && h->cursor >= first && h->cursor <= last)
+        return true;
+    return h->brush_first >= 0 && last >= h->brush_first && first <= h->brush_last;
+}
+
+static void paint_markers(struct canvas *c, const struct wid_hist *h)
+{
+    for (int i = 0; i < h->n_markers; i++) {
+        int at = column_of(h, h->markers[i].x, c->cols);
+        if (at < 0)
+            continue;
+        for (int row = 0; row < c->rows; row++)
+            canvas_text(c, row, at, INK_MARKER, "┊");
+        if (h->markers[i].label && c->rows > 1) {
+            int width = text_width(h->markers[i].label);
+            int col = at + 2 + width <= c->cols ? at + 2 : at - 1 - width;
+            canvas_text(c, 0, col, INK_MARKER, h->markers[i].label);
+        }
+    }
+}
+
+static void paint_bars(struct canvas *c, const struct wid_hist *h, double max)
+{
+    for (int x = 0; x < c->cols; x++) {
+        float f = (float)(height(h, column_count(h, &h->series[0], x, c->cols)) / max);
+        uint32_t ink = in_brush(h, x, c->cols) ? INK_BRUSH : h->series[0].style;
+        canvas_vbars(c, 0, x, c->rows, &f, 1, ink);
+        if (!(f > 0) && in_brush(h, x, c->cols)) /* an empty bin under the cursor */
+            canvas_text(c, c->rows - 1, x, INK_BRUSH, "_");
+    }
+}
+
+static void paint_overlay(struct canvas *c, const struct wid_hist *h, int s, double max)
+{
+    static const char *const mark[] = {"•", "×", "+", "o"};
+
+    for (int x = 0; x < c->cols; x++) {
+        double f = height(h, column_count(h, &h->series[s], x, c->cols)) / max;
+        int row = c->rows - 1 - (int)lround(f * (c->rows - 1));
+        if (f > 0)
+            canvas_text(c, row, x, h->series[s].style, mark[(s - 1) % 4]);
+    }
+}
+
+static void paint_legend(struct canvas *c, const struct wid_hist *h)
+{
+    static const char *const mark[] = {"█", "•", "×", "+", "o"};
+    int width = 0, at;
+
+    for (int s = 0; s < h->n_series; s++)
+        width += h->series[s].name ? text_width(h->series[s].name) + 3 : 0;
+    at = c->cols - width;
+    for (int s = 0; s < h->n_series && at >= 0; s++) {
+        if (!h->series[s].name)
+            continue;
+        at = canvas_text(c, 0, at, h->series[s].style, mark[s == 0 ? 0 : 1 + (s - 1) % 4]);
+        at = canvas_text(c, 0, at + 1, INK_DIM, h->series[s].name) + 1;
+    }
+}
+
+static void tick_text(const struct wid_hist *h, double x, char *buf, size_t size)
+{
+    number_text(h->log_values ? pow(10, x) : x, 8, buf, size);
+}
+
+/* Figures under the bars, as many as do not touch one another. */
+static void paint_value_axis(struct canvas *c, const struct wid_hist *h)
+{
+    double step = axis_step(h->lo, h->hi, c->cols / 7 > 0 ? c->cols / 7 : 1);
+    int unit = h->unit ? text_width(h->unit) + 1 : 0, free_from = 0;
+    char buf[32];
+
+    if (!(h->hi > h->lo)) {
+        tick_text(h, h->lo, buf, sizeof buf);
+        canvas_text(c, 0, 0, INK_AXIS, buf);
+        return;
+    }
+    for (double i = ceil(h->lo / step - 1e-9); i * step <= h->hi + step * 1e-9; i++) {
+        int at = column_of(h, i * step, c->cols), width;
+        tick_text(h, i * step, buf, sizeof buf);
+        width = text_width(buf);
+        at = at < 0 ? 0 : at;
+        if (at + width > c->cols - unit)
+            at = c->cols - unit - width;
+        if (at < free_from)
+            continue;
+        canvas_text(c, 0, at, INK_AXIS, buf);
+        free_from = at + width + 1;
+    }
+    if (unit && free_from <= c->cols - unit + 1)
+        canvas_text(c, 0, c->cols - unit + 1, INK_AXIS, h->unit);
+}
+
+static void paint_count_axis(struct canvas *c, const struct wid_hist *h, double max, int rows)
+{
+    char buf[32];
+
+    number_text(max, LEFT - 1, buf, sizeof buf);
+    canvas_fit(c, 0, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, buf);
+    canvas_fit(c, rows - 1, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, "0");
+    if (rows >= 5) {
+        double half = h->log_counts ? pow(10, log10(1 + max) / 2) - 1 : max / 2;
+        number_text(half, LEFT - 1, buf, sizeof buf);
+        canvas_fit(c, rows / 2, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, buf);
+    }
+    if (h->log_counts && rows >= 3)
+        canvas_fit(c, 1, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, "log");
+}
+
+void wid_hist_paint(struct canvas *c, const struct wid_hist *h)
+{
+    int left = left_of(c->rows, c->cols), rows = c->rows >= 3 ? c->rows - 1 : c->rows;
+    struct canvas bars = canvas_sub(c, 0, left, rows, c->cols - left);
+    double max;
+
+    if (bars.rows < 1 || bars.cols < 1)
+        return;
+    if (h->n_bins < 1 || h->n_series < 1) {
+        canvas_fit(c, 0, 0, c->cols, ALIGN_LEFT, INK_DIM, "no histogram");
+        return;
+    }
+    max = greatest(h, bars.cols);
+    paint_markers(&bars, h);
+    if (max > 0) {
+        paint_bars(&bars, h, height(h, max));
+        for (int s = 1; s < h->n_series; s++)
+            paint_overlay(&bars, h, s, height(h, max));
+    }
+    if (h->n_series > 1 && rows > 1)
+        paint_legend(&bars, h);
+    if (left)
+        paint_count_axis(c, h, max, rows);
+    if (rows < c->rows) {
+        struct canvas axis = canvas_sub(c, rows, left, 1, c->cols - left);
+        paint_value_axis(&axis, h);
+    }
+}
+
+void spark_paint(struct canvas *c, const int64_t *counts, int n, bool log_counts,
+                 uint32_t style)
+{
+    struct wid_hist h = {.n_bins = n, .log_counts = log_counts, .cursor = -1,
+                         .brush_first = -1};
+    double max = 0;
+
+    for (int i = 0; i < n; i++)
+        max = fmax(max, (double)counts[i]);
+    for (int x = 0; x < c->cols && n > 0 && max > 0; x++) {
+        int first, last;
+        double peak = 0;
+        bins_of(&h, x, c->cols, &first, &last);
+        for (int i = first; i <= last; i++)
+            peak = fmax(peak, (double)counts[i]);
+        float f = (float)(height(&h, peak) / height(&h, max));
+        canvas_vbars(c, 0, x, 1, &f, 1, style);
+    }
+}
