@@ -10,6 +10,7 @@
 #include "io/json.h"
 #include "io/map.h"
 #include "io/mem.h"
+#include "model/weights.h"
 
 static const struct dialect *const dialects[] = {
     &dialect_saelens,
@@ -266,7 +267,7 @@ bool dialect_scale_by_norms(struct sae *sae, const struct progress *progress,
     size_t n = (size_t)sae->d_sae;
     float *norms = mem_try(n, sizeof *norms, "decoder norms", err);
     float *out = mem_try(n, sizeof *out, "decoder norms", err);
-    if (!norms || !out || !sae_decoder_norms(sae, progress, norms, err)) {
+    if (!norms || !out || !weights_geometry(sae, 0, progress, norms, NULL, err)) {
         free(norms);
         free(out);
         return false;

@@ -27,24 +27,6 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
     sae->notes[sae->n_notes++] = (struct sae_note){xstrdup(text)};
 }
 
-/* --- sums in double --- */
-
-static double mean_of(const float *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum / (double)n;
-}
-
-static double squares_of(const float *x, int64_t n, double mean)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += (x[i] - mean) * (x[i] - mean);
-    return sum;
-}
-
 /* --- opening --- */
 
 static struct sae *sae_new(const char *path, const struct dialect *dialect,
@@ -251,42 +233,7 @@ bool sae_check_finite(struct sae *sae, const struct progress *progress, struct e
     return true;
 }
 
-/* --- rows of the decoder --- */
-
-struct norms {
-    const struct sae *sae;
-    const struct progress *progress;
-    float *block, *out;
-    int64_t rows; /* of a block */
-    bool cancelled;
-};
-
-static void find_norms(void *ctx)
-{
-    struct norms *w = ctx;
-    int64_t d = w->sae->W_dec.cols, d_sae = w->sae->d_sae;
-    for (int64_t i = 0; i < d_sae && !w->cancelled; i += w->rows) {
-        int64_t n = d_sae - i < w->rows ? d_sae - i : w->rows;
-        mat_read_rows(&w->sae->W_dec, i, n, w->block);
-        for (int64_t r = 0; r < n; r++)
-            w->out[i + r] = (float)sqrt(squares_of(w->block + r * d, d, 0));
-        w->cancelled = !progress_step(w->progress, "decoder norms", i + n, d_sae);
-    }
-}
-
-bool sae_decoder_norms(const struct sae *sae, const struct progress *progress, float *out,
-                       struct err *err)
-{
-    int64_t d = sae->W_dec.cols;
-    struct norms w = {.sae = sae, .progress = progress, .out = out,
-                      .rows = BLOCK_VALUES / d > 0 ? BLOCK_VALUES / d : 1};
-    w.block = mem_try((size_t)(w.rows * d), sizeof *w.block, "rows of W_dec", err);
-    bool ok = w.block && map_guard(find_norms, &w, err);
-    free(w.block);
-    if (ok && w.cancelled)
-        return err_set(err, ERR_CANCELLED, "cancelled");
-    return ok;
-}
+/* --- identity --- */
 
 uint64_t sae_id(const struct sae *sae)
 {
@@ -313,6 +260,22 @@ const float *sae_bias(const struct sae *sae)
 }
 
 /* --- the way in --- */
+
+static double mean_of(const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+static double squares_of(const float *x, int64_t n, double mean)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sum;
+}
 
 bool sae_input(const struct sae *sae, const float *x, float *u, float *scale, float *shift)
 {

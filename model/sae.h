@@ -128,11 +128,6 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
  * note a tensor (name, count, first index). Run once, before the sae is shared. */
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err);
 
-/* Lengths of the rows of W_dec, summed in double, into out [d_sae]. Touches all of W_dec.
- * ERR_NOMEM, ERR_CANCELLED. */
-bool sae_decoder_norms(const struct sae *sae, const struct progress *progress, float *out,
-                       struct err *err);
-
 /* The checkpoint's id: xxHash of the shapes and of b_enc (gated: b_gate), b_dec and the
  * first and last row of W_dec as f32: the same after a copy and in every format. */
 uint64_t sae_id(const struct sae *sae);

@@ -34,18 +34,20 @@ static void part_guarded(void *ctx)
     const struct sae *sae = p->g->sae;
     int64_t d_in = sae->d_in, d_out = sae->d_out;
     mat_read_rows(&sae->W_dec, p->first, p->n, p->dec);
-    if (d_in == d_out)
+    bool compare = p->g->cosine && d_in == d_out;
+    if (compare)
         mat_read_rows(&sae->W_enc, p->first, p->n, p->enc);
     for (int64_t i = 0; i < p->n; i++) {
         const float *dec = p->dec + i * d_out, *enc = p->enc + i * d_in;
         double dd = kern_sum_squares(dec, d_out);
         p->g->norm[p->first + i] = (float)sqrt(dd);
         double cosine = NAN;
-        if (d_in == d_out) {
+        if (compare) {
             double ee = kern_sum_squares(enc, d_in);
             cosine = dd > 0 && ee > 0 ? kern_dot_double(enc, dec, d_in) / sqrt(dd * ee) : 0;
         }
-        p->g->cosine[p->first + i] = (float)cosine;
+        if (p->g->cosine)
+            p->g->cosine[p->first + i] = (float)cosine;
     }
 }
 

@@ -8,7 +8,8 @@
 #include "model/sae.h"
 
 /* Lengths of decoder rows and cosines of encoder and decoder rows (0 with a zero row; NaN
- * for a transcoder, whose rows are of different spaces), both [d_sae], caller-owned.
+ * for a transcoder, whose rows are of different spaces), both [d_sae], caller-owned. The
+ * cosines may be NULL: the encoder is not read then.
  * ERR_CANCELLED, ERR_FORMAT (a file that shrank). */
 bool weights_geometry(const struct sae *sae, int threads, const struct progress *progress,
                       float *decoder_norm, float *encoder_decoder_cosine,
