@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ static void convert_rows(void *ctx, size_t i, int thread)
         return;
     if (!map_guard(convert_guarded, &p, &c->errs[thread]))
         c->failed = true;
-    int64_t done = (c->done += p.n);
+    int64_t done = atomic_fetch_add(&c->done, p.n) + p.n;
     if (!progress_step(c->progress, c->what, done, c->m->rows)) {
         err_set(&c->errs[thread], ERR_CANCELLED, "cancelled");
         c->failed = true;

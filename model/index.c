@@ -332,7 +332,7 @@ static void coactive_item(void *ctx, size_t i, int thread)
         coactive_failed(c, &p.err);
     free(p.unpacked);
     free(p.hits);
-    int64_t done = (c->done += COACTIVE_FEATURES);
+    int64_t done = atomic_fetch_add(&c->done, COACTIVE_FEATURES) + COACTIVE_FEATURES;
     if (!progress_step(c->progress, "co-occurrence", done, c->ix->d_sae)) {
         struct err err = {.code = ERR_CANCELLED, .msg = "cancelled"};
         coactive_failed(c, &err);

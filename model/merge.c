@@ -62,6 +62,7 @@ struct maker {
     ZSTD_CCtx *zstd;
     /* The present block, not yet packed. */
     unsigned char gaps[INDEX_BLOCK * 5], values[INDEX_BLOCK * 2];
+    float scaled[INDEX_BLOCK];
     uint16_t halves[INDEX_BLOCK];
     int64_t n_hits;
     size_t n_gaps;
@@ -152,6 +153,7 @@ static bool end_block(struct maker *k, struct err *err)
 {
     if (k->n_hits == 0)
         return true;
+    f16_from_f32(k->scaled, k->halves, (size_t)k->n_hits);
     for (int64_t i = 0; i < k->n_hits; i++) {
         k->values[i] = (unsigned char)(k->halves[i] & 0xff);
         k->values[k->n_hits + i] = (unsigned char)(k->halves[i] >> 8);
@@ -195,8 +197,7 @@ static bool put_hits(struct maker *k, int64_t feature, const struct spill_hit *h
             k->first_feature = (uint32_t)feature;
         k->n_gaps += put_varint(k->gaps + k->n_gaps, hits[i].token - before);
         before = hits[i].token;
-        float scaled = hits[i].value * scale;
-        f16_from_f32(&scaled, &k->halves[k->n_hits++], 1);
+        k->scaled[k->n_hits++] = hits[i].value * scale;
     }
     return true;
 }

@@ -138,7 +138,8 @@ struct page_feature {
     int64_t count, tokens;
     double bias, threshold, decoder_norm, encoder_decoder_cosine;
     struct hist histogram;           /* INDEX_BINS bins over (0, max]; n = 0 when dead */
-    struct hit *hits;                /* all firings by token; values as stored */
+    struct hit *hits;                /* all firings by token; values exact near examples,
+                                        else as the index stores them */
     int64_t n_hits;
     struct page_example *top;        /* by |activation| descending, then by token */
     int n_top;
@@ -154,6 +155,8 @@ struct page_feature {
 struct page_feature_options {
     int top, examples;      /* entries in top, per interval; 0: 20, 5 */
     int neighbours;         /* 0: 10 */
+    int context;            /* tokens to each side of an example whose activations shall
+                               be exact; 0: 10 */
     uint64_t seed;
     bool quick;             /* leave out delta_fvu and coactive when there is no index */
     struct scan_options scan;
@@ -161,10 +164,8 @@ struct page_feature_options {
 
 /*
  * All about one feature. With an index everything comes from it (values that are shown are
- * recomputed exactly from the samples); without one, from one pass over the samples
- * (`partial`, when given, is called from time to time with what there is so far: density,
- * count, mean, max, histogram, top). samples may be NULL: only what the weights say.
- * ERR_RANGE for an id out of range.
+ * recomputed exactly from the samples); without one, from one pass over the samples.
+ * samples may be NULL: only what the weights say. ERR_RANGE for an id out of range.
  */
 bool page_feature_make(const struct sae *sae, const struct samples *samples,
                        const struct index *ix, int64_t id,
@@ -177,12 +178,13 @@ void page_feature_finish(struct page_feature *p);
 void page_feature_histogram(const struct page_feature *p, int n, double lo, double hi,
                             bool log, struct hist *out);
 
-/* The hits with low < |activation| <= high, in random order by seed, values exact; at most
- * n. For brushing a bar of the histogram. Reads samples: for a job. */
+/* Up to n of the hits with low < |activation| <= high, drawn by seed, strongest first,
+ * values exact (written to p->hits too). For brushing a bar of the histogram. Reads
+ * samples: for a job. *out is owned by the caller. */
 bool page_feature_band(const struct sae *sae, const struct samples *samples,
-                       const struct page_feature *p, double low, double high, int n,
-                       uint64_t seed, struct page_example **out, int *n_out,
-                       struct err *err);
+                       const struct index *ix, struct page_feature *p, double low,
+                       double high, int n, uint64_t seed, struct page_example **out,
+                       int *n_out, struct err *err);
 
 /* --- the text around a hit ------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/clock.h"
+#include "model/decode.h"
 #include "model/encode.h"
 #include "model/kern.h"
 #include "model/merge.h"
@@ -269,31 +270,8 @@ static void sort_by_row(struct scanner *w, int64_t n, int64_t n_hits)
     w->start[0] = 0;
 }
 
-static float gain(const struct sae *sae, const struct encode_hit *h)
-{
-    return sae->out_scale ? h->value * sae->out_scale[h->feature] : h->value;
-}
-
-/* x_hat of a row into y. */
-static void decode_row(const struct scanner *w, int64_t row, const uint32_t *hits,
-                       int64_t n, float *y)
-{
-    const struct sae *sae = w->s->sae;
-    int64_t d = sae->d_out;
-    memcpy(y, sae->b_dec, (size_t)d * sizeof *y);
-    for (int64_t i = 0; i < n; i++) {
-        const struct encode_hit *h = &w->hits[hits[i]];
-        if (i + 2 < n)
-            __builtin_prefetch(w->s->W_dec + (int64_t)w->hits[hits[i + 2]].feature * d);
-        kern_best()->axpy(y, gain(sae, h), w->s->W_dec + (int64_t)h->feature * d, d);
-    }
-    if (sae->norm != SAE_NORM_NONE)
-        for (int64_t k = 0; k < d; k++)
-            y[k] = y[k] * w->scale[row] + w->shift[row];
-}
-
-/* Totals of a row, and what each of its hits adds to delta_fvu: c = g W_dec[j],
- * 2 e.c + |c|^2. y holds x_hat and becomes the error. */
+/* Totals of a row, and what each of its hits adds to delta_fvu. y holds x_hat and becomes
+ * the error. */
 static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, int64_t n,
                         float *y)
 {
@@ -316,10 +294,8 @@ static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, in
     t->error = kern_sum_squares(y, d);
     for (int64_t i = 0; i < n; i++) {
         const struct encode_hit *h = &w->hits[hits[i]];
-        double g = (double)(gain(sae, h) * w->scale[row]);
         double norm = (double)w->s->decoder_norm[h->feature];
-        double ew = (double)kern_best()->dot(y, w->s->W_dec + (int64_t)h->feature * d, d);
-        w->delta[hits[i]] = (float)(2 * g * ew + g * g * norm * norm);
+        w->delta[hits[i]] = decode_delta(sae, w->s->W_dec, h, w->scale[row], norm, y);
     }
 }
 
@@ -352,7 +328,8 @@ static bool scan_rows(struct scanner *w, int64_t row, int64_t n)
     for (int64_t r = row; r < row + n; r++) {
         const uint32_t *hits = w->by_row + w->start[r];
         int64_t count = w->start[r + 1] - w->start[r];
-        decode_row(w, r, hits, count, w->y);
+        decode_token(s->sae, s->W_dec, w->hits, hits, count, w->scale[r], w->shift[r],
+                     w->y);
         account_row(w, r, hits, count, w->y);
     }
     if (s->live)

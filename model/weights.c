@@ -65,7 +65,7 @@ static void geometry_item(void *ctx, size_t i, int thread)
         g->stop = true;
     free(p.enc);
     free(p.dec);
-    int64_t done = (g->done += p.n);
+    int64_t done = atomic_fetch_add(&g->done, p.n) + p.n;
     if (!progress_step(g->progress, "reading weights", done, sae->d_sae)) {
         err_set(&g->errs[thread], ERR_CANCELLED, "cancelled");
         g->stop = true;

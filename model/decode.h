@@ -1,0 +1,21 @@
+/*
+ * decode.h - from the hits of one token to its reconstruction, its error, and what each
+ * hit is worth.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "model/encode.h"
+#include "model/sae.h"
+
+/* x_hat of one token into y [d_out]: its hits are hits[order[0..n)], by feature. W_dec
+ * [d_sae, d_out] rows of f32; scale, shift from sae_input. */
+void decode_token(const struct sae *sae, const float *W_dec,
+                  const struct encode_hit *hits, const uint32_t *order, int64_t n,
+                  float scale, float shift, float *y);
+
+/* What hit h adds to delta_fvu's sum: with c its contribution (contract.md), 2 e.c + |c|^2,
+ * e [d_out] = x - x_hat; norm is |W_dec[h->feature]|. */
+float decode_delta(const struct sae *sae, const float *W_dec, const struct encode_hit *h,
+                   float scale, double norm, const float *e);

@@ -1,0 +1,261 @@
+/* match.c - see match.h. */
+#include "model/match.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "io/map.h"
+#include "io/mem.h"
+#include "io/scratch.h"
+#include "io/team.h"
+#include "model/kern.h"
+
+/* ---- one row against all ---------------------------------------------------------- */
+
+#define ROWS 256
+
+struct nearest {
+    const struct mat *m;
+    const float *w;  /* [cols] the row asked for */
+    float *cosine;   /* [rows] */
+    const struct progress *progress;
+    _Atomic int64_t done;
+    _Atomic bool stop;
+    struct err *errs; /* [threads] */
+};
+
+struct nearest_part {
+    struct nearest *n;
+    int64_t first, count;
+    float *rows;     /* [ROWS, cols] room, when they do not lie as f32 */
+    double *dot, *squares; /* [ROWS] */
+};
+
+/* Stored with features along memory: go through it in its own order. */
+static void dots_by_columns(struct nearest_part *p, const float *data)
+{
+    const struct mat *m = p->n->m;
+    float dot[ROWS] = {0}, squares[ROWS] = {0};
+    for (int64_t k = 0; k < m->cols; k++) {
+        const float *column = data + k * m->col_stride + p->first;
+        float w = p->n->w[k];
+        for (int64_t i = 0; i < p->count; i++) {
+            dot[i] += w * column[i];
+            squares[i] += column[i] * column[i];
+        }
+    }
+    for (int64_t i = 0; i < p->count; i++) {
+        p->dot[i] = (double)dot[i];
+        p->squares[i] = (double)squares[i];
+    }
+}
+
+static void dots_by_rows(struct nearest_part *p)
+{
+    const struct mat *m = p->n->m;
+    int64_t ld, cols = m->cols;
+    const float *rows = mat_f32(m, &ld);
+    if (rows) {
+        rows += p->first * ld;
+    } else {
+        mat_read_rows(m, p->first, p->count, p->rows);
+        rows = p->rows;
+        ld = cols;
+    }
+    for (int64_t i = 0; i < p->count; i++) {
+        p->dot[i] = (double)kern_best()->dot(p->n->w, rows + i * ld, cols);
+        p->squares[i] = (double)kern_best()->dot(rows + i * ld, rows + i * ld, cols);
+    }
+}
+
+static void nearest_guarded(void *ctx)
+{
+    struct nearest_part *p = ctx;
+    const struct mat *m = p->n->m;
+    const float *data = tensor_f32(m->t);
+    if (data && m->row_stride == 1)
+        dots_by_columns(p, data);
+    else
+        dots_by_rows(p);
+    double ww = (double)kern_best()->dot(p->n->w, p->n->w, m->cols);
+    for (int64_t i = 0; i < p->count; i++) {
+        double d = ww * p->squares[i];
+        p->n->cosine[p->first + i] = d > 0 ? (float)(p->dot[i] / sqrt(d)) : 0;
+    }
+}
+
+static void nearest_item(void *ctx, size_t i, int thread)
+{
+    struct nearest *n = ctx;
+    if (n->stop)
+        return;
+    double dot[ROWS], squares[ROWS];
+    struct nearest_part p = {.n = n, .first = (int64_t)i * ROWS, .dot = dot,
+                             .squares = squares};
+    p.count = n->m->rows - p.first < ROWS ? n->m->rows - p.first : ROWS;
+    p.rows = xmalloc((size_t)(ROWS * n->m->cols) * sizeof *p.rows);
+    if (!map_guard(nearest_guarded, &p, &n->errs[thread]))
+        n->stop = true;
+    free(p.rows);
+    int64_t done = atomic_fetch_add(&n->done, p.count) + p.count;
+    if (!progress_step(n->progress, "neighbours", done, n->m->rows)) {
+        err_set(&n->errs[thread], ERR_CANCELLED, "cancelled");
+        n->stop = true;
+    }
+}
+
+/* The n greatest of cosine[], `self` left out, into out. */
+static int greatest(const float *cosine, int64_t rows, int64_t self, int n,
+                    struct match_near *out)
+{
+    int have = 0;
+    for (int64_t j = 0; j < rows; j++) {
+        float c = isfinite(cosine[j]) ? cosine[j] : 0;
+        if (j == self || (have == n && c <= out[n - 1].cosine))
+            continue;
+        int i = have < n ? have++ : n - 1;
+        for (; i > 0 && out[i - 1].cosine < c; i--)
+            out[i] = out[i - 1];
+        out[i] = (struct match_near){.id = j, .cosine = c};
+    }
+    return have;
+}
+
+struct row_copy {
+    const struct mat *m;
+    int64_t id;
+    float *out;
+};
+
+static void row_guarded(void *ctx)
+{
+    struct row_copy *r = ctx;
+    mat_read_rows(r->m, r->id, 1, r->out);
+}
+
+int match_nearest_rows(const struct mat *m, int64_t id, int n, int threads,
+                       const struct progress *progress, struct match_near *out,
+                       struct err *err)
+{
+    int found = -1;
+    threads = threads > 0 ? threads : team_default_threads();
+    float *w = xmalloc((size_t)m->cols * sizeof *w);
+    struct nearest s = {.m = m, .w = w, .progress = progress};
+    s.cosine = xmalloc((size_t)m->rows * sizeof *s.cosine);
+    s.errs = xcalloc((size_t)threads, sizeof *s.errs);
+    if (map_guard(row_guarded, &(struct row_copy){.m = m, .id = id, .out = w}, err)) {
+        team_each(threads, (size_t)((m->rows + ROWS - 1) / ROWS), nearest_item, &s);
+        for (int t = threads - 1; s.stop && t >= 0; t--)
+            if (s.errs[t].code && err)
+                *err = s.errs[t];
+        if (!s.stop)
+            found = greatest(s.cosine, m->rows, id, n, out);
+    }
+    free(s.errs);
+    free(s.cosine);
+    free(w);
+    return found;
+}
+
+/* ---- all pairs -------------------------------------------------------------------- */
+
+#define TILE 1024
+
+struct pairs {
+    const float *unit; /* [rows, cols] rows of length 1 (or 0) */
+    int64_t rows, cols, tiles;
+    float *best;       /* [rows] */
+    pthread_mutex_t lock;
+    const struct progress *progress;
+    _Atomic int64_t done;
+    _Atomic bool cancelled;
+};
+
+/* Tile row i: against itself and all tile rows below it. A maximum does not depend on the
+ * order in which it is taken, so threads may merge theirs as they come. */
+static void pairs_item(void *ctx, size_t item, int thread)
+{
+    struct pairs *p = ctx;
+    int64_t i0 = (int64_t)item * TILE, n_i = p->rows - i0 < TILE ? p->rows - i0 : TILE;
+    (void)thread;
+    float *tile = xmalloc((size_t)TILE * TILE * sizeof *tile);
+    float *best = xmalloc((size_t)p->rows * sizeof *best);
+    for (int64_t j = 0; j < p->rows; j++)
+        best[j] = -INFINITY;
+    for (int64_t j0 = i0; j0 < p->rows && !p->cancelled; j0 += TILE) {
+        int64_t n_j = p->rows - j0 < TILE ? p->rows - j0 : TILE;
+        kern_gemm_nt(n_i, n_j, p->cols, p->unit + i0 * p->cols, p->cols,
+                     p->unit + j0 * p->cols, p->cols, tile, n_j);
+        for (int64_t i = 0; i < n_i; i++) {
+            float *c = tile + i * n_j, row_best = -INFINITY;
+            if (i0 == j0)
+                c[i] = -INFINITY; /* self left out */
+            for (int64_t j = 0; j < n_j; j++) {
+                row_best = c[j] > row_best ? c[j] : row_best;
+                best[j0 + j] = c[j] > best[j0 + j] ? c[j] : best[j0 + j];
+            }
+            best[i0 + i] = row_best > best[i0 + i] ? row_best : best[i0 + i];
+        }
+        int64_t done = atomic_fetch_add(&p->done, n_i * n_j) + n_i * n_j;
+        if (!progress_step(p->progress, "nearest cosines", done,
+                           p->rows * (p->rows + TILE) / 2))
+            p->cancelled = true;
+    }
+    pthread_mutex_lock(&p->lock);
+    for (int64_t j = i0; j < p->rows; j++)
+        p->best[j] = best[j] > p->best[j] ? best[j] : p->best[j];
+    pthread_mutex_unlock(&p->lock);
+    free(best);
+    free(tile);
+}
+
+struct unit_rows {
+    const struct mat *m;
+    float *out;
+};
+
+static void unit_guarded(void *ctx)
+{
+    struct unit_rows *u = ctx;
+    int64_t cols = u->m->cols;
+    for (int64_t first = 0; first < u->m->rows; first += ROWS) {
+        int64_t n = u->m->rows - first < ROWS ? u->m->rows - first : ROWS;
+        mat_read_rows(u->m, first, n, u->out + first * cols);
+        for (int64_t i = first; i < first + n; i++) {
+            double squares = kern_sum_squares(u->out + i * cols, cols);
+            float scale = squares > 0 && isfinite(squares) ? (float)(1 / sqrt(squares)) : 0;
+            for (int64_t k = 0; k < cols; k++)
+                u->out[i * cols + k] =
+                    scale != 0 ? u->out[i * cols + k] * scale : 0;
+        }
+    }
+}
+
+bool match_nearest_all(const struct mat *m, int threads, const struct progress *progress,
+                       float *out, struct err *err)
+{
+    threads = threads > 0 ? threads : team_default_threads();
+    struct scratch unit = {0};
+    size_t bytes = (size_t)m->rows * (size_t)m->cols * sizeof(float);
+    if (!scratch_init(&unit, NULL, bytes, "room for unit rows", err))
+        return false;
+    if (!map_guard(unit_guarded, &(struct unit_rows){.m = m, .out = unit.data}, err)) {
+        scratch_finish(&unit);
+        return false;
+    }
+    struct pairs p = {.unit = unit.data, .rows = m->rows, .cols = m->cols, .best = out,
+                      .progress = progress};
+    for (int64_t j = 0; j < m->rows; j++)
+        out[j] = -INFINITY;
+    pthread_mutex_init(&p.lock, NULL);
+    team_each(threads, (size_t)((m->rows + TILE - 1) / TILE), pairs_item, &p);
+    pthread_mutex_destroy(&p.lock);
+    scratch_finish(&unit);
+    if (p.cancelled)
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    for (int64_t j = 0; j < m->rows; j++)
+        out[j] = isfinite(out[j]) ? out[j] : 0;
+    return true;
+}
