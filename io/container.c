@@ -284,7 +284,7 @@ static bool verify_one(const struct container *c, const struct check *check,
     free(buf);
     if (ok && crc != check->crc)
         ok = err_format(err, (uint64_t)check->offset,
-                        "member '%s' is damaged (found CRC-32 %08x, expected %08x)",
+                        "member '%.100s' is damaged (found CRC-32 %08x, expected %08x)",
                         check->name, crc, check->crc);
     return ok;
 }

@@ -62,8 +62,8 @@ static bool inflate_member(struct inflate *f, struct job *job,
     enum libdeflate_result r = libdeflate_deflate_decompress(
         tool, f->in->data + z->data, (size_t)z->packed, out, (size_t)z->size, NULL);
     if (r != LIBDEFLATE_SUCCESS)
-        return err_format(&job->err, (uint64_t)z->data, "member '%s' is damaged (%s, expected "
-                          "%" PRId64 " bytes)", z->name,
+        return err_format(&job->err, (uint64_t)z->data,
+                          "member '%.100s' is damaged (%s, expected %" PRId64 " bytes)", z->name,
                           r == LIBDEFLATE_BAD_DATA ? "bad deflate data"
                           : r == LIBDEFLATE_SHORT_OUTPUT ? "found fewer bytes"
                                                          : "found more bytes",
@@ -71,7 +71,7 @@ static bool inflate_member(struct inflate *f, struct job *job,
     uint32_t crc = libdeflate_crc32(0, out, (size_t)z->size);
     if (crc != z->crc)
         return err_format(&job->err, (uint64_t)z->data,
-                          "member '%s' is damaged (found CRC-32 %08x, expected %08x)", z->name,
+                          "member '%.100s' is damaged (found CRC-32 %08x, expected %08x)", z->name,
                           crc, z->crc);
     int64_t done = atomic_fetch_add(&f->done, z->size) + z->size;
     return progress_step(f->progress, "inflating", done, f->size) ||
@@ -156,7 +156,7 @@ static bool add_member(struct container *c, const struct map *m, const struct zi
     bool ok = map_pread(m, head, n, at, err) && npy_parse(head, n, z->size, &npy, err);
     free(head);
     if (!ok) /* offsets are counted from the beginning of the member */
-        return err_wrap(err, "member '%s'", z->name);
+        return err_wrap(err, "member '%.100s'", z->name);
     char *name = xstrndup(z->name, strlen(z->name) - 4);
     npy.array.data = m->data + at + npy.data_offset;
     container_add(c, &npy.array, name);
@@ -173,8 +173,9 @@ static bool plan(const struct zip *zip, struct inflate *f, struct err *err)
         if (!is_npy_name(z->name) || z->method == ZIP_STORED)
             continue;
         if (z->method != ZIP_DEFLATED)
-            return err_set(err, ERR_UNSUPPORTED, "member '%s': compression method is not read "
-                           "(found %d, expected 0 or 8)", z->name, z->method);
+            return err_set(err, ERR_UNSUPPORTED,
+                           "member '%.100s': compression method is not read (found %d, "
+                           "expected 0 or 8)", z->name, z->method);
         f->job[f->n++] = (struct job){.member = z, .out = f->size};
         if (__builtin_add_overflow(f->size, z->size, &f->size) ||
             f->size > INT64_MAX - ALIGN)
@@ -197,7 +198,9 @@ static bool add_members(struct container *c, const struct zip *zip, const struct
         bool stored = z->method == ZIP_STORED;
         if (stored)
             container_add_check(c, z->name, z->data, z->size, z->crc);
-        if (!add_member(c, stored ? m : inflated, z, stored ? z->data : f->job[job++].out, err))
+        bool ok = stored ? add_member(c, m, z, z->data, err)
+                         : add_member(c, inflated, z, f->job[job++].out, err);
+        if (!ok)
             return false;
     }
     return container_count(c) > 0 ||

@@ -53,26 +53,29 @@ bool safetensors_header_size(const unsigned char bytes[8], int64_t file_size, si
     return true;
 }
 
-/* Every JSON value costs memory that its few bytes do not show: count them before any is
- * made. Each but the first stands behind one of , : [ { outside a string. */
-static size_t count_values(const char *text, size_t n)
+/* JSON values cost memory that their few bytes do not show, and long strings are copied
+ * often: both are bounded before any is made. Each value but the first stands behind one
+ * of , : [ { outside a string. */
+static bool check_cost(const char *text, size_t n, struct err *err)
 {
-    size_t values = 1;
-    bool in_string = false;
+    size_t values = 1, string = 0; /* string: where one began, plus 1 */
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
+        if (c == '"') {
+            if (string && i - string > SAFETENSORS_MAX_STRING)
+                return err_format(err, 8 + string, "safetensors header has a string of %zu "
+                                  "bytes (expected at most %d)", i - string,
+                                  SAFETENSORS_MAX_STRING);
+            string = string ? 0 : i + 1;
+        } else if (string) {
+            i += c == '\\';
         } else if (c == ',' || c == ':' || c == '[' || c == '{') {
             values++;
         }
     }
-    return values;
+    return values <= SAFETENSORS_MAX_VALUES ||
+           err_format(err, 8, "safetensors header has too many values (found %zu, expected "
+                      "at most %d)", values, SAFETENSORS_MAX_VALUES);
 }
 
 static bool parse_dtype(const json_t *v, enum dtype *dtype, struct err *err)
@@ -91,7 +94,7 @@ static bool parse_dtype(const json_t *v, enum dtype *dtype, struct err *err)
             return err_set(err, ERR_UNSUPPORTED,
                            "dtype is not read (found %s, expected F16, BF16, F32, F64, an "
                            "integer or BOOL)", name);
-    return err_format(err, 8, "unknown dtype (found '%s')", name);
+    return err_format(err, 8, "unknown dtype (found '%.100s')", name);
 }
 
 static bool parse_shape(const json_t *v, struct tensor *t, struct err *err)
@@ -156,7 +159,7 @@ static bool check_meta(const json_t *meta, struct err *err)
     json_t *value;
     json_object_foreach((json_t *)meta, key, value)
         if (!json_is_string(value))
-            return err_format(err, 8, "'" META "' is no map of strings (at '%s')", key);
+            return err_format(err, 8, "'" META "' is no map of strings (at '%.100s')", key);
     return true;
 }
 
@@ -179,12 +182,13 @@ static bool check_cover(const struct safetensors *st, uint64_t base, int64_t dat
         const struct safetensors_entry *e = &st->entry[i];
         if (e->begin != at)
             return err_format(err, base + (uint64_t)at,
-                              "tensor '%s': data has a hole or overlaps (found its start at "
-                              "%" PRId64 ", expected %" PRId64 ")", e->name, e->begin, at);
+                              "tensor '%.100s': data has a hole or overlaps (found its "
+                              "start at %" PRId64 ", expected %" PRId64 ")", e->name,
+                              e->begin, at);
         at = e->end;
         if (at > data_size)
             return err_format(err, base + (uint64_t)data_size,
-                              "tensor '%s': data ends early (found %" PRId64
+                              "tensor '%.100s': data ends early (found %" PRId64
                               " bytes, expected %" PRId64 ")", e->name, data_size, at);
     }
     if (at != data_size)
@@ -196,12 +200,8 @@ static bool check_cover(const struct safetensors *st, uint64_t base, int64_t dat
 
 static json_t *parse_json(const char *header, size_t n, struct err *err)
 {
-    size_t values = count_values(header, n);
-    if (values > SAFETENSORS_MAX_VALUES) {
-        err_format(err, 8, "safetensors header has too many values (found %zu, expected at "
-                   "most %d)", values, SAFETENSORS_MAX_VALUES);
+    if (!check_cost(header, n, err))
         return NULL;
-    }
     json_error_t why;
     json_t *root = json_loadb(header, n, JSON_REJECT_DUPLICATES, &why);
     if (!root) {
@@ -233,7 +233,7 @@ bool safetensors_parse(const char *header, size_t n, int64_t data_size,
         }
         st.entry[st.n].name = name;
         if (!parse_entry(value, &st.entry[st.n], err)) {
-            err_wrap(err, "tensor '%s'", name);
+            err_wrap(err, "tensor '%.100s'", name);
             goto fail;
         }
         st.n++;

@@ -20,7 +20,8 @@
 #include "io/tensor.h"
 
 #define SAFETENSORS_MAX_HEADER 100000000 /* bytes, as the reference reader */
-#define SAFETENSORS_MAX_VALUES 1000000   /* JSON values: bounds the memory of parsing */
+#define SAFETENSORS_MAX_VALUES 1000000   /* JSON values, and */
+#define SAFETENSORS_MAX_STRING (8 << 20) /* bytes of one string: bound the cost of parsing */
 
 struct safetensors_entry {
     const char *name;    /* borrowed from the parsed header */

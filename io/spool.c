@@ -26,8 +26,8 @@ bool spool_room(const struct spool *s, int64_t size, struct err *err)
     uint64_t free_blocks = fs.f_bavail;
     if ((uint64_t)size / fs.f_frsize < free_blocks)
         return true;
-    err_set(err, ERR_OS, "%s: needs %.2f GB for decompressed data (found %.2f GB free)",
-            s->where, (double)size / 1e9, (double)free_blocks * (double)fs.f_frsize / 1e9);
+    err_set(err, ERR_OS, "%s: no room for decompressed data (found %.1f MB, expected %.1f MB)",
+            s->where, (double)free_blocks * (double)fs.f_frsize / 1e6, (double)size / 1e6);
     if (err)
         err->os_errno = ENOSPC;
     return false;

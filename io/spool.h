@@ -22,7 +22,7 @@ struct spool {
 bool spool_open(struct spool *s, struct err *err);
 
 /* `size` bytes will be needed. ERR_OS with ENOSPC when the file system has fewer free:
- * "DIR: needs 1.2 GB for decompressed data (found 0.3 GB free)". */
+ * "DIR: no room for decompressed data (found 1.0 MB, expected 200.0 MB)". */
 bool spool_room(const struct spool *s, int64_t size, struct err *err);
 
 /* Any thread may write; places do not overlap. */

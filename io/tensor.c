@@ -82,25 +82,29 @@ const float *tensor_f32(const struct tensor *t)
     return is_plain_f32(t) && tensor_is_contiguous(t) ? (const void *)t->data : NULL;
 }
 
+/* A copy whose size the compiler knows is one move. */
+#define GATHER(size)                                                                    \
+    for (size_t i = 0; i < n; i++)                                                      \
+        memcpy(out + i * (size), src + (int64_t)i * step, (size));                      \
+    break
+
 /* n elements, `stride` elements apart, to `out` in native order without gaps. */
 static void gather(const struct tensor *t, const unsigned char *src, int64_t stride,
                    size_t n, unsigned char *out)
 {
     const size_t size = (size_t)dtype_info[t->dtype].size;
     const int64_t step = stride * (int64_t)size;
-    if (!t->swapped && stride == 1) {
-        memcpy(out, src, n * size);
-    } else if (!t->swapped) {
-        switch (size) {
-        case 1: for (size_t i = 0; i < n; i++) memcpy(out + i, src + (int64_t)i * step, 1); break;
-        case 2: for (size_t i = 0; i < n; i++) memcpy(out + 2 * i, src + (int64_t)i * step, 2); break;
-        case 4: for (size_t i = 0; i < n; i++) memcpy(out + 4 * i, src + (int64_t)i * step, 4); break;
-        case 8: for (size_t i = 0; i < n; i++) memcpy(out + 8 * i, src + (int64_t)i * step, 8); break;
-        }
-    } else {
+    if (t->swapped) {
         for (size_t i = 0; i < n; i++)
             for (size_t b = 0; b < size; b++)
                 out[i * size + b] = src[(int64_t)i * step + (int64_t)(size - 1 - b)];
+        return;
+    }
+    switch (size) {
+    case 1: GATHER(1);
+    case 2: GATHER(2);
+    case 4: GATHER(4);
+    case 8: GATHER(8);
     }
 }
 

@@ -152,11 +152,11 @@ static bool read_extra(const unsigned char *p, size_t n, uint64_t *fields[3], ui
 static bool check_name(const char *name, size_t len, uint64_t at, struct err *err)
 {
     if (len == 0 || memchr(name, 0, len) || memchr(name, '\\', len) || name[0] == '/')
-        return err_format(err, at, "bad name in the zip (found '%s')", name);
+        return err_format(err, at, "bad name in the zip (found '%.100s')", name);
     for (const char *p = name; p; p = strchr(p, '/')) {
         p += *p == '/';
         if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
-            return err_format(err, at, "bad name in the zip (found '%s')", name);
+            return err_format(err, at, "bad name in the zip (found '%.100s')", name);
     }
     return true;
 }
@@ -177,13 +177,13 @@ static bool read_record(const unsigned char *p, size_t n, uint64_t at, char **na
     if (!check_name(name, name_len, at, err))
         return false;
     if (u16(p + 8) & 1)
-        return err_set(err, ERR_UNSUPPORTED, "member '%s' is encrypted", name);
+        return err_set(err, ERR_UNSUPPORTED, "member '%.100s' is encrypted", name);
     uint64_t packed = u32(p + 20), size = u32(p + 24), local = u32(p + 42);
     uint64_t *fields[3] = {&size, &packed, &local};
     if (!read_extra(p + CENTRAL_SIZE + name_len, extra_len, fields, at, err))
         return false;
     if (packed > INT64_MAX || size > INT64_MAX || local > INT64_MAX)
-        return err_format(err, at, "member '%s' is too large", name);
+        return err_format(err, at, "member '%.100s' is too large", name);
     *out = (struct zip_member){.name = name, .method = (int)u16(p + 10), .crc = u32(p + 16),
                                .packed = (int64_t)packed, .size = (int64_t)size,
                                .local = (int64_t)local};
@@ -195,13 +195,13 @@ static bool check_sizes(const struct zip_member *z, struct err *err)
 {
     if (z->method == ZIP_STORED && z->packed != z->size)
         return err_format(err, (uint64_t)z->local,
-                          "member '%s' is stored, but its sizes differ (found %" PRId64
+                          "member '%.100s' is stored, but its sizes differ (found %" PRId64
                           " and %" PRId64 ")", z->name, z->packed, z->size);
     if (z->method == ZIP_DEFLATED && z->size / DEFLATE_MAX_RATIO > z->packed)
         return err_format(err, (uint64_t)z->local,
-                          "member '%s' cannot be that large (found %" PRId64 " bytes out of "
-                          "%" PRId64 ", expected at most %d for one)", z->name, z->size,
-                          z->packed, DEFLATE_MAX_RATIO);
+                          "member '%.100s' cannot be that large (found %" PRId64
+                          " bytes out of %" PRId64 ", expected at most %d for one)",
+                          z->name, z->size, z->packed, DEFLATE_MAX_RATIO);
     return true;
 }
 
@@ -211,16 +211,19 @@ static bool locate(const struct map *m, struct zip_member *z, int64_t limit,
 {
     unsigned char p[LOCAL_SIZE];
     if (z->local > limit - LOCAL_SIZE)
-        return err_format(err, (uint64_t)limit, "member '%s' lies outside the file (found its "
-                          "start at %" PRId64 ")", z->name, z->local);
+        return err_format(err, (uint64_t)limit,
+                          "member '%.100s' lies outside the file (found its start at %" PRId64
+                          ")", z->name, z->local);
     if (!map_pread(m, p, sizeof p, z->local, err))
         return false;
     if (!has_magic(p, "PK\3\4"))
-        return err_format(err, (uint64_t)z->local, "bad local header of member '%s'", z->name);
+        return err_format(err, (uint64_t)z->local, "bad local header of member '%.100s'",
+                          z->name);
     z->data = z->local + LOCAL_SIZE + u16(p + 26) + u16(p + 28);
     if (z->data > limit || z->packed > limit - z->data)
-        return err_format(err, (uint64_t)limit, "member '%s' lies outside the file (found %"
-                          PRId64 " bytes at %" PRId64 ")", z->name, z->packed, z->data);
+        return err_format(err, (uint64_t)limit,
+                          "member '%.100s' lies outside the file (found %" PRId64
+                          " bytes at %" PRId64 ")", z->name, z->packed, z->data);
     return true;
 }
 
@@ -245,13 +248,14 @@ static bool check_apart(const struct zip *z, struct err *err)
     qsort(order, z->n, sizeof *order, by_name);
     for (size_t i = 1; ok && i < z->n; i++)
         if (strcmp(order[i - 1]->name, order[i]->name) == 0)
-            ok = err_format(err, (uint64_t)order[i]->local, "member '%s' comes twice",
+            ok = err_format(err, (uint64_t)order[i]->local, "member '%.100s' comes twice",
                             order[i]->name);
     qsort(order, z->n, sizeof *order, by_place);
     for (size_t i = 1; ok && i < z->n; i++)
         if (order[i]->local < order[i - 1]->data + order[i - 1]->packed)
-            ok = err_format(err, (uint64_t)order[i]->local, "members '%s' and '%s' overlap",
-                            order[i - 1]->name, order[i]->name);
+            ok = err_format(err, (uint64_t)order[i]->local,
+                            "members '%.100s' and '%.100s' overlap", order[i - 1]->name,
+                            order[i]->name);
     free(order);
     return ok;
 }
@@ -266,7 +270,8 @@ static bool read_directory(struct zip *z, const struct map *m, const unsigned ch
     char *names = z->names;
     for (size_t used = 0; z->n < n; dir += used, left -= used) {
         struct zip_member *member = &z->member[z->n];
-        if (!read_record(dir, left, end->offset + end->size - left, &names, member, &used, err) ||
+        uint64_t at = end->offset + end->size - left;
+        if (!read_record(dir, left, at, &names, member, &used, err) ||
             !check_sizes(member, err) || !locate(m, member, (int64_t)end->offset, err))
             return false;
         z->n++;

@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sched.h>
 
 #include <cmocka.h>
+#include <libdeflate.h>
+#include <zstd.h>
 
 #include "io/container.h"
 #include "io/npy.h"
@@ -194,6 +197,86 @@ static void damaged_safetensors(void **state)
     truncations_and_mutations(&b);
 }
 
+static bool cut_the_file(void *path, const char *what, int64_t done, int64_t of)
+{
+    (void)what, (void)done, (void)of;
+    assert_int_equal(truncate(path, 0), 0);
+    return true;
+}
+
+static void deflate_member(struct bytes *file, struct bytes *directory, const char *name,
+                           const struct bytes *content)
+{
+    struct libdeflate_compressor *tool = libdeflate_alloc_compressor(1);
+    unsigned char *packed = malloc(content->n + 1000);
+    size_t n = libdeflate_deflate_compress(tool, content->p, content->n, packed,
+                                           content->n + 1000);
+    size_t local = file->n;
+    put_text(file, "PK\3\4");
+    put_zeros(file, 22), put_le(file, strlen(name), 2), put_zeros(file, 2);
+    put_text(file, name);
+    put(file, packed, n);
+    put_text(directory, "PK\1\2");
+    put_zeros(directory, 6), put_le(directory, 8, 2), put_zeros(directory, 4);
+    put_le(directory, libdeflate_crc32(0, content->p, content->n), 4);
+    put_le(directory, n, 4), put_le(directory, content->n, 4);
+    put_le(directory, strlen(name), 2), put_zeros(directory, 12);
+    put_le(directory, local, 4);
+    put_text(directory, name);
+    libdeflate_free_compressor(tool);
+    free(packed);
+}
+
+/* A file that loses its end while it is being decompressed: said, and survived. One
+ * processor, so that the work is still going on when the first piece of it is done. */
+static void a_file_cut_while_decompressing(void **state)
+{
+    (void)state;
+    cpu_set_t was, one;
+    assert_int_equal(sched_getaffinity(0, sizeof was, &was), 0);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0)
+        skip();
+    uint64_t seed = 9;
+    struct bytes npy = {0}, zst = {0}, zip = {0}, directory = {0};
+    unsigned char head[NPY_HEADER_ROOM];
+    int64_t shape = 1 << 20;
+    put(&npy, head, npy_write_header(DTYPE_U8, 1, &shape, head, sizeof head));
+    while (npy.n < 128 + (size_t)shape)
+        put_le(&npy, next_random(&seed), 8);
+    size_t half = npy.n / 2;
+    zst.p = malloc(2 * ZSTD_compressBound(npy.n));
+    zst.n = ZSTD_compress(zst.p, ZSTD_compressBound(npy.n), npy.p, half, 1);
+    zst.n += ZSTD_compress(zst.p + zst.n, ZSTD_compressBound(npy.n), npy.p + half,
+                           npy.n - half, 1);
+    deflate_member(&zip, &directory, "a.npy", &npy);
+    deflate_member(&zip, &directory, "b.npy", &npy);
+    size_t at = zip.n;
+    put(&zip, directory.p, directory.n);
+    put_text(&zip, "PK\5\6");
+    put_le(&zip, 0, 4), put_le(&zip, 2, 2), put_le(&zip, 2, 2);
+    put_le(&zip, directory.n, 4), put_le(&zip, at, 4), put_le(&zip, 0, 2);
+
+    const struct bytes *files[] = {&zst, &zip};
+    for (size_t i = 0; i < 2; i++) {
+        char path[300];
+        strcpy(path, write_bytes("being-cut", files[i]->p, files[i]->n));
+        struct err err = {0};
+        struct container *c = container_open(path, NULL, &err);
+        if (!c)
+            fail_msg("%s", err.msg);
+        container_close(c);
+        struct progress progress = {cut_the_file, path};
+        assert_null(container_open(path, &progress, &err));
+        char want[400];
+        snprintf(want, sizeof want, "%s: changed or truncated while open", path);
+        assert_string_equal(err.msg, want);
+    }
+    sched_setaffinity(0, sizeof was, &was);
+    bytes_free(&npy), bytes_free(&zst), bytes_free(&zip), bytes_free(&directory);
+}
+
 /* Opening a huge stored file costs nothing: a sparse terabyte opens at once. */
 static void opening_does_not_touch_the_data(void **state)
 {
@@ -308,6 +391,7 @@ int main(void)
         cmocka_unit_test(refusals_name_file_and_format),
         cmocka_unit_test(damaged_npy),
         cmocka_unit_test(damaged_safetensors),
+        cmocka_unit_test(a_file_cut_while_decompressing),
         cmocka_unit_test(opening_does_not_touch_the_data),
         cmocka_unit_test(files_of_other_writers),
         cmocka_unit_test(samples_beside_the_source_agree),

@@ -141,7 +141,7 @@ static void header_sizes(void **state)
     }
 }
 
-/* Headers made to cost memory: deep, and wide. */
+/* Headers made to cost memory: deep, wide, long. */
 static void bombs(void **state)
 {
     (void)state;
@@ -161,6 +161,15 @@ static void bombs(void **state)
         assert_int_equal(err.code, ERR_FORMAT);
         bytes_free(&b);
     }
+    struct bytes b = {0};
+    put_text(&b, "{\"");
+    put_zeros(&b, SAFETENSORS_MAX_STRING + 1);
+    put_text(&b, "\":1}");
+    struct safetensors st;
+    struct err err = {0};
+    assert_false(safetensors_parse((char *)b.p, b.n, 0, &st, &err));
+    assert_non_null(strstr(err.msg, "has a string of 8388609 bytes"));
+    bytes_free(&b);
 }
 
 static void truncated_anywhere(void **state)
