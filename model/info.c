@@ -103,7 +103,8 @@ static void hash_item(void *ctx, size_t i, int thread)
     if (!map_guard(hash_rows, &p, &h->errs[thread]))
         h->stop = true;
     free(p.rows);
-    if (!progress_step(h->progress, "comparing rows", h->done += p.n, h->sae->d_sae)) {
+    int64_t done = atomic_fetch_add(&h->done, p.n) + p.n;
+    if (!progress_step(h->progress, "comparing rows", done, h->sae->d_sae)) {
         err_set(&h->errs[thread], ERR_CANCELLED, "cancelled");
         h->stop = true;
     }
