@@ -17,7 +17,7 @@
 #include "model/sae.h"
 
 #define DIALECT_MAX_CONFIG ((size_t)16 << 20)   /* bytes of a configuration file */
-#define DIALECT_MAX_D_SAE  ((int64_t)1 << 24)   /* features */
+#define DIALECT_MAX_D_SAE  ((int64_t)1 << 23)   /* features */
 #define DIALECT_MAX_D_IN   ((int64_t)1 << 20)   /* input and output dimensions */
 
 /* What lies at the path that was asked for. */

@@ -94,22 +94,34 @@ static long number_in_path(const char *path, const char *what)
     return -1;
 }
 
-/* Version 1 has no configuration: the repository's name says which place of the block. */
-static void hook_from_path(struct sae *sae, const char *path)
+/* The place of the block that the repository is about. Only the component of the path that
+ * is the repository's name is looked at: gemma-scope-2b-pt-res. */
+static bool repository_is(const char *path, const char *site)
 {
-    long layer = number_in_path(path, "layer_");
-    if (layer < 0)
-        return;
+    const char *name = strstr(path, "gemma-scope-");
+    const char *found = name ? strstr(name, site) : NULL;
+    return found && !memchr(name, '/', (size_t)(found - name));
+}
+
+/* Version 1 has no configuration: what there is to know stands in the path. */
+static bool read_path(struct sae *sae, const char *path, struct err *err)
+{
     static const struct {
-        const char *part, *hook;
+        const char *site, *hook;
     } sites[] = {
         {"-res", "hook_resid_post"}, {"-mlp", "hook_mlp_out"}, {"-att", "attn.hook_z"},
     };
-    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++)
-        if (strstr(path, sites[i].part)) {
+    long layer = number_in_path(path, "layer_");
+    if (repository_is(path, "-transcoders"))
+        return err_set(err, ERR_UNSUPPORTED, "%s: transcoders are not read", path);
+    for (size_t i = 0; i < sizeof sites / sizeof *sites && layer >= 0 && !sae->hook; i++)
+        if (repository_is(path, sites[i].site))
             sae->hook = xasprintf("blocks.%ld.%s", layer, sites[i].hook);
-            return;
-        }
+    if (layer < 0 && repository_is(path, "-res") && strstr(path, "/embedding/")) {
+        sae->hook = xstrdup("hook_embed");
+        sae_add_note(sae, "trained on embeddings before Gemma multiplies them by sqrt(d_in)");
+    }
+    return true;
 }
 
 static bool bind_tensors(struct sae *sae, const char *path, struct err *err)
@@ -147,7 +159,7 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
             free(cfg_path);
         }
     } else {
-        hook_from_path(sae, path);
+        ok = read_path(sae, path, err);
     }
     ok = ok && dialect_container(sae, path, progress, err) && bind_tensors(sae, path, err);
     free(path);

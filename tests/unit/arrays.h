@@ -32,14 +32,13 @@ static inline void put_value(struct bytes *b, enum dtype dtype, float v)
     uint32_t bits;
     memcpy(&bits, &v, 4);
     double wide = v;
-    int64_t whole = (int64_t)v;
     uint16_t half;
     switch (dtype) {
     case DTYPE_F32: put(b, &v, 4); break;
     case DTYPE_F64: put(b, &wide, 8); break;
     case DTYPE_F16: f16_from_f32(&v, &half, 1); put(b, &half, 2); break;
     case DTYPE_BF16: put_le(b, bits >> 16, 2); break;
-    default: put_le(b, (uint64_t)whole, dtype_info[dtype].size); break;
+    default: put_le(b, (uint64_t)(int64_t)v, dtype_info[dtype].size); break;
     }
 }
 
@@ -83,6 +82,54 @@ static inline const char *write_npy(const char *name, const struct array *a)
     put_values(&b, a);
     const char *path = write_bytes(name, b.p, b.n);
     bytes_free(&b);
+    return path;
+}
+
+static inline uint32_t crc32_of(const unsigned char *p, size_t n)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= p[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+}
+
+/* As numpy.savez writes it: members stored, in this order. */
+static inline const char *write_npz(const char *name, const struct array *a, int n)
+{
+    struct bytes file = {0}, directory = {0};
+    for (int i = 0; i < n; i++) {
+        struct bytes npy = {0};
+        char member[64];
+        size_t at = file.n;
+        unsigned char head[NPY_HEADER_ROOM];
+        put(&npy, head, npy_write_header(a[i].dtype, a[i].ndim, a[i].shape, head,
+                                         sizeof head));
+        put_values(&npy, &a[i]);
+        snprintf(member, sizeof member, "%s.npy", a[i].name);
+        for (int central = 0; central < 2; central++) {
+            struct bytes *b = central ? &directory : &file;
+            put_text(b, central ? "PK\1\2" : "PK\3\4");
+            put_le(b, 20, central ? 4 : 2), put_le(b, 0, 8);
+            put_le(b, crc32_of(npy.p, npy.n), 4), put_le(b, npy.n, 4), put_le(b, npy.n, 4);
+            put_le(b, strlen(member), 2), put_zeros(b, central ? 12 : 2);
+            if (central)
+                put_le(b, at, 4);
+            put_text(b, member);
+        }
+        put(&file, npy.p, npy.n);
+        bytes_free(&npy);
+    }
+    size_t at = file.n;
+    put(&file, directory.p, directory.n);
+    put_text(&file, "PK\5\6");
+    put_le(&file, 0, 4), put_le(&file, (uint64_t)n, 2), put_le(&file, (uint64_t)n, 2);
+    put_le(&file, directory.n, 4), put_le(&file, at, 4), put_le(&file, 0, 2);
+    bytes_free(&directory);
+    const char *path = write_bytes(name, file.p, file.n);
+    bytes_free(&file);
     return path;
 }
 

@@ -566,6 +566,89 @@ static void gemma_scope_2_does_not_subtract_b_dec(void **state)
     assert_non_null(strstr(err.msg, "transcoder"));
 }
 
+/* Version 1 tells where it belongs by its path alone. */
+static void gemma_scope_1_is_read_from_npz(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dir, *hook; /* hook NULL: refused */
+    } cases[] = {
+        {"gemma-scope-2b-pt-res/layer_12", "blocks.12.hook_resid_post"},
+        {"gemma-scope-2b-pt-att/layer_3", "blocks.3.attn.hook_z"},
+        {"gemma-scope-9b-it-mlp/layer_0", "blocks.0.hook_mlp_out"},
+        {"gemma-scope-2b-pt-res/embedding", "hook_embed"},
+        {"gemma-scope-2b-pt-transcoders/layer_3", NULL},
+        {"my-res-files/layer_7", ""},
+    };
+    struct meaning jump = {.kind = JUMPRELU, .threshold = threshold};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[128], file[160], *slash;
+        snprintf(dir, sizeof dir, "%s/w", cases[i].dir);
+        for (slash = dir; (slash = strchr(slash, '/')); *slash++ = '/') {
+            *slash = 0;
+            make_dir(dir);
+        }
+        make_dir(dir);
+        snprintf(file, sizeof file, "%s/params.npz", dir);
+        write_npz(file, arrays, 5);
+        struct err err = {0};
+        struct sae *sae = sae_open(test_path(dir), NULL, NULL, &err);
+        assert_int_equal(sae != NULL, cases[i].hook != NULL);
+        if (!sae) {
+            assert_int_equal(err.code, ERR_UNSUPPORTED);
+            continue;
+        }
+        assert_string_equal(sae->hook ? sae->hook : "", cases[i].hook);
+        assert_means(sae, &jump, "npz");
+        sae_close(sae);
+    }
+}
+
+/* Whatever the bytes: an SAE that can be used, or an error, and never anything else. */
+static void damaged_checkpoints_never_crash(void **state)
+{
+    (void)state;
+    char dir[256];
+    strcpy(dir, make_dir("sae"));
+    static const char good[] =
+        "{\"architecture\":\"topk\",\"k\":3,\"normalize_activations\":\"layer_norm\","
+        "\"dtype\":\"float32\",\"metadata\":{\"hook_name\":\"blocks.1.hook_z\"},"
+        "\"rescale_acts_by_decoder_norm\":true,\"d_in\":6,\"prepend_bos\":true}";
+    write_safetensors("sae/sae_weights.safetensors", arrays, 5);
+    unsigned char weights[8192], bad[16384];
+    FILE *f = fopen(test_path("sae/sae_weights.safetensors"), "rb");
+    assert_non_null(f);
+    size_t size = fread(weights, 1, sizeof weights, f);
+    fclose(f);
+    uint64_t seed = 7;
+    int opened = 0;
+    for (int i = 0; i < 600; i++) {
+        bool of_weights = i % 2;
+        size_t n = of_weights ? mutate(weights, size, bad, &seed)
+                              : mutate((const unsigned char *)good, sizeof good - 1, bad, &seed);
+        write_bytes("sae/cfg.json", good, sizeof good - 1);
+        write_bytes("sae/sae_weights.safetensors", weights, size);
+        write_bytes(of_weights ? "sae/sae_weights.safetensors" : "sae/cfg.json", bad, n);
+        struct err err = {0};
+        struct sae *sae = sae_open(dir, NULL, NULL, &err);
+        if (sae) {
+            float u[D], scale, shift;
+            opened++;
+            assert_true(sae_check_finite(sae, NULL, &err));
+            assert_true(sae->arch->check(sae, NULL));
+            for (int64_t j = 0; j < sae->d_sae; j++)
+                sae->arch->activate(sae, j, sae->arch->level(sae, j) + 1);
+            if (sae->d_in == D)
+                sae_input(sae, x_all, u, &scale, &shift);
+        } else {
+            assert_true(err.code != ERR_NONE);
+            assert_memory_equal(err.msg, dir, strlen(dir));
+        }
+        sae_close(sae);
+    }
+    assert_true(opened > 50 && opened < 550);
+}
+
 static void what_is_no_checkpoint_is_said_in_one_line(void **state)
 {
     (void)state;
@@ -686,6 +769,8 @@ int main(void)
         cmocka_unit_test(older_versions_are_read),
         cmocka_unit_test(plain_arrays_need_no_configuration),
         cmocka_unit_test(gemma_scope_2_does_not_subtract_b_dec),
+        cmocka_unit_test(gemma_scope_1_is_read_from_npz),
+        cmocka_unit_test(damaged_checkpoints_never_crash),
         cmocka_unit_test(what_is_no_checkpoint_is_said_in_one_line),
         cmocka_unit_test(weights_that_are_no_numbers_are_found),
         cmocka_unit_test(inputs_without_a_norm_are_left_out),
