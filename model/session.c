@@ -233,6 +233,15 @@ static void open_labels(struct session *s)
 
 /* --- the session --- */
 
+/* Damage that only reading everything can find. */
+static bool check_weights(struct sae *sae, const struct progress *progress, struct err *err)
+{
+    for (int i = 0; i < sae->n_containers; i++)
+        if (!container_verify(sae->containers[i], progress, err))
+            return false;
+    return sae_check_finite(sae, progress, err);
+}
+
 bool session_load(struct session *s, int i, const struct progress *progress,
                   struct err *err)
 {
@@ -242,7 +251,7 @@ bool session_load(struct session *s, int i, const struct progress *progress,
     struct sae *sae = sae_open(e->path, &s->options.sae, progress, err);
     if (!sae)
         return false;
-    if (!s->options.unchecked && !sae_check_finite(sae, progress, err)) {
+    if (!s->options.unchecked && !check_weights(sae, progress, err)) {
         sae_close(sae);
         return err_path(err, e->path);
     }

@@ -37,8 +37,8 @@ struct session_options {
     int n_skip_tokens;
     size_t memory;            /* bytes, 0: SESSION_MEMORY */
     bool no_index, rebuild, quick;
-    bool unchecked;           /* do not look for NaN in the weights when loading, which
-                                 reads all of them (sae_check_finite) */
+    bool unchecked;           /* when loading, do not look for damage and NaN in the
+                                 weights, which reads all of them */
     uint64_t seed;
     int threads;              /* 0: all cores */
     struct sae_options sae;
