@@ -10,6 +10,7 @@
 #include <utf8proc.h>
 
 #include "io/mem.h"
+#include "io/str.h"
 
 static const struct cell blank = {.text = " ", .width = 1};
 
@@ -85,7 +86,7 @@ static void put(struct canvas *c, int row, int col, uint32_t style, const char *
     break_wide(c, cell, col);
     if (width == 2)
         break_wide(c, cell + 1, col + 1);
-    snprintf(cell->text, sizeof cell->text, "%s", text);
+    memcpy(cell->text, text, strlen(text) + 1); /* a glyph: fits by construction */
     cell->width = (uint8_t)width;
     cell->style = style;
     if (width == 2)
@@ -155,68 +156,49 @@ static char ascii_for(uint32_t cp)
     return '?';
 }
 
-static bool is_harmful(utf8proc_int32_t cp)
+/* The character at s[0..len): its length, and in `visible` what it must be written out as;
+ * "" if it may be shown as it is. Invalid bytes come as U+FFFD. */
+static size_t decode(const char *s, size_t len, uint32_t *cp, char visible[16])
 {
-    switch (utf8proc_category(cp)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF: /* bidi controls, zero-width joiners, soft hyphens, tags */
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return true;
-    case UTF8PROC_CATEGORY_CN:
-        return true; /* unassigned: terminals disagree about the width */
-    default:
-        return cp == 0x115f || cp == 0x1160 || cp == 0x3164 || cp == 0xffa0; /* fillers */
-    }
+    int n = str_utf8_next(s, len, cp);
+    struct str out = {0};
+
+    visible[0] = 0;
+    if (n < 0 || (n == 1 && *s >= 0x20 && *s < 0x7f))
+        return (size_t)(n < 0 ? -n : n);
+    str_visible(&out, s, (size_t)n, STR_SYMBOLS);
+    if (out.len != (size_t)n || memcmp(out.data, s, out.len) != 0)
+        snprintf(visible, 16, "%s", str_text(&out));
+    str_finish(&out);
+    return (size_t)n;
 }
 
-/* A harmful character, written out. */
-static void write_out(utf8proc_int32_t cp, char *buf, size_t size)
+static void glyph_char(struct glyph *g, uint32_t cp, size_t bytes)
 {
-    if (cp < 0x20)
-        snprintf(buf, size, "\xe2\x90%c", (char)(0x80 + cp)); /* U+2400 + cp */
-    else if (cp == 0x7f)
-        snprintf(buf, size, "\xe2\x90\xa1");
-    else
-        snprintf(buf, size, "<U+%04X>", (unsigned)cp);
-}
-
-/* One character; invalid bytes come one by one as U+FFFD. */
-static size_t decode(const char *s, size_t len, utf8proc_int32_t *cp)
-{
-    utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s,
-                                          (utf8proc_ssize_t)len, cp);
-    if (n > 0)
-        return (size_t)n;
-    *cp = 0xfffd;
-    return 1;
-}
-
-static void glyph_char(struct glyph *g, utf8proc_int32_t cp, size_t bytes)
-{
-    int n = (int)utf8proc_encode_char(cp, (utf8proc_uint8_t *)g->text);
+    int n = (int)utf8proc_encode_char((utf8proc_int32_t)cp, (utf8proc_uint8_t *)g->text);
     g->text[n] = 0;
     g->bytes = bytes;
-    g->width = utf8proc_charwidth(cp) >= 2 ? 2 : 1;
+    g->width = utf8proc_charwidth((utf8proc_int32_t)cp) >= 2 ? 2 : 1;
 }
 
 /* Marks that follow belong to the cell as long as they fit. */
-static void glyph_marks(struct glyphs *it, struct glyph *g, utf8proc_int32_t cp)
+static void glyph_marks(struct glyphs *it, struct glyph *g, uint32_t cp)
 {
     utf8proc_int32_t state = 0;
     size_t used = strlen(g->text);
+    char harmful[16];
 
     while (g->bytes < it->len) {
-        utf8proc_int32_t next;
-        size_t n = decode(it->s + g->bytes, it->len - g->bytes, &next);
-        if (next == 0xfffd || is_harmful(next) ||
-            utf8proc_grapheme_break_stateful(cp, next, &state))
+        uint32_t next;
+        size_t n = decode(it->s + g->bytes, it->len - g->bytes, &next, harmful);
+        if (next == 0xfffd || harmful[0] ||
+            utf8proc_grapheme_break_stateful((utf8proc_int32_t)cp, (utf8proc_int32_t)next,
+                                             &state))
             break;
         if (used + n < CELL_TEXT) {
             memcpy(g->text + used, it->s + g->bytes, n);
             g->text[used += n] = 0;
-            if (utf8proc_charwidth(next) >= 2)
+            if (utf8proc_charwidth((utf8proc_int32_t)next) >= 2)
                 g->width = 2;
         }
         g->bytes += n;
@@ -242,7 +224,7 @@ static bool glyph_owed(struct glyphs *it, struct glyph *out)
 
 bool glyph_next(struct glyphs *it, struct glyph *out)
 {
-    utf8proc_int32_t cp;
+    uint32_t cp;
     size_t n;
 
     if (it->visible[0])
@@ -256,13 +238,12 @@ bool glyph_next(struct glyphs *it, struct glyph *out)
         it->len--;
         return true;
     }
-    n = decode(it->s, it->len, &cp);
-    if (is_harmful(cp)) {
-        write_out(cp, it->visible, sizeof it->visible);
+    n = decode(it->s, it->len, &cp, it->visible);
+    if (it->visible[0]) {
         it->owed = n;
         return glyph_owed(it, out);
     }
-    if (utf8proc_charwidth(cp) == 0) { /* a mark without a base gets one */
+    if (utf8proc_charwidth((utf8proc_int32_t)cp) == 0) { /* a mark without a base gets one */
         glyph_char(out, 0x25cc, 0);
         size_t used = strlen(out->text);
         memcpy(out->text + used, it->s, n);
@@ -281,7 +262,7 @@ bool glyph_next(struct glyphs *it, struct glyph *out)
 static void put_glyph(struct canvas *c, int row, int col, uint32_t style,
                       const struct glyph *g)
 {
-    utf8proc_int32_t cp;
+    uint32_t cp;
     char plain[2] = {0};
 
     if (!c->ascii || !(g->text[0] & 0x80)) {
@@ -289,8 +270,8 @@ static void put_glyph(struct canvas *c, int row, int col, uint32_t style,
             g->width);
         return;
     }
-    decode(g->text, strlen(g->text), &cp);
-    plain[0] = ascii_for((uint32_t)cp);
+    str_utf8_next(g->text, strlen(g->text), &cp);
+    plain[0] = ascii_for(cp);
     for (int i = 0; i < g->width; i++)
         put(c, row, col + i, style, plain, 1);
 }
@@ -409,7 +390,7 @@ int canvas_wrap(struct canvas *c, int row, uint32_t style, const char *s)
 static struct glyph glyph_of(const char *text)
 {
     struct glyph g = {.width = 1};
-    snprintf(g.text, sizeof g.text, "%s", text);
+    memcpy(g.text, text, strlen(text) + 1);
     return g;
 }
 

@@ -10,10 +10,11 @@
  * value or by pointer as suits and need no release.
  *
  * Text is UTF-8. It is cut into grapheme clusters; wide characters take two cells;
- * combining marks stay with their base. What could harm the screen never reaches it:
- * control characters show as U+2400 symbols, bidi controls, zero-width and other format
- * characters as <U+202E>, invalid bytes as U+FFFD. With `ascii` set, box drawing, bars
- * and arrows become ASCII look-alikes and everything else outside ASCII becomes '?'.
+ * combining marks stay with their base. What could harm the screen never reaches it: it is
+ * shown as str_visible (io/str.h) writes it: newlines and tabs as U+240A symbols, other
+ * controls as \x1b, bidi and zero-width characters as <U+202E>, invalid bytes as U+FFFD.
+ * With `ascii` set, box drawing, bars and arrows become ASCII look-alikes and everything
+ * else outside ASCII becomes '?'.
  */
 #pragma once
 

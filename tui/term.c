@@ -36,7 +36,8 @@ static struct {
     bool forgotten; /* nothing is known of it */
     int at_row, at_col; /* of the terminal's cursor; -1: unknown */
     bool cursor_on;
-    uint32_t style; /* in force; NO_STYLE: unknown */
+    uint32_t style;     /* in force */
+    struct paint paint; /* what that came to */
 
     /* one write a frame */
     char *out;
@@ -49,8 +50,6 @@ static struct {
     struct input input;
     struct input_string strings[32];
 } term;
-
-#define NO_STYLE UINT32_MAX
 
 /* What the fatal-signal handler needs, ready made: it may do nothing but write. */
 static struct {
@@ -251,14 +250,9 @@ static void prepare_leave(void)
     if (term.has_mouse)
         out_text("\033[?1002l\033[?1006l\033[?2004l");
     out_cap("sgr0");
-    out_cap("op");
     out_cap("rmkx");
     out_cap("cnorm");
-    if (cap("rmcup")) {
-        out_cap("rmcup");
-    } else {
-        out_cap("clear");
-    }
+    out_cap(cap("rmcup") ? "rmcup" : "clear");
     saved.n_leave = term.n_out < sizeof saved.leave ? term.n_out : sizeof saved.leave;
     memcpy(saved.leave, term.out, saved.n_leave);
     term.n_out = 0;
@@ -474,6 +468,11 @@ static void out_style(uint32_t style)
     if (style == term.style)
         return;
     p = theme_paint(term.options.theme, term.colours, style);
+    term.style = style;
+    if (p.front == term.paint.front && p.back == term.paint.back &&
+        p.attr == term.paint.attr)
+        return; /* another word for the same */
+    term.paint = p;
     out_cap("sgr0");
     out_colour(p.front, false, &p.attr);
     out_colour(p.back, true, &p.attr);
@@ -487,7 +486,6 @@ static void out_style(uint32_t style)
         out_cap("rev");
     if (p.attr & STYLE_ITALIC)
         out_cap("sitm");
-    term.style = style;
 }
 
 static void out_move(int row, int col)
@@ -529,20 +527,36 @@ static void start_anew(int rows, int cols)
     out_cap("sgr0");
     out_cap("clear");
     term.style = INK_TEXT;
+    term.paint = theme_paint(term.options.theme, term.colours, INK_TEXT);
     term.at_row = term.at_col = -1;
     term.forgotten = false;
+}
+
+/* Cells that stand as they are, sent once more to get over them; unless that needs more
+ * than their characters. */
+static void repeat(const struct cell *cells, int row, int from, int to)
+{
+    for (int col = from; col < to; col++)
+        if (cells[col].width != 1 || cells[col].style != term.style ||
+            strlen(cells[col].text) > 1)
+            return;
+    for (int col = from; col < to; col++)
+        out_cell(&cells[col], row, col);
 }
 
 static void flush_row(const struct canvas *c, int row)
 {
     const struct cell *want = c->cells + (ptrdiff_t)row * c->stride;
     struct cell *have = term.shown + (ptrdiff_t)row * term.cols;
+    enum { NEAR = 4 }; /* so few cells are shorter than a movement over them */
     int last = row == c->rows - 1 && term.no_last_cell ? c->cols - 1 : c->cols;
 
     for (int col = 0; col < last; col++) {
         if (same(&want[col], &have[col]))
             continue;
         int from = want[col].width == 0 && col > 0 ? col - 1 : col;
+        if (term.at_row == row && term.at_col < from && term.at_col >= from - NEAR)
+            repeat(want, row, term.at_col, from);
         out_cell(&want[from], row, from);
         for (int i = from; i < from + want[from].width && i < c->cols; i++)
             have[i] = want[i];
