@@ -6,6 +6,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,28 @@ static char *final_name(const char *path)
     return real ? real : xstrdup(path);
 }
 
+/* A new file in the directory of `final`, with the permissions that any new file gets
+ * (mkstemp's would be narrower). -1 and errno on failure; *temp gets its name, owned. */
+static int open_beside(const char *final, char **temp)
+{
+    static atomic_uint count;
+    const char *slash = strrchr(final, '/');
+    int dir_len = slash ? (int)(slash - final) + 1 : 0;
+    for (int tries = 0; tries < 100; tries++) {
+        *temp = xasprintf("%.*s.saescope-%ld-%u", dir_len, final, (long)getpid(),
+                          atomic_fetch_add(&count, 1));
+        int fd = open(*temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0)
+            return fd;
+        int why = errno;
+        free(*temp);
+        errno = why;
+        if (why != EEXIST)
+            return -1;
+    }
+    return -1;
+}
+
 bool fs_write_open(struct fs_write *w, const char *path, struct err *err)
 {
     struct stat st;
@@ -233,21 +256,16 @@ bool fs_write_open(struct fs_write *w, const char *path, struct err *err)
         return err_set(err, ERR_FORMAT,
                        "%s: cannot be replaced (found %s, expected a regular file)", path,
                        file_kind(st.st_mode));
-    char *final = final_name(path);
-    const char *slash = strrchr(final, '/');
-    int dir_len = slash ? (int)(slash - final) + 1 : 0;
-    char *temp = xasprintf("%.*s.saescope-XXXXXX", dir_len, final);
-    int fd = mkostemp(temp, O_CLOEXEC);
+    char *final = final_name(path), *temp;
+    int fd = open_beside(final, &temp);
     if (fd < 0) {
         err_os(err, errno, path, "cannot write");
-        free(temp);
         free(final);
         return false;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    /* Some file systems have no permissions to set; mkostemp's are the safe ones. */
-    (void)fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask);
+    /* Some file systems have no permissions to set; then theirs have to do. */
+    if (exists)
+        (void)fchmod(fd, st.st_mode & 07777);
     *w = (struct fs_write){fd, final, temp};
     return true;
 }
