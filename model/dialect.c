@@ -68,9 +68,15 @@ bool checkpoint_offers(const struct checkpoint *c, const char *name)
     return c->file ? strcmp(c->file, name) == 0 : checkpoint_has(c, name);
 }
 
+bool checkpoint_is_file(const struct checkpoint *c, const char *tail)
+{
+    size_t n = c->file ? strlen(c->file) : 0, m = strlen(tail);
+    return c->file && n >= m && strcmp(c->file + n - m, tail) == 0;
+}
+
 char *checkpoint_weights(const struct checkpoint *c, const char *name)
 {
-    return c->file && c->forced ? xstrdup(c->path) : checkpoint_sibling(c, name);
+    return c->file ? xstrdup(c->path) : checkpoint_sibling(c, name);
 }
 
 json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err *err)
@@ -97,22 +103,15 @@ static const struct {
     {"hyperparams.json",        "llama-scope"},
     {"cc_weights.pt",           "crosscoder"},
     {"sae_weights.pt",          "saelens (PyTorch)"},
+    {"sae_weights.safetensors", "openmoss"},
 };
-
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
 
 static const char *unread_format(const struct checkpoint *c)
 {
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         if (checkpoint_offers(c, unread[i].file))
             return unread[i].format;
-    if (c->file && (ends_with(c->file, ".pt") || ends_with(c->file, ".pth")))
-        return "PyTorch";
-    return NULL;
+    return checkpoint_is_file(c, ".pt") || checkpoint_is_file(c, ".pth") ? "PyTorch" : NULL;
 }
 
 static const struct dialect *dialect_named(const char *format, struct err *err)

@@ -25,7 +25,6 @@ struct checkpoint {
     const char *path; /* as given; borrowed */
     char *dir;        /* path itself, or the directory that holds it; owned */
     const char *file; /* the name of the file in dir, when path is one; else NULL */
-    bool forced;      /* --format: take `file` for the weights, whatever its name */
 };
 
 bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err);
@@ -35,7 +34,9 @@ void checkpoint_finish(struct checkpoint *c);
 bool checkpoint_has(const struct checkpoint *c, const char *name);
 /* Can dir/name be the weights: is it there, and is it `file` if the path is a file? */
 bool checkpoint_offers(const struct checkpoint *c, const char *name);
-/* dir/name, or the path when the checkpoint is a file of any name and is forced. Owned. */
+/* Is the path a file whose name ends so? */
+bool checkpoint_is_file(const struct checkpoint *c, const char *tail);
+/* Where the weights are: the path if it is a file, else dir/name. Owned. */
 char *checkpoint_weights(const struct checkpoint *c, const char *name);
 /* dir/name, owned. */
 char *checkpoint_sibling(const struct checkpoint *c, const char *name);

@@ -168,7 +168,7 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
 
 static const char *recognise(const struct checkpoint *c)
 {
-    if (checkpoint_offers(c, NPZ))
+    if (checkpoint_offers(c, NPZ) || checkpoint_is_file(c, ".npz"))
         return NPZ;
     return checkpoint_offers(c, SAFETENSORS) && checkpoint_has(c, CONFIG)
                ? CONFIG " and " SAFETENSORS

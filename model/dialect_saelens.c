@@ -464,10 +464,15 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
     return ok;
 }
 
+/* Without its cfg.json it is one all the same, and binding says what is missing; a
+ * config.json beside the weights makes it another library's. */
 static const char *recognise(const struct checkpoint *c)
 {
-    return checkpoint_offers(c, WEIGHTS) && checkpoint_has(c, CFG) ? CFG " and " WEIGHTS
-                                                                   : NULL;
+    if (!checkpoint_offers(c, WEIGHTS))
+        return NULL;
+    return checkpoint_has(c, CFG)            ? CFG " and " WEIGHTS
+           : checkpoint_has(c, "config.json") ? NULL
+                                              : WEIGHTS;
 }
 
 const struct dialect dialect_saelens = {"saelens", recognise, bind};

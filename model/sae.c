@@ -85,7 +85,6 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
     struct sae *sae = NULL;
     if (!checkpoint_init(&c, path, err))
         return NULL;
-    c.forced = options->format != NULL;
     const char *rule;
     const struct dialect *dialect = dialect_choose(&c, options->format, &rule, err);
     if (!dialect)

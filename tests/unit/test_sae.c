@@ -665,6 +665,24 @@ static void what_is_no_checkpoint_is_said_in_one_line(void **state)
     assert_null(sae_open(write_text("dl/ae.pt", "PK"), NULL, NULL, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "dictionary-learning"));
+    char moss[256];
+    strcpy(moss, make_dir("moss"));
+    write_safetensors("moss/sae_weights.safetensors", arrays, 4);
+    assert_null(sae_open(moss, NULL, NULL, &err)); /* nothing says what it is */
+    assert_int_equal(err.code, ERR_OS);
+    assert_non_null(strstr(err.msg, "moss/cfg.json: "));
+    write_text("moss/config.json", "{}");
+    assert_null(sae_open(moss, NULL, NULL, &err));
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "openmoss"));
+    struct sae_options gemma = {.format = "gemma-scope"};
+    struct sae *sae = sae_open(write_npz("renamed.npz", arrays, 5), NULL, NULL, &err);
+    assert_non_null(sae);
+    sae_close(sae);
+    sae = sae_open(write_npz("renamed.data", arrays, 5), &gemma, NULL, &err);
+    assert_non_null(sae);
+    assert_string_equal(sae->rule, "--format");
+    sae_close(sae);
     struct sae_options named = {.format = "nonsense"};
     assert_null(sae_open(dir, &named, NULL, &err));
     assert_int_equal(err.code, ERR_USAGE);
