@@ -284,7 +284,7 @@ static bool open_safetensors(struct container *c, const struct progress *progres
     (void)progress;
     const struct map *m = container_source(c);
     unsigned char first[8];
-    size_t n;
+    size_t n = 0;
     if (!map_pread(m, first, sizeof first, 0, err) ||
         !safetensors_header_size(first, m->size, &n, err))
         return false;
