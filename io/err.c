@@ -5,21 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names of files and tensors come from outside; a message must stay one harmless line. */
-static void neutralise(char *s)
+#include "io/str.h"
+
+/* Into out [size]: names of files and tensors come from outside, and a message must stay
+ * one harmless line. A message too long for the buffer loses its end, never its beginning. */
+static void neutralise(char *out, size_t size, const char *text)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
+    struct str visible = {0};
+    str_visible(&visible, text, strlen(text), STR_ESCAPED);
+    snprintf(out, size, "%s", str_text(&visible));
+    str_finish(&visible);
 }
 
 static void set_va(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
     char msg[sizeof err->msg];
     vsnprintf(msg, sizeof msg, fmt, ap);
-    neutralise(msg);
     *err = (struct err){.code = code};
-    memcpy(err->msg, msg, sizeof msg);
+    neutralise(err->msg, sizeof err->msg, msg);
 }
 
 bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
@@ -67,11 +70,9 @@ bool err_wrap(struct err *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(head, sizeof head, fmt, ap);
     va_end(ap);
-    neutralise(head);
     memcpy(old, err->msg, sizeof old);
-    /* A message too long for the buffer loses its end, never its beginning. */
-    size_t len = strlen(head);
-    memcpy(err->msg, head, len + 1);
+    neutralise(err->msg, sizeof err->msg, head);
+    size_t len = strlen(err->msg);
     snprintf(err->msg + len, sizeof err->msg - len, ": %s", old);
     return false;
 }
@@ -80,8 +81,10 @@ bool err_path(struct err *err, const char *path)
 {
     if (!err)
         return false;
-    size_t len = strlen(path);
-    if (strncmp(err->msg, path, len) == 0 && err->msg[len] == ':')
+    char shown[sizeof err->msg];
+    neutralise(shown, sizeof shown, path);
+    size_t len = strlen(shown);
+    if (strncmp(err->msg, shown, len) == 0 && err->msg[len] == ':')
         return false;
     return err_wrap(err, "%s", path);
 }

@@ -384,9 +384,12 @@ static bool bytes_from_chars(char *s, size_t n, size_t *out_len)
 {
     size_t i, out = 0;
     uint32_t cp;
-    for (i = 0; i < n; i += (size_t)abs(str_utf8_next(s + i, n - i, &cp)))
-        if (str_utf8_next(s + i, n - i, &cp) < 0 || byte_of(cp) < 0)
+    for (i = 0; i < n;) {
+        int len = str_utf8_next(s + i, n - i, &cp);
+        if (len < 0 || byte_of(cp) < 0)
             return false;
+        i += (size_t)len;
+    }
     for (i = 0; i < n; out++) {
         i += (size_t)str_utf8_next(s + i, n - i, &cp);
         s[out] = (char)byte_of(cp);

@@ -14,8 +14,14 @@ static void message_is_one_line(void **state)
     (void)state;
     struct err err = {0};
     assert_false(err_set(&err, ERR_FORMAT, "found '%s'", "a\nb\033[2Jc"));
-    assert_string_equal(err.msg, "found 'a?b?[2Jc'");
+    assert_string_equal(err.msg, "found 'a\\nb\\x1b[2Jc'");
     assert_int_equal(err.code, ERR_FORMAT);
+    err_set(&err, ERR_FORMAT, "'%s'", "\u202e\u200b\xff");
+    assert_string_equal(err.msg, "'<U+202E><U+200B>\ufffd'");
+    err_wrap(&err, "%s", "\x1b");
+    err_path(&err, "a\nb\xff");
+    err_path(&err, "a\nb\xff");
+    assert_string_equal(err.msg, "a\\nb\ufffd: \\x1b: '<U+202E><U+200B>\ufffd'");
 }
 
 static void offset_is_kept_and_named(void **state)
