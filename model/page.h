@@ -79,6 +79,8 @@ struct feature_table {
 /* From an index (its records hold everything that is not in the small parameters). */
 bool feature_table_from_index(const struct sae *sae, const struct index *ix,
                               struct feature_table *out, struct err *err);
+/* From the small parameters alone, at once: bias and threshold. */
+void feature_table_from_parameters(const struct sae *sae, struct feature_table *out);
 /* From the weights alone: bias, threshold, decoder norm, encoder-decoder cosine. */
 bool feature_table_from_weights(const struct sae *sae, int threads,
                                 const struct progress *progress,

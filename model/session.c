@@ -173,16 +173,16 @@ static bool open_samples(struct session *s, const struct progress *progress, str
 }
 
 /* Samples and SAE must be of one size. */
-static bool check_width(const struct session *s, const struct session_sae *e,
+static bool check_width(const struct session *s, const char *path, const struct sae *sae,
                         struct err *err)
 {
     const struct samples *samples = s->samples;
     char enc[64], acts[64];
-    if (!samples || !samples->n_shards || samples->d_in == e->sae->d_in)
+    if (!samples || !samples->n_shards || samples->d_in == sae->d_in)
         return true;
     return err_set(err, ERR_SHAPE, "%s: W_enc is %s with d_in = %lld, but the samples in %s "
-                   "are %s", e->path, tensor_shape_text(e->sae->W_enc.t, enc, sizeof enc),
-                   (long long)e->sae->d_in, samples->path,
+                   "are %s", path, tensor_shape_text(sae->W_enc.t, enc, sizeof enc),
+                   (long long)sae->d_in, samples->path,
                    tensor_shape_text(samples->shards[0].tensor, acts, sizeof acts));
 }
 
@@ -242,29 +242,40 @@ static bool check_weights(struct sae *sae, const struct progress *progress, stru
     return sae_check_finite(sae, progress, err);
 }
 
-bool session_load(struct session *s, int i, const struct progress *progress,
-                  struct err *err)
+struct sae *session_read_sae(const struct session *s, int i,
+                             const struct progress *progress, struct err *err)
+{
+    const char *path = s->saes[i].path;
+    struct sae *sae = sae_open(path, &s->options.sae, progress, err);
+    if (!sae)
+        return NULL;
+    if ((s->options.unchecked || check_weights(sae, progress, err)) &&
+        check_width(s, path, sae, err))
+        return sae;
+    sae_close(sae);
+    err_path(err, path);
+    return NULL;
+}
+
+void session_set_sae(struct session *s, int i, struct sae *sae)
 {
     struct session_sae *e = &s->saes[i];
-    if (e->sae)
-        return true;
-    struct sae *sae = sae_open(e->path, &s->options.sae, progress, err);
-    if (!sae)
-        return false;
-    if (!s->options.unchecked && !check_weights(sae, progress, err)) {
-        sae_close(sae);
-        return err_path(err, e->path);
-    }
+    assert(!e->sae);
     e->sae = sae;
-    if (!check_width(s, e, err)) {
-        e->sae = NULL;
-        sae_close(sae);
-        return false;
-    }
     e->id = sae_id(sae);
     for (int n = 0; n < sae->n_notes; n++)
         session_warn(s, "%s: warning: %s", e->path, sae->notes[n].text);
-    return true;
+}
+
+bool session_load(struct session *s, int i, const struct progress *progress,
+                  struct err *err)
+{
+    if (s->saes[i].sae)
+        return true;
+    struct sae *sae = session_read_sae(s, i, progress, err);
+    if (sae)
+        session_set_sae(s, i, sae);
+    return sae != NULL;
 }
 
 struct session *session_open(const struct session_options *options,
@@ -472,31 +483,47 @@ void session_set_index(struct session *s, int i, struct index *index)
     s->saes[i].index = index;
 }
 
+static bool has_samples(const struct session *s)
+{
+    return s->samples && s->samples->n_shards;
+}
+
+struct index *session_read_index(const struct session *s, int i, struct err *err)
+{
+    struct err e = {0};
+    char *key = NULL, *path = NULL;
+    struct index *index = NULL;
+    if (!s->options.rebuild && s->saes[i].sae && has_samples(s))
+        path = session_index_path(s, i, &e);
+    if (path && exists(path))
+        key = session_index_key(s, i, &e);
+    if (key)
+        index = index_open(path, key, &e);
+    if (!index && e.code == ERR_RANGE)
+        err_set(err, ERR_RANGE, "%s: warning: the index is of other inputs and is made again",
+                path);
+    else if (!index && e.code && e.code != ERR_MISSING)
+        err_set(err, e.code, "%s: warning: the index is not used", e.msg);
+    else if (!index)
+        err_set(err, ERR_MISSING, "%s: no index", s->saes[i].path);
+    free(key);
+    free(path);
+    return index;
+}
+
 bool session_open_index(struct session *s, int i)
 {
     struct err err = {0};
-    char *key = NULL, *path = NULL;
-    struct index *index = NULL;
-    if (s->options.rebuild || !s->saes[i].sae || !s->samples || !s->samples->n_shards)
-        return false;
-    path = session_index_path(s, i, &err);
-    if (path && exists(path))
-        key = session_index_key(s, i, &err);
-    if (key)
-        index = index_open(path, key, &err);
+    struct index *index = session_read_index(s, i, &err);
     if (index)
         session_set_index(s, i, index);
-    else if (err.code == ERR_RANGE)
-        session_warn(s, "%s: warning: the index is of other inputs and is made again", path);
-    else if (err.code && err.code != ERR_MISSING)
-        session_warn(s, "%s: warning: the index is not used", err.msg);
-    free(key);
-    free(path);
+    else if (err.code != ERR_MISSING)
+        session_warn(s, "%s", err.msg);
     return index != NULL;
 }
 
 /* Scan SAE i into an index at `path`. */
-static struct index *scan(struct session *s, int i, const char *path,
+static struct index *scan(const struct session *s, int i, const char *path,
                           const struct progress *progress, struct scan_live *live,
                           struct err *err)
 {
@@ -525,24 +552,34 @@ static char *nameless_path(struct err *err)
     return NULL;
 }
 
-bool session_need_index(struct session *s, int i, const struct progress *progress,
-                        struct scan_live *live, struct err *err)
+struct index *session_make_index(const struct session *s, int i,
+                                 const struct progress *progress, struct scan_live *live,
+                                 struct err *err)
 {
-    const struct session_sae *e = &s->saes[i];
-    if (e->index)
-        return true;
-    if (!s->samples || !s->samples->n_shards)
-        return err_set(err, ERR_MISSING, "%s: no samples to scan (expected --acts)", e->path);
-    if (!session_load(s, i, progress, err))
-        return false;
-    if (session_open_index(s, i))
-        return true;
     bool nameless = s->options.no_index;
+    if (!has_samples(s)) {
+        err_set(err, ERR_MISSING, "%s: no samples to scan (expected --acts)",
+                s->saes[i].path);
+        return NULL;
+    }
     char *path = nameless ? nameless_path(err) : session_index_path(s, i, err);
     struct index *index = path ? scan(s, i, path, progress, live, err) : NULL;
     if (path && nameless)
         unlink(path);
     free(path);
+    return index;
+}
+
+bool session_need_index(struct session *s, int i, const struct progress *progress,
+                        struct scan_live *live, struct err *err)
+{
+    if (s->saes[i].index)
+        return true;
+    if (!session_load(s, i, progress, err))
+        return false;
+    if (has_samples(s) && session_open_index(s, i))
+        return true;
+    struct index *index = session_make_index(s, i, progress, live, err);
     if (index)
         session_set_index(s, i, index);
     return index != NULL;

@@ -111,5 +111,27 @@ bool session_need_index(struct session *s, int i, const struct progress *progres
 /* Take ownership of a freshly made index, closing the one before. */
 void session_set_index(struct session *s, int i, struct index *index);
 
+/*
+ * The same in two steps, for jobs: what takes time reads the session only and may run on
+ * another thread, what changes it belongs to the session's own thread.
+ *
+ *   session_read_sae    then session_set_sae      is  session_load
+ *   session_read_index, else session_make_index,
+ *                       then session_set_index    is  session_need_index
+ */
+struct sae *session_read_sae(const struct session *s, int i,
+                             const struct progress *progress, struct err *err);
+void session_set_sae(struct session *s, int i, struct sae *sae); /* not loaded yet */
+
+/* The index of SAE i if there is one that fits. NULL: ERR_MISSING when there is none (no
+ * samples, --no-index and --rebuild too); any other error is worth a warning, as it is
+ * worded. The index is to be made then. */
+struct index *session_read_index(const struct session *s, int i, struct err *err);
+
+/* Scan loaded SAE i and open the index made. ERR_MISSING without samples. */
+struct index *session_make_index(const struct session *s, int i,
+                                 const struct progress *progress, struct scan_live *live,
+                                 struct err *err);
+
 void session_warn(struct session *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

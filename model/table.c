@@ -40,8 +40,7 @@ static void fill_parameter(struct feature_table *t, int c, const float *v)
         out[j] = (double)v[j];
 }
 
-/* Bias and threshold: what the checkpoint's small parameters say. */
-static void start(struct feature_table *t, const struct sae *sae)
+void feature_table_from_parameters(const struct sae *sae, struct feature_table *t)
 {
     *t = (struct feature_table){.n = sae->d_sae, .tokens = NAN, .partial = 1};
     fill_parameter(t, FCOL_BIAS, sae_bias(sae));
@@ -54,7 +53,7 @@ bool feature_table_from_index(const struct sae *sae, const struct index *ix,
     if (index_d_sae(ix) != sae->d_sae)
         return err_set(err, ERR_SHAPE, "%s: index of %lld features (expected %lld)",
                        index_path(ix), (long long)index_d_sae(ix), (long long)sae->d_sae);
-    start(out, sae);
+    feature_table_from_parameters(sae, out);
     out->tokens = (double)index_totals(ix)->tokens;
     double *density = column(out, FCOL_DENSITY), *count = column(out, FCOL_ACTIVE);
     double *mean = column(out, FCOL_MEAN), *max = column(out, FCOL_MAX);
@@ -82,7 +81,7 @@ bool feature_table_from_weights(const struct sae *sae, int threads,
     float *cosine = xmalloc((size_t)sae->d_sae * sizeof *cosine);
     bool ok = weights_geometry(sae, threads, progress, norm, cosine, err);
     if (ok) {
-        start(out, sae);
+        feature_table_from_parameters(sae, out);
         fill_parameter(out, FCOL_DECODER_NORM, norm);
         fill_parameter(out, FCOL_ENCODER_DECODER_COSINE, cosine);
     }

@@ -8,6 +8,7 @@
 
 #include "io/mem.h"
 #include "tui/app_impl.h"
+#include "tui/desk.h"
 
 /* -- life ------------------------------------------------------------------------------- */
 
@@ -33,6 +34,11 @@ struct app *app_new(const struct app_options *o, struct err *err)
     for (int i = 0; i < app->n_views; i++)
         app->views[i] = (struct view){.ops = o->views[i], .app = app,
                                       .session = o->session, .target = TARGET_NONE};
+    if (o->session) {
+        app->desk = desk_new(app, o->session);
+        for (int i = 0; i < app->n_views; i++)
+            app->views[i].desk = app->desk;
+    }
     return app;
 }
 
@@ -49,6 +55,8 @@ void app_free(struct app *app)
     for (size_t i = 0; i < sizeof app->histories / sizeof *app->histories; i++)
         edit_history_finish(&app->histories[i]);
     edit_finish(&app->prompt.edit);
+    desk_free(app->desk);
+    free(app->waiters);
     free(app->views);
     free(app->is_open);
     free(app->title);
@@ -353,6 +361,39 @@ static void take_result(struct view *v, int slot, struct job *job)
     }
 }
 
+uint64_t app_start(struct app *app, enum lane lane, struct job *job, app_done_fn *done,
+                   void *ctx)
+{
+    uint64_t id = worker_submit(app->worker, lane, job);
+
+    array_grow(app->waiters, app->n_waiters, app->cap_waiters);
+    app->waiters[app->n_waiters++] = (struct app_waiter){id, done, ctx};
+    return id;
+}
+
+void app_cancel(struct app *app, uint64_t id)
+{
+    worker_cancel(app->worker, id);
+}
+
+/* Hand a job back to the view that waits for it, or to who has started it. */
+static void hand_back(struct app *app, struct job *job)
+{
+    for (int i = 0; i < app->n_views; i++)
+        for (int slot = 0; slot < VIEW_SLOTS; slot++)
+            if (app->views[i].slots[slot].job == job->id) {
+                take_result(&app->views[i], slot, job);
+                return;
+            }
+    for (int i = 0; i < app->n_waiters; i++)
+        if (app->waiters[i].job == job->id) {
+            struct app_waiter w = app->waiters[i];
+            app->waiters[i] = app->waiters[--app->n_waiters];
+            w.done(w.ctx, job);
+            return;
+        }
+}
+
 int app_worker_fd(const struct app *app)
 {
     return worker_fd(app->worker);
@@ -363,13 +404,7 @@ void app_reap(struct app *app)
     struct job *job;
 
     while ((job = worker_reap(app->worker))) {
-        for (int i = 0; i < app->n_views; i++)
-            for (int slot = 0; slot < VIEW_SLOTS; slot++)
-                if (app->views[i].slots[slot].job == job->id) {
-                    take_result(&app->views[i], slot, job);
-                    goto next;
-                }
-    next:
+        hand_back(app, job);
         job_free(job);
     }
     settle(app);
@@ -384,6 +419,8 @@ void app_tick(struct app *app)
 {
     struct view *v = app_shown(app);
 
+    if (app->desk)
+        desk_tick(app->desk);
     if (v && v->ops->tick && app_busy(app))
         v->ops->tick(v);
     settle(app);
@@ -447,6 +484,8 @@ static void reload(struct app *app)
 {
     struct view *v = app_shown(app);
 
+    if (app->desk)
+        desk_retry(app->desk, desk_current(app->desk));
     if (v && v->ops->changed)
         v->ops->changed(v);
 }

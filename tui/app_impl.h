@@ -48,6 +48,14 @@ struct app {
     } marks[APP_MARKS];
     int n_marks;
 
+    struct desk *desk; /* owned; NULL without a session */
+    struct app_waiter {
+        uint64_t job;
+        app_done_fn *done;
+        void *ctx;
+    } *waiters; /* of app_start */
+    int n_waiters, cap_waiters;
+
     bool wants_open; /* app_open was called during the present event */
     char open_name[32];
     struct target open_at;

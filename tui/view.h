@@ -35,6 +35,7 @@
 #include "tui/worker.h"
 
 struct app;     /* the frame; views pass it back to the services below */
+struct desk;    /* desk.h: tables, scans, names of what is open */
 struct session; /* model/session.h: what is open */
 
 /* What a view is asked to show, and what a view's cursor is on. Copied by value. */
@@ -52,6 +53,7 @@ struct view {
     const struct view_ops *ops;
     struct app *app;          /* borrowed */
     struct session *session;  /* borrowed; NULL in tests of views that need none */
+    struct desk *desk;        /* borrowed; NULL without a session */
     struct target target;     /* what the cursor is on; the view keeps it right */
     int rows, cols;           /* size of the canvas of the next draw; set before act */
     bool ascii, mono;         /* as in struct canvas */
@@ -179,6 +181,13 @@ static inline bool view_busy(const struct view *v, int slot)
 {
     return v->slots[slot].job != 0;
 }
+
+/* Run a job that belongs to no view. It comes back to done(ctx, job), whatever became of
+ * it, and is freed after that; when the frame ends, it is freed without. */
+typedef void app_done_fn(void *ctx, struct job *job);
+uint64_t app_start(struct app *app, enum lane lane, struct job *job, app_done_fn *done,
+                   void *ctx);
+void app_cancel(struct app *app, uint64_t id); /* unknown ids are fine */
 
 /* What to paint where the result of a slot is not there: "computing: tokens 37 %" while it
  * runs, the error in words and the key that tries again when it failed. True if it

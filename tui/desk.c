@@ -1,0 +1,516 @@
+/* desk.c - loading, indexes and scans of what is open; see desk.h. */
+#include "tui/desk.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "io/mem.h"
+#include "io/str.h"
+#include "tui/desk_impl.h"
+#include "tui/wid_hist.h"
+
+/* -- jobs: what they read of the session does not change while they run ---------------- */
+
+struct desk_job {
+    struct job job;
+    const struct session *session;
+    int i;
+    struct scan_live *live; /* borrowed, of a scan */
+    struct sae *sae;        /* results; owned until taken */
+    struct index *index;
+    struct feature_table table;
+    struct err why;         /* there is no index because */
+};
+
+static void desk_job_free(struct job *job)
+{
+    struct desk_job *j = (struct desk_job *)job;
+
+    feature_table_finish(&j->table);
+    index_close(j->index);
+    sae_close(j->sae);
+    free(j);
+}
+
+static bool load_run(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+
+    j->sae = session_read_sae(j->session, j->i, p, err);
+    return j->sae != NULL;
+}
+
+static bool take_table(struct desk_job *j, struct err *err)
+{
+    return feature_table_from_index(j->session->saes[j->i].sae, j->index, &j->table, err);
+}
+
+/* Having found no index is an answer too. */
+static bool open_run(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+
+    (void)p;
+    j->index = session_read_index(j->session, j->i, &j->why);
+    return !j->index || take_table(j, err);
+}
+
+static bool scan_run_job(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+
+    j->index = session_make_index(j->session, j->i, p, j->live, err);
+    return j->index && take_table(j, err);
+}
+
+static bool weights_run(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+
+    return feature_table_from_weights(j->session->saes[j->i].sae,
+                                      j->session->options.threads, p, &j->table, err);
+}
+
+static bool nearest_run(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+    const struct sae *sae = j->session->saes[j->i].sae;
+
+    j->table.n = sae->d_sae;
+    return feature_table_nearest(&j->table, sae, j->session->options.threads, p, err);
+}
+
+static const struct job_ops load_ops = {"loading", load_run, desk_job_free};
+static const struct job_ops open_ops = {"index", open_run, desk_job_free};
+static const struct job_ops scan_ops = {"scan", scan_run_job, desk_job_free};
+static const struct job_ops weights_ops = {"weights", weights_run, desk_job_free};
+static const struct job_ops nearest_ops = {"nearest", nearest_run, desk_job_free};
+
+static uint64_t start(struct desk *d, int i, const struct job_ops *ops, enum lane lane,
+                      app_done_fn *done)
+{
+    struct desk_job *j = job_new(ops, sizeof *j);
+
+    j->session = d->session;
+    j->i = i;
+    j->live = d->entries[i].live;
+    return app_start(d->app, lane, &j->job, done, d);
+}
+
+/* -- what the user is told -------------------------------------------------------------- */
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static void set_title(struct desk *d)
+{
+    const struct session *s = d->session;
+    const struct session_sae *e = &s->saes[d->current];
+    const char *hook = session_hook(s, d->current);
+    struct str title = {0};
+    char number[32];
+
+    if (s->bundle.path)
+        str_appendf(&title, "%s · ", s->bundle.name && *s->bundle.name
+                                         ? s->bundle.name : last_part(s->bundle.path));
+    str_puts(&title, e->name);
+    if (e->sae)
+        str_appendf(&title, " · %s %lld → %lld", e->sae->arch->name,
+                    (long long)e->sae->d_in, (long long)e->sae->d_sae);
+    if (hook)
+        str_appendf(&title, " · %s", hook);
+    if (s->samples)
+        str_appendf(&title, " · %s tokens",
+                    count_text(s->samples->n_tok, number, sizeof number));
+    app_title(d->app, str_text(&title));
+    str_finish(&title);
+}
+
+static void say_warnings(struct desk *d)
+{
+    const struct session *s = d->session;
+    int n = s->n_warnings - d->n_warnings;
+
+    if (n == 1)
+        app_warning(d->app, "%s", s->warnings[d->n_warnings]);
+    else if (n > 1)
+        app_warning(d->app, "%s (and %d more)", s->warnings[d->n_warnings], n - 1);
+    d->n_warnings = s->n_warnings;
+}
+
+static bool is_open(const struct session *s, int i)
+{
+    return i >= 0 && i < s->n_saes;
+}
+
+const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
+{
+    const struct desk_sae *e = desk_sae(d, i);
+
+    switch (e->state) {
+    case DESK_UNLOADED:
+        snprintf(buf, size, "%s", e->err.code ? e->err.msg : "not loaded");
+        break;
+    case DESK_LOADING: snprintf(buf, size, "loading"); break;
+    case DESK_OPENING: snprintf(buf, size, "looking for an index"); break;
+    case DESK_WEIGHTS:
+        if (e->err.code == ERR_CANCELLED)
+            snprintf(buf, size, "scan cancelled: R starts it again");
+        else if (e->err.code)
+            snprintf(buf, size, "%s", e->err.msg);
+        else
+            snprintf(buf, size, "weights only: no samples");
+        break;
+    case DESK_SCANNING:
+        snprintf(buf, size, "partial, %.0f %%", floor(100 * e->table.partial));
+        break;
+    case DESK_COMPLETE: buf[0] = 0; break;
+    }
+    return buf;
+}
+
+/* -- steps ------------------------------------------------------------------------------- */
+
+static bool has_samples(const struct desk *d)
+{
+    return d->session->samples && d->session->samples->n_shards;
+}
+
+static void changed(struct desk *d, int i)
+{
+    d->entries[i].shown.version++;
+    app_changed(d->app);
+}
+
+/* Let `from` be the table; what it does not know stays from the one before. Owned by the
+ * desk afterwards. */
+static void replace_table(struct desk_sae *e, struct feature_table *from)
+{
+    for (int c = 0; c < FCOL_COUNT; c++)
+        if (!from->v[c] && e->table.n == from->n) {
+            from->v[c] = e->table.v[c];
+            e->table.v[c] = NULL;
+        }
+    feature_table_finish(&e->table);
+    e->table = *from;
+    *from = (struct feature_table){0};
+}
+
+/* Add the columns of `from` to the table. */
+static void add_columns(struct desk_sae *e, struct feature_table *from)
+{
+    for (int c = 0; c < FCOL_COUNT; c++)
+        if (from->v[c]) {
+            free(e->table.v[c]);
+            e->table.v[c] = from->v[c];
+            from->v[c] = NULL;
+        }
+}
+
+static void fail(struct desk *d, int i, enum desk_state state, const struct job *job)
+{
+    struct desk_sae *e = &d->entries[i].shown;
+
+    e->state = state;
+    if (job->state == JOB_CANCELLED)
+        err_set(&e->err, ERR_CANCELLED, "cancelled");
+    else
+        e->err = job->err;
+    app_error(d->app, &e->err);
+    changed(d, i);
+}
+
+static void complete(struct desk *d, struct desk_job *j)
+{
+    struct desk_entry *e = &d->entries[j->i];
+
+    session_set_index(d->session, j->i, j->index);
+    j->index = NULL;
+    replace_table(&e->shown, &j->table);
+    e->shown.state = DESK_COMPLETE;
+    desk_names_reset(d, j->i);
+    changed(d, j->i);
+}
+
+static void scan_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+    struct desk_entry *e = &d->entries[j->i];
+
+    e->shown.live = NULL;
+    scan_live_free(e->live);
+    e->live = NULL;
+    if (job->state == JOB_DONE) {
+        complete(d, j);
+        return;
+    }
+    fail(d, j->i, DESK_WEIGHTS, job);
+    if (job->state == JOB_CANCELLED)
+        app_message(d->app, "scan cancelled: R starts it again");
+}
+
+static void weights_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+    struct desk_entry *e = &d->entries[j->i];
+
+    e->weights = 0;
+    if (job->state == JOB_DONE) {
+        if (e->shown.state != DESK_COMPLETE)
+            add_columns(&e->shown, &j->table);
+        changed(d, j->i);
+    } else if (e->shown.state == DESK_WEIGHTS) {
+        fail(d, j->i, DESK_WEIGHTS, job);
+    }
+}
+
+static void start_weights(struct desk *d, int i)
+{
+    struct desk_entry *e = &d->entries[i];
+
+    if (!e->weights && !e->shown.table.v[FCOL_DECODER_NORM])
+        e->weights = start(d, i, &weights_ops, LANE_LONG, weights_done);
+}
+
+static void start_scan(struct desk *d, int i)
+{
+    struct desk_entry *e = &d->entries[i];
+
+    e->live = scan_live_new(d->session->saes[i].sae->d_sae);
+    e->shown.live = e->live;
+    e->shown.state = DESK_SCANNING;
+    e->shown.table.partial = 0;
+    start(d, i, &scan_ops, LANE_LONG, scan_done);
+}
+
+/* Without an index: the weights first, for they are quick, then the scan. */
+static void make_do(struct desk *d, int i)
+{
+    start_weights(d, i);
+    if (has_samples(d))
+        start_scan(d, i);
+    else
+        d->entries[i].shown.state = DESK_WEIGHTS;
+    changed(d, i);
+}
+
+static void open_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+
+    if (job->state == JOB_DONE && j->index) {
+        complete(d, j);
+        return;
+    }
+    if (job->state == JOB_CANCELLED) {
+        start_weights(d, j->i);
+        fail(d, j->i, DESK_WEIGHTS, job);
+        return;
+    }
+    const struct err *why = job->state == JOB_FAILED ? &job->err : &j->why;
+    if (why->code != ERR_MISSING)
+        session_warn(d->session, "%s", why->msg);
+    say_warnings(d);
+    make_do(d, j->i);
+}
+
+static void loaded(struct desk *d, int i)
+{
+    struct desk_sae *e = &d->entries[i].shown;
+
+    feature_table_from_parameters(d->session->saes[i].sae, &e->table);
+    e->state = DESK_OPENING;
+    e->err = (struct err){0};
+    start(d, i, &open_ops, LANE_QUICK, open_done);
+}
+
+static void load_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+
+    if (job->state != JOB_DONE) {
+        fail(d, j->i, DESK_UNLOADED, job);
+        return;
+    }
+    session_set_sae(d->session, j->i, j->sae);
+    j->sae = NULL;
+    loaded(d, j->i);
+    say_warnings(d);
+    if (j->i == d->current)
+        set_title(d);
+    changed(d, j->i);
+}
+
+void desk_need(struct desk *d, int i)
+{
+    struct desk_sae *e = &d->entries[i].shown;
+
+    if (e->state != DESK_UNLOADED || e->err.code)
+        return;
+    if (d->session->saes[i].sae) {
+        loaded(d, i);
+    } else {
+        e->state = DESK_LOADING;
+        start(d, i, &load_ops, LANE_QUICK, load_done);
+    }
+}
+
+void desk_retry(struct desk *d, int i)
+{
+    struct desk_sae *e = &d->entries[i].shown;
+
+    if (!e->err.code)
+        return;
+    e->err = (struct err){0};
+    if (e->state == DESK_UNLOADED)
+        desk_need(d, i);
+    else if (e->state == DESK_WEIGHTS)
+        make_do(d, i);
+}
+
+static void nearest_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+    struct desk_sae *e = &d->entries[j->i].shown;
+
+    e->nearest_busy = false;
+    if (job->state == JOB_DONE)
+        add_columns(e, &j->table);
+    else if (job->state == JOB_FAILED)
+        app_error(d->app, &job->err);
+    changed(d, j->i);
+}
+
+void desk_need_nearest(struct desk *d, int i)
+{
+    struct desk_sae *e = &d->entries[i].shown;
+
+    if (e->nearest_busy || e->table.n == 0 || e->table.v[FCOL_NEAREST_COSINE])
+        return;
+    e->nearest_busy = true;
+    start(d, i, &nearest_ops, LANE_LONG, nearest_done);
+}
+
+void desk_tick(struct desk *d)
+{
+    for (int i = 0; i < desk_count(d); i++) {
+        struct desk_sae *e = &d->entries[i].shown;
+        if (e->state != DESK_SCANNING || atomic_load(&e->live->tokens) == 0)
+            continue;
+        feature_table_from_live(&e->table, e->live);
+        e->version++;
+    }
+}
+
+/* -- which one is current ------------------------------------------------------------------ */
+
+struct session *desk_session(const struct desk *d)
+{
+    return d->session;
+}
+
+int desk_count(const struct desk *d)
+{
+    return d->session->n_saes;
+}
+
+const struct desk_sae *desk_sae(const struct desk *d, int i)
+{
+    assert(is_open(d->session, i));
+    return &d->entries[i].shown;
+}
+
+int desk_current(const struct desk *d)
+{
+    return d->current;
+}
+
+static void set_current(struct desk *d, int i)
+{
+    d->current = i;
+    desk_need(d, i);
+    set_title(d);
+}
+
+void desk_choose(struct desk *d, int i)
+{
+    if (!is_open(d->session, i) || i == d->current)
+        return;
+    set_current(d, i);
+    app_changed(d->app);
+}
+
+int desk_go(struct desk *d, const struct target *at)
+{
+    bool names_one = at->feature >= 0 || at->token >= 0 || at->filter[0];
+
+    if (names_one && at->sae != d->current && is_open(d->session, at->sae))
+        set_current(d, at->sae);
+    return d->current;
+}
+
+int desk_find(const struct desk *d, const char *name)
+{
+    const struct session *s = d->session;
+    int begins = -1, contains = -1, n_begins = 0, n_contains = 0;
+
+    for (int i = 0; i < s->n_saes && *name; i++) {
+        const char *has = s->saes[i].name;
+        if (strcmp(has, name) == 0)
+            return i;
+        if (strncasecmp(has, name, strlen(name)) == 0) {
+            begins = i;
+            n_begins++;
+        }
+        if (strcasestr(has, name)) {
+            contains = i;
+            n_contains++;
+        }
+    }
+    return n_begins == 1 ? begins : n_begins == 0 && n_contains == 1 ? contains : -1;
+}
+
+/* -- life ------------------------------------------------------------------------------------ */
+
+struct desk *desk_new(struct app *app, struct session *session)
+{
+    struct desk *d = xcalloc(1, sizeof *d);
+
+    d->app = app;
+    d->session = session;
+    d->entries = xcalloc((size_t)session->n_saes + 1, sizeof *d->entries);
+    for (int c = 0; c < session->n_chosen; c++)
+        desk_need(d, session->chosen[c]);
+    if (session->n_saes) {
+        d->current = session->n_chosen ? session->chosen[0] : 0;
+        set_current(d, d->current);
+    }
+    say_warnings(d);
+    return d;
+}
+
+void desk_free(struct desk *d)
+{
+    if (!d)
+        return;
+    desk_names_finish(d);
+    for (int i = 0; i < desk_count(d); i++) {
+        feature_table_finish(&d->entries[i].shown.table);
+        scan_live_free(d->entries[i].live);
+        free(d->entries[i].selected);
+    }
+    free(d->entries);
+    free(d);
+}

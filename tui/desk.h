@@ -1,0 +1,129 @@
+/*
+ * desk.h - what all views of the open checkpoints share: tables, scans, names, marks.
+ *
+ * The frame makes one desk for its session; every view has it as v->desk (NULL in tests
+ * without a session). UI thread only. The desk loads checkpoints, looks for their indexes
+ * and scans where there is none, all in jobs of its own; the session is changed here,
+ * between events, and nowhere else in the explorer:
+ *
+ *   UNLOADED -> LOADING -> OPENING -> COMPLETE            there was an index
+ *                             |-> WEIGHTS                 there are no samples
+ *                             '-> SCANNING -> COMPLETE    WEIGHTS again if it failed or
+ *                                                         was cancelled; R tries again
+ *
+ * Each step calls app_changed, so `changed` of a view is where it looks again. What moves
+ * while a scan runs is seen in desk_sae.version, in `tick`.
+ *
+ * All views show the current checkpoint (but those that show several). A view's go()
+ * begins with v->target.sae = desk_go(v->desk, at); its changed() with
+ * v->target.sae = desk_current(v->desk).
+ *
+ * Jobs of views take const pointers: session->saes[i].sae and .index once they are there,
+ * samples, tokenizer. These stay until the program ends. Tables do not: a job copies the
+ * columns that it needs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "model/page.h"
+
+struct app;
+struct desk;
+struct target;
+
+enum desk_state {
+    DESK_UNLOADED, /* nobody has asked for it */
+    DESK_LOADING,
+    DESK_OPENING,  /* loaded; looking for its index */
+    DESK_WEIGHTS,  /* what the weights say is all there is, see err */
+    DESK_SCANNING,
+    DESK_COMPLETE, /* session->saes[i].index is there */
+};
+
+struct desk_sae {
+    enum desk_state state;
+    struct feature_table table;   /* n = 0 until loaded; columns come as they are known */
+    uint64_t version;             /* grows whenever something in the table changes */
+    const struct scan_live *live; /* while SCANNING, else NULL */
+    struct err err;               /* why it went no further; code 0: nothing went wrong,
+                                     ERR_CANCELLED: the user stopped it */
+    bool nearest_busy;            /* the column nearest_cosine is being computed */
+};
+
+struct desk *desk_new(struct app *app, struct session *session);
+void desk_free(struct desk *d); /* after the worker is gone; NULL is fine */
+
+struct session *desk_session(const struct desk *d);
+
+/* -- checkpoints -------------------------------------------------------------------- */
+
+/* i counts session->saes, from 0 to desk_count - 1. Borrowed; valid while the desk is. */
+int desk_count(const struct desk *d);
+const struct desk_sae *desk_sae(const struct desk *d, int i);
+
+/* Which one is current. desk_choose makes another one so: loads it if need be, sets the
+ * title, calls app_changed. desk_go is for view_ops.go: where `at` names a feature, token
+ * or filter its checkpoint becomes current; returns the current one. */
+int desk_current(const struct desk *d);
+void desk_choose(struct desk *d, int i);
+int desk_go(struct desk *d, const struct target *at);
+
+/* The checkpoint of a name ("" or unknown: -1): exact, else the only one that begins or,
+ * failing that, contains it. */
+int desk_find(const struct desk *d, const char *name);
+
+/* See to it that checkpoint i is loaded and has its index, unless that failed before. */
+void desk_need(struct desk *d, int i);
+
+/* Try again what failed or was cancelled (R). */
+void desk_retry(struct desk *d, int i);
+
+/* Have nearest_cosine of checkpoint i computed, if it is not there (all pairs of decoder
+ * rows; minutes for large dictionaries). */
+void desk_need_nearest(struct desk *d, int i);
+
+/* "weights only", "scan 37 %", "scan cancelled: R starts it again", "" when complete. */
+const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size);
+
+/* For the frame: at most 10 times a second while jobs run. */
+void desk_tick(struct desk *d);
+
+/* -- names ---------------------------------------------------------------------------- */
+
+/* What the user (or the bundle) calls it; "" if nothing. Text of files: neutralised when
+ * painted. Borrowed until the labels change. */
+const char *desk_label(const struct desk *d, int i, int64_t feature);
+const char *desk_note(const struct desk *d, int i, int64_t feature);
+bool desk_favourite(const struct desk *d, int i, int64_t feature);
+
+/* The automatic name: the token that it fires on most often among its strongest examples,
+ * fit to be shown; "" as long as there is no index, and for dead features. Borrowed. */
+const char *desk_auto_name(struct desk *d, int i, int64_t feature);
+
+/* The label if there is one (*is_label, which may be NULL), else the automatic name. */
+const char *desk_name(struct desk *d, int i, int64_t feature, bool *is_label);
+
+/* Change them and save. False: it was not saved, and the user has been told why. */
+bool desk_set_label(struct desk *d, int i, int64_t feature, const char *label,
+                    const char *note);
+bool desk_set_favourite(struct desk *d, int i, int64_t feature, bool favourite);
+
+/* Grows with every change of labels, notes and favourites. */
+uint64_t desk_labels_version(const struct desk *d);
+
+/* The bytes of a token, and the same fit to be shown (newlines as symbols, controls
+ * visible); "<123>" for ids that the tokenizer does not have and without a tokenizer, ""
+ * for -1. Borrowed; valid while the desk is. */
+const char *desk_token_bytes(struct desk *d, int64_t id, size_t *len);
+const char *desk_token_text(struct desk *d, int64_t id);
+
+/* -- selection (Space): for export and compare ----------------------------------------- */
+
+bool desk_selected(const struct desk *d, int i, int64_t feature);
+void desk_select(struct desk *d, int i, int64_t feature, bool selected);
+int64_t desk_selected_count(const struct desk *d, int i);
+void desk_select_none(struct desk *d, int i);
