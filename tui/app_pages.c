@@ -4,6 +4,12 @@
 
 #include "tui/app_impl.h"
 
+static void popup_ground(struct canvas *c)
+{
+    for (int row = 0; row < c->rows; row++)
+        canvas_ground(c, row, 0, c->cols, INK_POPUP);
+}
+
 /* -- help -------------------------------------------------------------------------------- */
 
 static const struct view_term *find_term(const struct view *v, const char *word)
@@ -128,10 +134,10 @@ void help_paint(struct app *app, struct canvas *c)
 {
     struct canvas inside;
 
-    canvas_clear(c, INK_POPUP);
     inside = canvas_box(c, "keys and definitions  (j k scroll, q closes)", INK_RULE);
     inside = canvas_sub(&inside, 0, 1, inside.rows, inside.cols - 2);
     paint_help(app, &inside, -app->help_top);
+    popup_ground(c);
 }
 
 /* -- options ------------------------------------------------------------------------------- */
@@ -249,14 +255,13 @@ void options_paint(struct app *app, struct canvas *c)
     struct canvas in;
     struct entry e;
 
-    canvas_clear(c, INK_POPUP);
     in = canvas_box(c, "options  (Enter changes, q closes)", INK_RULE);
     int top = app->option_cursor >= in.rows - 1 ? app->option_cursor - in.rows + 2 : 0;
     for (int i = top; i - top < in.rows && entry_at(app, i, &e); i++) {
         canvas_fit(&in, i - top, 1, 16, ALIGN_LEFT, INK_LABEL, e.name);
         canvas_fit(&in, i - top, 18, 20, ALIGN_LEFT, INK_VALUE, e.value);
         canvas_fit(&in, i - top, 40, in.cols - 41, ALIGN_LEFT, INK_DIM, e.help);
-        if (i == app->option_cursor)
-            canvas_ground(&in, i - top, 0, in.cols, INK_CURSOR);
     }
+    popup_ground(c);
+    canvas_ground(&in, app->option_cursor - top, 0, in.cols, INK_CURSOR);
 }

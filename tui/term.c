@@ -55,7 +55,7 @@ static struct {
 static struct {
     volatile sig_atomic_t is_set;
     struct termios modes;
-    char leave[512];
+    char leave[4096]; /* slow terminals get padding */
     size_t n_leave;
 } saved;
 
@@ -141,12 +141,19 @@ static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGQUIT, S
 enum { N_FATAL = sizeof fatal / sizeof *fatal };
 static struct sigaction before[N_FATAL];
 
+/* Whoever was there before us has the next word; should that lead back here (map.c's
+ * handler calls the one it has replaced), the signal takes its course. */
 static void on_fatal(int sig)
 {
+    static volatile sig_atomic_t was_here;
+
     put_back();
-    for (int i = 0; i < N_FATAL; i++)
+    if (was_here)
+        signal(sig, SIG_DFL);
+    for (int i = 0; i < N_FATAL && !was_here; i++)
         if (fatal[i] == sig)
             sigaction(sig, &before[i], NULL);
+    was_here = 1;
     raise(sig);
 }
 
