@@ -5,7 +5,7 @@
  * letters, emoji and combining sequences apart) are drawn as that one character, with the
  * greatest activation of its parts. A newline, tab or other control character shows as a
  * symbol. Intensity is the ground's colour; without colour, digits 0-9 stand in the row
- * below (one-line and wrapped forms then take two rows a line).
+ * below (letters a-j for what is below zero), so that a line takes two rows.
  */
 #pragma once
 
