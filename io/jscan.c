@@ -76,7 +76,7 @@ static bool hex4(struct jscan *js, uint32_t *out, struct err *err)
 
 static bool unicode_escape(struct jscan *js, struct str *out, struct err *err)
 {
-    uint32_t hi, lo;
+    uint32_t hi = 0, lo = 0;
     if (!hex4(js, &hi, err))
         return false;
     if (hi >= 0xd800 && hi <= 0xdbff) {

@@ -22,7 +22,7 @@
 
 /* Features a tile: the product's other side (the rows of the block) is packed once for each
  * panel, so panels are wide; measured with tests/bench. */
-#define ENCODE_PANEL 1024
+#define ENCODE_PANEL 2048
 
 struct encode_hit {
     uint32_t feature, row;
