@@ -356,7 +356,7 @@ void desk_need(struct desk *d, int i)
 {
     struct desk_sae *e = &d->entries[i].shown;
 
-    if (e->state != DESK_UNLOADED || e->err.code)
+    if (!is_open(d->session, i) || e->state != DESK_UNLOADED || e->err.code)
         return;
     if (d->session->saes[i].sae) {
         loaded(d, i);
@@ -370,7 +370,7 @@ void desk_retry(struct desk *d, int i)
 {
     struct desk_sae *e = &d->entries[i].shown;
 
-    if (!e->err.code)
+    if (!is_open(d->session, i) || !e->err.code)
         return;
     e->err = (struct err){0};
     if (e->state == DESK_UNLOADED)
