@@ -1,6 +1,9 @@
 /* views.c - the views there are, in the order of their digits. One row a view. */
 #include "tui/view.h"
 
+extern const struct view_ops view_feature_ops;
+
 const struct view_ops *const view_table[] = {
+    &view_feature_ops,
     NULL,
 };

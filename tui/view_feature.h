@@ -1,0 +1,205 @@
+/*
+ * view_feature.h - the parts of view 3 that its own files share; no other file includes it.
+ *
+ *   view_feature_page.c   jobs: the page of a feature, examples of a brushed bar
+ *   view_feature_list.c   lists of examples: folding, painting
+ *   view_feature_draw.c   where panes stand, and what is in them
+ *   view_feature_export.c copies and files
+ *   view_feature.c        state, keys, the table of operations
+ *
+ * Everything shown of one feature is a struct feature_page, made by a job and then only
+ * read. The first one is made quickly; a full one takes its place when it is there.
+ */
+#pragma once
+
+#include "model/page.h"
+#include "tui/desk.h"
+#include "tui/view.h"
+#include "tui/wid_table.h"
+
+enum {
+    FEATURE_REACH = 64,     /* tokens to each side that are kept of an example */
+    FEATURE_CONTEXT = 10,   /* of these shown at first; on wide screens */
+    FEATURE_CONTEXT_WIDE = 24,
+    FEATURE_TOP = 100,      /* examples in the list of the strongest */
+    FEATURE_BINS = 160,     /* finest histogram; all others are sums of its bins */
+    CURVE_POINTS = 512,
+    NEAR_ROWS = 64,         /* room for neighbours of all three kinds */
+};
+
+/* -- examples ----------------------------------------------------------------------- */
+
+struct example {
+    struct page_example e;
+    struct page_context context; /* owned; FEATURE_REACH tokens to each side */
+};
+
+/* A row of a list: an example, or several that look the same. */
+struct example_line {
+    int example;
+    int count;      /* alike, this one included; 0: one of those unfolded above it */
+};
+
+struct example_list {
+    struct example *v;           /* owned */
+    int n;
+    bool *unfolded;              /* [n] owned; of the first of those alike */
+    struct example_line *lines;  /* owned */
+    int n_lines;
+    bool at_start;               /* half of them or more are at position 0 */
+};
+
+void examples_make(const struct samples *samples, const struct page_feature *p,
+                   const struct page_example *from, int n, struct example_list *out);
+void examples_finish(struct example_list *l); /* a zeroed one is fine */
+
+/* Make the lines anew for `context` shown tokens to each side. */
+void examples_fold(struct example_list *l, int context);
+
+/* -- the page ----------------------------------------------------------------------- */
+
+enum feature_stage {
+    STAGE_WEIGHTS, /* without samples: at once */
+    STAGE_QUICK,   /* without what needs all postings or a full encode */
+    STAGE_FULL,
+};
+
+struct feature_near {
+    int64_t id;
+    float decoder, encoder; /* cosines */
+    double together;        /* jaccard; NaN: not known */
+};
+
+struct feature_page {
+    enum feature_stage stage;
+    struct page_feature p;
+    struct example_list top, intervals[PAGE_INTERVALS];
+    struct hist fine, fine_log; /* FEATURE_BINS bins of activation and of its log10 */
+    int64_t delta_rank;         /* of delta_fvu among all features, from 1; 0: not known */
+    struct feature_near *near;  /* neighbours of all three kinds */
+    int n_near;
+    float curve_x[CURVE_POINTS], curve_y[CURVE_POINTS];
+    int n_curve;                /* 0: it has none */
+    double gate;                /* greatest pre-activation at which it is off */
+};
+
+void feature_page_free(struct feature_page *page); /* NULL is fine */
+
+/* What a job is asked; all pointers borrowed, outlive the worker. */
+struct feature_query {
+    const struct sae *sae;
+    const struct samples *samples; /* NULL: none */
+    const struct index *index;     /* NULL: none */
+    int64_t id;
+    enum feature_stage stage;
+    int context, examples;
+    uint64_t seed;
+    struct scan_options scan;
+};
+
+struct feature_job {
+    struct job job;
+    struct feature_query query;
+    struct feature_page *page; /* owned; take it and leave NULL */
+};
+struct feature_job *feature_job_new(const struct feature_query *query);
+
+/* Examples with low < activation <= high. */
+struct band_job {
+    struct job job;
+    struct feature_query query;
+    struct page_feature p;     /* a copy of what the model needs of the page */
+    double low, high;
+    int64_t count;             /* tokens in the band */
+    struct example_list list;  /* owned; take it and leave it zeroed */
+};
+struct band_job *band_job_new(const struct feature_query *query,
+                              const struct page_feature *p, double low, double high,
+                              int64_t count);
+
+/* -- state -------------------------------------------------------------------------- */
+
+enum pane {
+    PANE_STATS, PANE_HIST, PANE_CURVE, PANE_TOP, PANE_INTERVAL, PANE_NEIGHBOURS,
+    PANE_COUNT
+};
+
+/* The numbers of the first pane. */
+enum feature_stat {
+    STAT_DENSITY, STAT_MEAN, STAT_MAX, STAT_DELTA, STAT_BIAS, STAT_THRESHOLD,
+    STAT_COSINE, STAT_NORM,
+    STAT_COUNT
+};
+extern const char *const feature_stat_name[STAT_COUNT];
+
+struct rows_state {
+    int cursor, top;
+};
+
+enum { SLOT_PAGE, SLOT_BAND };
+
+struct feature_view {
+    struct feature_page *page; /* owned; NULL: nothing yet */
+    int page_sae;              /* of which checkpoint, */
+    const struct index *page_index; /* from which index */
+    uint64_t random;           /* state of r */
+    enum pane focus;
+    unsigned visited[PANE_COUNT], visits; /* of panes that share a place the last one
+                                             visited shows */
+    bool reading;              /* the example under the cursor, in full */
+    int stat;
+    struct rows_state top, interval, near;
+    struct table_state near_table;
+    uint32_t near_order[NEAR_ROWS]; /* rows of the neighbours' table -> page->near */
+    int band;                  /* the interval shown; PAGE_INTERVALS: the brushed one */
+    int context;               /* as chosen; 0: by the size of the screen */
+    int shown_context;         /* what the lists are folded for */
+    int bins;
+    bool log_counts, log_values;
+    int bin, anchor;           /* cursor, other end of the range; anchor -1: none */
+    struct example_list brush; /* owned */
+    double brush_low, brush_high;
+    int64_t brush_count;
+};
+
+/* The list of a pane of examples. */
+struct example_list *feature_list(struct feature_view *s, enum pane pane);
+
+/* The histogram in the bins chosen; counts [FEATURE_BINS] is filled. */
+void feature_bins(const struct feature_view *s, int64_t *counts, double *lo, double *hi);
+
+/* -- drawing ------------------------------------------------------------------------ */
+
+struct place {
+    int row, col, rows, cols; /* rows 0: not shown */
+    unsigned others;          /* bits of the panes that it shares its place with */
+};
+
+/* The checkpoint shown, once it is loaded; else NULL. */
+const struct sae *feature_sae(const struct view *v);
+bool feature_has_samples(const struct view *v);
+int feature_examples(const struct view *v); /* drawn from each interval */
+
+/* The neighbours as a table over v; its rows are s->near_order. */
+void feature_near_table(const struct view *v, struct table *out);
+
+/* Where panes stand. One answer for painter, keys and mouse. */
+void feature_places(const struct view *v, struct place at[PANE_COUNT]);
+void feature_draw(const struct view *v, struct canvas *c);
+
+/* Rows that the numbers take in so many columns, and the text of one. */
+int feature_stat_rows(int cols);
+void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size);
+
+/* Rows of a list's pane that hold examples, and rows of one example. */
+int examples_rows(int rows, bool mono);
+void examples_paint(struct canvas *c, const struct view *v, const struct example_list *l,
+                    const struct rows_state *at, bool focused);
+/* One example, wrapped, as much of it as there is. */
+void example_read(struct canvas *c, const struct view *v, const struct example *x);
+
+char *feature_copy(const struct view *v, bool all);
+bool feature_export(const struct view *v, enum export_format format, FILE *out,
+                    struct err *err);
+
+extern const struct view_term feature_terms[];
