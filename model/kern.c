@@ -3,6 +3,7 @@
 
 #include <cblas.h>
 #include <pthread.h>
+#include <string.h>
 
 static const struct kern *variants[4];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -30,6 +31,24 @@ const struct kern *const *kern_all(void)
 const struct kern *kern_best(void)
 {
     return kern_all()[0];
+}
+
+/* Branch-free over the bits of the exponent, which compilers turn into vectors. */
+bool kern_all_finite(const float *a, int64_t n)
+{
+    enum { STEP = 4096 };
+    for (int64_t first = 0; first < n; first += STEP) {
+        int64_t end = first + STEP < n ? first + STEP : n;
+        uint32_t bad = 0;
+        for (int64_t i = first; i < end; i++) {
+            uint32_t bits;
+            memcpy(&bits, &a[i], sizeof bits);
+            bad |= (uint32_t)((bits & 0x7f800000) == 0x7f800000);
+        }
+        if (bad)
+            return false;
+    }
+    return true;
 }
 
 double kern_sum_squares(const float *a, int64_t n)

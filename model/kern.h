@@ -50,6 +50,9 @@ static inline float kern_dot_error(int64_t n)
     return (float)(n + 8) * 5.97e-8f;
 }
 
+/* Is none of n values NaN or infinite? */
+bool kern_all_finite(const float *a, int64_t n);
+
 /* Sums in double, for statistics. */
 double kern_sum_squares(const float *a, int64_t n);
 double kern_dot_double(const float *a, const float *b, int64_t n);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/map.h"
 #include "io/mem.h"
@@ -15,11 +16,14 @@
 /* ---- one row against all ---------------------------------------------------------- */
 
 #define ROWS 256
+/* Where features lie along memory an item is a stretch of 8 KiB of each column. */
+#define STRETCH 2048
 
 struct nearest {
     const struct mat *m;
     const float *w;  /* [cols] the row asked for */
     float *cosine;   /* [rows] */
+    int64_t each;    /* rows an item */
     const struct progress *progress;
     _Atomic int64_t done;
     _Atomic bool stop;
@@ -29,26 +33,29 @@ struct nearest {
 struct nearest_part {
     struct nearest *n;
     int64_t first, count;
-    float *rows;     /* [ROWS, cols] room, when they do not lie as f32 */
-    double *dot, *squares; /* [ROWS] */
+    float *rows;           /* [ROWS, cols] room, when they do not lie as f32 */
+    float *dot, *squares;  /* [STRETCH] */
 };
 
-/* Stored with features along memory: go through it in its own order. */
+/* The matrix as stored with features along memory and f32, else NULL. */
+static const float *by_columns(const struct mat *m)
+{
+    return m->row_stride == 1 ? tensor_f32(m->t) : NULL;
+}
+
 static void dots_by_columns(struct nearest_part *p, const float *data)
 {
     const struct mat *m = p->n->m;
-    float dot[ROWS] = {0}, squares[ROWS] = {0};
+    float *restrict dot = p->dot, *restrict squares = p->squares;
+    memset(dot, 0, (size_t)p->count * sizeof *dot);
+    memset(squares, 0, (size_t)p->count * sizeof *squares);
     for (int64_t k = 0; k < m->cols; k++) {
-        const float *column = data + k * m->col_stride + p->first;
+        const float *restrict column = data + k * m->col_stride + p->first;
         float w = p->n->w[k];
         for (int64_t i = 0; i < p->count; i++) {
             dot[i] += w * column[i];
             squares[i] += column[i] * column[i];
         }
-    }
-    for (int64_t i = 0; i < p->count; i++) {
-        p->dot[i] = (double)dot[i];
-        p->squares[i] = (double)squares[i];
     }
 }
 
@@ -65,8 +72,8 @@ static void dots_by_rows(struct nearest_part *p)
         ld = cols;
     }
     for (int64_t i = 0; i < p->count; i++) {
-        p->dot[i] = (double)kern_best()->dot(p->n->w, rows + i * ld, cols);
-        p->squares[i] = (double)kern_best()->dot(rows + i * ld, rows + i * ld, cols);
+        p->dot[i] = kern_best()->dot(p->n->w, rows + i * ld, cols);
+        p->squares[i] = kern_best()->dot(rows + i * ld, rows + i * ld, cols);
     }
 }
 
@@ -74,15 +81,15 @@ static void nearest_guarded(void *ctx)
 {
     struct nearest_part *p = ctx;
     const struct mat *m = p->n->m;
-    const float *data = tensor_f32(m->t);
-    if (data && m->row_stride == 1)
+    const float *data = by_columns(m);
+    if (data)
         dots_by_columns(p, data);
     else
         dots_by_rows(p);
     double ww = (double)kern_best()->dot(p->n->w, p->n->w, m->cols);
     for (int64_t i = 0; i < p->count; i++) {
-        double d = ww * p->squares[i];
-        p->n->cosine[p->first + i] = d > 0 ? (float)(p->dot[i] / sqrt(d)) : 0;
+        double d = ww * (double)p->squares[i];
+        p->n->cosine[p->first + i] = d > 0 ? (float)((double)p->dot[i] / sqrt(d)) : 0;
     }
 }
 
@@ -91,11 +98,12 @@ static void nearest_item(void *ctx, size_t i, int thread)
     struct nearest *n = ctx;
     if (n->stop)
         return;
-    double dot[ROWS], squares[ROWS];
-    struct nearest_part p = {.n = n, .first = (int64_t)i * ROWS, .dot = dot,
+    float dot[STRETCH], squares[STRETCH];
+    struct nearest_part p = {.n = n, .first = (int64_t)i * n->each, .dot = dot,
                              .squares = squares};
-    p.count = n->m->rows - p.first < ROWS ? n->m->rows - p.first : ROWS;
-    p.rows = xmalloc((size_t)(ROWS * n->m->cols) * sizeof *p.rows);
+    p.count = n->m->rows - p.first < n->each ? n->m->rows - p.first : n->each;
+    if (!by_columns(n->m))
+        p.rows = xmalloc((size_t)(ROWS * n->m->cols) * sizeof *p.rows);
     if (!map_guard(nearest_guarded, &p, &n->errs[thread]))
         n->stop = true;
     free(p.rows);
@@ -142,11 +150,12 @@ int match_nearest_rows(const struct mat *m, int64_t id, int n, int threads,
     int found = -1;
     threads = threads > 0 ? threads : team_default_threads();
     float *w = xmalloc((size_t)m->cols * sizeof *w);
-    struct nearest s = {.m = m, .w = w, .progress = progress};
+    struct nearest s = {.m = m, .w = w, .progress = progress,
+                        .each = by_columns(m) ? STRETCH : ROWS};
     s.cosine = xmalloc((size_t)m->rows * sizeof *s.cosine);
     s.errs = xcalloc((size_t)threads, sizeof *s.errs);
     if (map_guard(row_guarded, &(struct row_copy){.m = m, .id = id, .out = w}, err)) {
-        team_each(threads, (size_t)((m->rows + ROWS - 1) / ROWS), nearest_item, &s);
+        team_each(threads, (size_t)((m->rows + s.each - 1) / s.each), nearest_item, &s);
         for (int t = threads - 1; s.stop && t >= 0; t--)
             if (s.errs[t].code && err)
                 *err = s.errs[t];

@@ -55,14 +55,6 @@ static void add_hit(struct block_hits *b, uint32_t token, float value)
     b->hits[b->n++] = (struct hit){.token = token, .value = value};
 }
 
-static bool finite_row(const float *x, int64_t n)
-{
-    for (int64_t k = 0; k < n; k++)
-        if (!isfinite(x[k]))
-            return false;
-    return true;
-}
-
 /* Tokens of a block that count, as inputs u in place of the samples. Samples that are not
  * finite show in the dot product and are found there. */
 static bool read_block(struct prober *w, int64_t first, int64_t n, struct block_hits *b,
@@ -133,7 +125,7 @@ static bool probe_block(struct prober *w, int64_t index)
     dots(w, kept);
     int64_t good = 0, d = p->sae->d_in;
     for (int64_t i = 0; i < kept; i++) {
-        if (!isfinite(w->m[i]) && !finite_row(w->x + i * d, d)) {
+        if (!isfinite(w->m[i]) && !kern_all_finite(w->x + i * d, d)) {
             b->skipped++;
             continue;
         }

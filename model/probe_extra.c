@@ -66,7 +66,7 @@ static bool visit_block(struct counter *w, int64_t first, int64_t n)
         const float *x = w->x + i * d;
         float scale, shift;
         if (!scan_counts(c->options, c->samples, first + i, w->ids[i]) ||
-            !isfinite(kern_sum_squares(x, d)) ||
+            !kern_all_finite(x, d) ||
             !sae_input(c->sae, x, w->u + kept * d, &scale, &shift))
             continue;
         memmove(w->x + kept++ * d, x, (size_t)d * sizeof *x);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 
 #include "io/map.h"
 #include "io/mem.h"
+#include "io/team.h"
 #include "model/dialect.h"
+#include "model/kern.h"
 
 #define BLOCK_VALUES 65536 /* weights that are converted at a time */
 
@@ -137,15 +140,6 @@ bool sae_recognise(const char *path)
 
 /* --- weights that are no numbers --- */
 
-/* Are all n values finite? Sums of x * 0 are 0 or NaN, and this vectorises. */
-static bool all_finite(const float *v, int64_t n)
-{
-    float sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += v[i] * 0.0f;
-    return sum == 0;
-}
-
 struct finite_check {
     struct sae *sae;
     const struct progress *progress;
@@ -182,7 +176,7 @@ static bool check_matrix(struct finite_check *f, const struct mat *m, const char
         tensor_read_f32(t, i, len, f->block);
         if (!progress_step(f->progress, "weights", i + len, n))
             return err_set(err, ERR_CANCELLED, "cancelled");
-        if (all_finite(f->block, len))
+        if (kern_all_finite(f->block, len))
             continue;
         for (int64_t k = 0; k < len; k++)
             if (!isfinite(f->block[k]))
@@ -215,14 +209,67 @@ static void check_matrices(void *ctx)
             check_matrix(f, &f->sae->W_dec, "W_dec", f->err);
 }
 
+/* A quick look on all cores, which is all that healthy weights need. */
+struct quick_check {
+    const struct tensor *t;
+    const struct progress *progress;
+    struct err *errs;      /* [threads] */
+    _Atomic bool suspect;  /* or could not be read, or cancelled: look closely */
+};
+
+struct quick_part {
+    const struct tensor *t;
+    int64_t first, n;
+    float *block;
+    bool finite;
+};
+
+static void quick_guarded(void *ctx)
+{
+    struct quick_part *p = ctx;
+    const float *data = tensor_f32(p->t);
+    if (!data)
+        tensor_read_f32(p->t, p->first, p->n, p->block);
+    p->finite = kern_all_finite(data ? data + p->first : p->block, p->n);
+}
+
+static void quick_item(void *ctx, size_t i, int thread)
+{
+    struct quick_check *q = ctx;
+    int64_t n = tensor_count(q->t), first = (int64_t)i * BLOCK_VALUES;
+    struct quick_part p = {.t = q->t, .first = first,
+                           .n = n - first < BLOCK_VALUES ? n - first : BLOCK_VALUES};
+    if (q->suspect)
+        return;
+    if (!tensor_f32(q->t))
+        p.block = xmalloc(BLOCK_VALUES * sizeof *p.block);
+    if (!map_guard(quick_guarded, &p, &q->errs[thread]) || !p.finite ||
+        !progress_step(q->progress, "weights", first, n))
+        q->suspect = true;
+    free(p.block);
+}
+
+static bool surely_finite(const struct mat *m, const struct progress *progress)
+{
+    int threads = team_default_threads();
+    struct quick_check q = {.t = m->t, .progress = progress};
+    q.errs = xcalloc((size_t)threads, sizeof *q.errs);
+    team_each(threads, (size_t)((tensor_count(m->t) + BLOCK_VALUES - 1) / BLOCK_VALUES),
+              quick_item, &q);
+    free(q.errs);
+    return !q.suspect;
+}
+
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err)
 {
     struct finite_check f = {.sae = sae, .progress = progress, .err = err};
-    f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
-    bool ok = f.block && map_guard(check_matrices, &f, err) && f.ok;
-    free(f.block);
-    if (!ok)
-        return false;
+    if (!surely_finite(&sae->W_enc, progress) || !surely_finite(&sae->W_dec, progress)) {
+        f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
+        bool ok = f.block && map_guard(check_matrices, &f, err) && f.ok;
+        free(f.block);
+        if (!ok)
+            return false;
+    }
     check_vector(&f, sae->b_enc, sae->d_sae, true, "b_enc");
     check_vector(&f, sae->b_dec, sae->d_out, false, "b_dec");
     check_vector(&f, sae->threshold, sae->d_sae, true, "threshold");
@@ -299,14 +346,16 @@ bool sae_input(const struct sae *sae, const float *x, float *u, float *scale, fl
     }
     if (!isfinite(mean) || !isfinite(factor) || !isfinite(back))
         return false;
-    if (sae->norm == SAE_NORM_NONE)
-        memmove(u, x, (size_t)d * sizeof *u);
-    else
+    if (sae->norm != SAE_NORM_NONE)
         for (int64_t i = 0; i < d; i++)
             u[i] = (float)((x[i] - mean) * factor);
-    if (sae->b_in)
+    else if (u != x)
+        memmove(u, x, (size_t)d * sizeof *u);
+    if (sae->b_in) {
+        const float *restrict b_in = sae->b_in;
         for (int64_t i = 0; i < d; i++)
-            u[i] -= sae->b_in[i];
+            u[i] -= b_in[i];
+    }
     *scale = (float)back;
     *shift = (float)mean;
     return true;

@@ -209,14 +209,6 @@ bool scan_counts(const struct scan_options *options, const struct samples *sampl
     return true;
 }
 
-static bool all_finite(const float *x, int64_t n)
-{
-    float zero = 0; /* x * 0 is NaN for NaN and Inf, and NaN stays */
-    for (int64_t k = 0; k < n; k++)
-        zero += x[k] * 0;
-    return zero == 0;
-}
-
 static void add_moments(const struct scanner *w, const float *x)
 {
     const float *reference = w->s->reference;
@@ -242,7 +234,7 @@ static bool read_rows(struct scanner *w, int64_t first, int64_t n, int64_t *rows
             continue;
         if (kept != i)
             memcpy(x, w->x + i * d, (size_t)d * sizeof *x);
-        if (!all_finite(x, d) || !sae_input(s->sae, x, w->u + kept * d, &w->scale[kept],
+        if (!kern_all_finite(x, d) || !sae_input(s->sae, x, w->u + kept * d, &w->scale[kept],
                                             &w->shift[kept])) {
             w->sums->skipped++;
             continue;

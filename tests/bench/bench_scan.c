@@ -14,20 +14,11 @@
 #include <stdatomic.h>
 
 #include "io/team.h"
-#include "model/clock.h"
 #include "model/index.h"
 #include "model/sae.h"
 #include "model/samples.h"
 #include "model/scan.h"
 #include "workload.h"
-
-static void need(const void *p, const struct err *err)
-{
-    if (!p) {
-        fprintf(stderr, "bench_scan: %s\n", err->msg);
-        exit(1);
-    }
-}
 
 /* Seconds of all threads' processor time: steadier than the clock on a busy machine. */
 static double processor_seconds(void)
@@ -131,9 +122,9 @@ int main(int argc, char **argv)
     struct samples_options so = {.acts = paths, .n_acts = 1};
     struct err err = {0};
     struct samples *s = samples_open(&so, NULL, &err);
-    need(s, &err);
+    bench_need(s, &err);
     struct sae *sae = sae_open(sae_path, NULL, NULL, &err);
-    need(sae, &err);
+    bench_need(sae, &err);
     const float *W = tensor_f32(sae->W_enc.t);
 
     /* Twice each, in turn: the faster of each pair counts. */
@@ -147,14 +138,14 @@ int main(int argc, char **argv)
         pthread_create(&watcher, NULL, watch, NULL);
         struct cost start = cost_now(), spent = {0};
         if (!scan_run(sae, s, &o, index_path, "bench", NULL, NULL, &totals, &err))
-            need(NULL, &err);
+            bench_need(NULL, &err);
         cost_add(&spent, start);
         cost_least(&ours, spent);
         watching = false;
         pthread_join(watcher, NULL);
     }
     struct index *ix = index_open(index_path, "bench", &err);
-    need(ix, &err);
+    bench_need(ix, &err);
     printf("scan %lld -> %lld, %lld tokens, L0 %.1f (%.2f %%), %d threads\n",
            (long long)w.d_in, (long long)w.d_sae, (long long)totals.tokens, totals.l0,
            100 * totals.l0 / (double)w.d_sae, team_default_threads());

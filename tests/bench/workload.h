@@ -6,10 +6,6 @@
  */
 #pragma once
 
-#include <math.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,25 +13,12 @@
 #include "io/npy.h"
 #include "io/tensor.h"
 #include "model/kern.h"
+#include "bench.h"
 
 struct workload {
     int64_t d_in, d_sae, n_tok;
     double l0;
 };
-
-static inline double bench_uniform(uint64_t *s)
-{
-    uint64_t z = *s += 0x9e3779b97f4a7c15u; /* splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
-}
-
-static inline double bench_normal(uint64_t *s)
-{
-    double r = sqrt(-2 * log(bench_uniform(s) + 1e-300));
-    return r * cos(6.283185307179586 * bench_uniform(s));
-}
 
 static inline void bench_write(FILE *f, const void *p, size_t n)
 {
@@ -135,7 +118,7 @@ static inline void bench_make(const char *dir, const struct workload *w)
         for (int64_t t = 0; t < n; t++) {
             float *row = x + t * d;
             for (int64_t k = 0; k < d; k++)
-                row[k] = mean[k] + (float)(2 / sqrt((double)d) * bench_normal(&s));
+                row[k] = mean[k] + (float)(6.93 / sqrt((double)d) * (bench_uniform(&s) - 0.5));
             for (int i = 0; i < (int)(0.7 * w->l0); i++) {
                 double u = bench_uniform(&s) * sum;
                 int64_t lo = 0, hi = F - 1;

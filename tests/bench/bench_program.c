@@ -1,0 +1,174 @@
+/*
+ * bench_program.c - the program as a whole process: how fast it starts and answers.
+ *
+ *   bench_program SAESCOPE DIR
+ *
+ * Times are medians of whole processes less the median of `saescope --version`. The limit
+ * that stands beside them is reading the same bytes of samples from the page cache, by
+ * pread on all cores. The explorer's first screen is the first frame that reaches a
+ * terminal (a pseudo-terminal of 120 x 36).
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "io/team.h"
+#include "workload.h"
+
+enum { RUNS = 9 };
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, ascending);
+    return v[n / 2];
+}
+
+/* Milliseconds of a run with its output thrown away. */
+static double run_once(char *const argv[])
+{
+    double start = clock_seconds();
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, 1);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    int status;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "benchmark: %s %s failed\n", argv[0], argv[1]);
+        exit(1);
+    }
+    return 1e3 * (clock_seconds() - start);
+}
+
+static double run_median(char *const argv[])
+{
+    double ms[RUNS];
+    run_once(argv); /* warm */
+    for (int i = 0; i < RUNS; i++)
+        ms[i] = run_once(argv);
+    return median(ms, RUNS);
+}
+
+/* Milliseconds from exec until the tabs of the frame have come out of the terminal. */
+static double first_screen(char *const argv[])
+{
+    struct winsize size = {.ws_row = 36, .ws_col = 120};
+    char seen[1 << 16];
+    size_t n = 0;
+    int fd;
+    double start = clock_seconds(), ms = -1;
+    pid_t pid = forkpty(&fd, NULL, NULL, &size);
+    if (pid == 0) {
+        setenv("TERM", "xterm-256color", 1);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    while (ms < 0 && n < sizeof seen - 1) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t got = poll(&p, 1, 5000) > 0 ? read(fd, seen + n, sizeof seen - 1 - n) : -1;
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+        seen[n] = 0;
+        if (strstr(seen, "Features"))
+            ms = 1e3 * (clock_seconds() - start);
+    }
+    kill(pid, SIGTERM);
+    while (read(fd, seen, sizeof seen) > 0)
+        ;
+    waitpid(pid, NULL, 0);
+    close(fd);
+    if (ms < 0) {
+        fputs("benchmark: the explorer has drawn nothing\n", stderr);
+        exit(1);
+    }
+    return ms;
+}
+
+static double first_screen_median(char *const argv[])
+{
+    double ms[RUNS];
+    first_screen(argv);
+    for (int i = 0; i < RUNS; i++)
+        ms[i] = first_screen(argv);
+    return median(ms, RUNS);
+}
+
+struct reading {
+    int fd;
+    int64_t size;
+    _Atomic int64_t next;
+};
+
+static void read_part(void *ctx, int thread)
+{
+    struct reading *r = ctx;
+    char *block = malloc(1 << 20);
+    (void)thread;
+    for (int64_t at; (at = atomic_fetch_add(&r->next, 1 << 20)) < r->size;)
+        if (pread(r->fd, block, 1 << 20, at) < 0)
+            exit(1);
+    free(block);
+}
+
+static double read_median(const char *path)
+{
+    double ms[RUNS];
+    struct stat st;
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        exit(1);
+    for (int i = 0; i < RUNS; i++) {
+        struct reading r = {.fd = fd, .size = st.st_size};
+        double start = clock_seconds();
+        team_run(team_default_threads(), read_part, &r);
+        ms[i] = 1e3 * (clock_seconds() - start);
+    }
+    close(fd);
+    return median(ms, RUNS);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fputs("usage: bench_program SAESCOPE DIR\n", stderr);
+        return 2;
+    }
+    struct workload w = {768, 24576, 131072, 20};
+    bench_make(argv[2], &w);
+    char acts[1024], sae[1024], index[1024];
+    snprintf(acts, sizeof acts, "%s/acts.npy", argv[2]);
+    snprintf(sae, sizeof sae, "%s/sae", argv[2]);
+    snprintf(index, sizeof index, "%s/index", argv[2]);
+
+    char *version[] = {argv[1], "--version", NULL};
+    char *quick[] = {argv[1], "feature", sae, "291", "--acts", acts, "--no-index", "--quick",
+                     "--json", "-q", NULL};
+    char *small[] = {argv[1], "scan", sae, "--acts", acts, "--tokens-limit", "4096",
+                     "--index", index, "-q", NULL};
+    char *indexed[] = {argv[1], "feature", sae, "291", "--acts", acts, "--tokens-limit",
+                       "4096", "--index", index, "--json", "-q", NULL};
+    char *explorer[] = {argv[1], sae, NULL};
+
+    double base = run_median(version), floor_ms = read_median(acts);
+    double ms = run_median(quick) - base;
+    printf("one feature without an index, 131072 x 768 f32: %.0f ms (must 60), "
+           "%.1f x reading the samples\n", ms, ms / floor_ms);
+    run_once(small);
+    printf("one feature with an index: %.0f ms (must 30)\n", run_median(indexed) - base);
+    printf("first screen of the explorer: %.1f ms (must 20)\n",
+           first_screen_median(explorer) - base);
+    return 0;
+}
