@@ -542,6 +542,21 @@ static void scan_finish(struct scan *s)
     pthread_cond_destroy(&s->merged_changed);
 }
 
+/* Files that changed during the pass make its numbers belong to no file. */
+static bool inputs_unchanged(const struct scan *s, struct err *err)
+{
+    for (int i = 0; i < s->samples->n_shards; i++)
+        if (!container_unchanged(s->samples->shards[i].container, err))
+            return false;
+    if (s->samples->tokens_container &&
+        !container_unchanged(s->samples->tokens_container, err))
+        return false;
+    for (int i = 0; i < s->sae->n_containers; i++)
+        if (!container_unchanged(s->sae->containers[i], err))
+            return false;
+    return true;
+}
+
 static bool run(struct scan *s, const char *index_path, const char *key, double started,
                 struct scan_totals *totals, struct err *err)
 {
@@ -558,7 +573,7 @@ static bool run(struct scan *s, const char *index_path, const char *key, double 
         return false;
     }
     struct scan_totals t;
-    if (!finish_totals(s, &t, err))
+    if (!inputs_unchanged(s, err) || !finish_totals(s, &t, err))
         return false;
     struct merge_input in = {.spill = &s->spill,
                              .sum_squares = t.sum_squares,
