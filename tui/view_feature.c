@@ -38,12 +38,7 @@ struct example_list *feature_list(struct feature_view *s, enum pane pane)
     return s->band == PAGE_INTERVALS ? &s->brush : &s->page->intervals[s->band];
 }
 
-static struct rows_state *rows_of(struct feature_view *s, enum pane pane)
-{
-    return pane == PANE_TOP ? &s->top : &s->interval;
-}
-
-static void fold_all(struct view *v)
+void feature_fold(struct view *v)
 {
     struct feature_view *s = v->state;
 
@@ -69,7 +64,7 @@ static double near_value(const struct feature_near *n, int column)
 }
 
 /* By the chosen column, greatest first; what is not known comes last. */
-static void sort_near(struct feature_view *s)
+void feature_sort_near(struct feature_view *s)
 {
     int n = s->page->n_near < NEAR_ROWS ? s->page->n_near : NEAR_ROWS;
     double sign = s->near_table.ascending ? -1 : 1;
@@ -90,7 +85,7 @@ static void sort_near(struct feature_view *s)
 
 /* -- jobs ------------------------------------------------------------------------------ */
 
-static struct feature_query query_of(const struct view *v, enum feature_stage stage)
+struct feature_query feature_query(const struct view *v, enum feature_stage stage)
 {
     const struct session *session = v->session;
 
@@ -109,7 +104,7 @@ static struct feature_query query_of(const struct view *v, enum feature_stage st
 
 static void start_page(struct view *v, enum feature_stage stage)
 {
-    struct feature_query q = query_of(v, stage);
+    struct feature_query q = feature_query(v, stage);
 
     view_start(v, SLOT_PAGE, LANE_QUICK, &feature_job_new(&q)->job);
 }
@@ -121,7 +116,7 @@ static bool is_settled(const struct view *v)
     return state != DESK_UNLOADED && state != DESK_LOADING && state != DESK_OPENING;
 }
 
-static bool shows_target(const struct view *v)
+bool feature_shows_target(const struct view *v)
 {
     const struct feature_view *s = v->state;
 
@@ -129,22 +124,22 @@ static bool shows_target(const struct view *v)
 }
 
 /* See to it that the target is on the screen, or will be. again: even if it is. */
-static void load(struct view *v, bool again)
+void feature_load(struct view *v, bool again)
 {
     struct feature_view *s = v->state;
     const struct index *index = v->session->saes[v->target.sae].index;
 
     if (!feature_sae(v) || !is_settled(v) || v->target.feature < 0)
         return;
-    if (!again && shows_target(v) && s->page_index == index && v->slots[SLOT_PAGE].err.code == 0)
+    if (!again && feature_shows_target(v) && s->page_index == index && v->slots[SLOT_PAGE].err.code == 0)
         return;
-    if (shows_target(v) && s->page->stage == STAGE_FULL) /* without going back in between */
+    if (feature_shows_target(v) && s->page->stage == STAGE_FULL) /* without going back in between */
         start_page(v, STAGE_FULL);
     else
         start_page(v, index ? STAGE_QUICK : STAGE_WEIGHTS);
 }
 
-static void go_to(struct view *v, int64_t id)
+void feature_show(struct view *v, int64_t id)
 {
     const struct sae *sae = feature_sae(v);
 
@@ -154,7 +149,7 @@ static void go_to(struct view *v, int64_t id)
         id = v->target.feature < sae->d_sae && v->target.feature >= 0 ? v->target.feature : 0;
     }
     v->target.feature = id < 0 ? 0 : id;
-    load(v, false);
+    feature_load(v, false);
 }
 
 static void feature_go(struct view *v, const struct target *at)
@@ -163,7 +158,7 @@ static void feature_go(struct view *v, const struct target *at)
         return;
     v->target.sae = desk_go(v->desk, at);
     desk_need(v->desk, v->target.sae);
-    go_to(v, at->feature >= 0 ? at->feature : v->target.feature);
+    feature_show(v, at->feature >= 0 ? at->feature : v->target.feature);
 }
 
 static void feature_changed(struct view *v)
@@ -177,7 +172,7 @@ static void feature_changed(struct view *v)
         feature_page_free(s->page);
         s->page = NULL;
     }
-    go_to(v, v->target.feature);
+    feature_show(v, v->target.feature);
 }
 
 /* -- results --------------------------------------------------------------------------- */
@@ -224,8 +219,8 @@ static void take_page(struct view *v, struct feature_job *job)
     s->page = page;
     s->page_sae = v->target.sae;
     s->page_index = job->query.index;
-    fold_all(v);
-    sort_near(s);
+    feature_fold(v);
+    feature_sort_near(s);
     if (page->stage == STAGE_WEIGHTS && feature_has_samples(v))
         start_page(v, STAGE_QUICK);
     else if (page->stage == STAGE_QUICK && !v->session->options.quick)
@@ -240,7 +235,7 @@ static void take_band(struct view *v, struct band_job *job)
     s->brush = job->list;
     job->list = (struct example_list){0};
     s->interval = (struct rows_state){0};
-    fold_all(v);
+    feature_fold(v);
 }
 
 static void feature_loaded(struct view *v, int slot, struct job *job)
@@ -249,423 +244,6 @@ static void feature_loaded(struct view *v, int slot, struct job *job)
         take_page(v, (struct feature_job *)job);
     else
         take_band(v, (struct band_job *)job);
-}
-
-/* -- moving between features ------------------------------------------------------------ */
-
-static void step_feature(struct view *v, int64_t step)
-{
-    const struct sae *sae = feature_sae(v);
-    int64_t id = v->target.feature + step;
-
-    if (!sae)
-        return;
-    if (id < 0 || id >= sae->d_sae)
-        app_message(v->app, step < 0 ? "this is the first feature" : "this is the last feature");
-    go_to(v, id < 0 ? 0 : id >= sae->d_sae ? sae->d_sae - 1 : id);
-}
-
-/* One that is alive, if one is found soon. */
-static void open_random(struct view *v)
-{
-    struct feature_view *s = v->state;
-    const struct desk_sae *d = desk_sae(v->desk, v->target.sae);
-    struct target at = v->target;
-    const struct sae *sae = feature_sae(v);
-
-    if (!sae)
-        return;
-    for (int tries = 0; tries < 64; tries++) {
-        s->random = s->random * 6364136223846793005u + 1442695040888963407u;
-        at.feature = (int64_t)((s->random >> 33) % (uint64_t)sae->d_sae);
-        if (!d->table.v[FCOL_ACTIVE] || d->table.v[FCOL_ACTIVE][at.feature] > 0)
-            break;
-    }
-    app_open(v->app, "feature", &at);
-}
-
-/* -- within panes ----------------------------------------------------------------------- */
-
-static void focus(struct view *v, enum pane pane)
-{
-    struct feature_view *s = v->state;
-
-    s->focus = pane;
-    s->visited[pane] = ++s->visits;
-    s->reading = false;
-    s->anchor = -1;
-}
-
-static void cycle(struct view *v, int step)
-{
-    struct feature_view *s = v->state;
-
-    focus(v, (enum pane)(((int)s->focus + step % PANE_COUNT + PANE_COUNT) % PANE_COUNT));
-}
-
-/* Rows of examples, or of the table with its titles, in the focused pane. */
-static int focused_rows(const struct view *v)
-{
-    const struct feature_view *s = v->state;
-    struct place at[PANE_COUNT];
-
-    feature_places(v, at);
-    int rows = at[s->focus].rows - 1;
-    if (s->focus == PANE_NEIGHBOURS)
-        return rows;
-    if (s->page && feature_list((struct feature_view *)s, s->focus)->at_start && rows > 3)
-        rows--;
-    return examples_rows(rows, v->mono);
-}
-
-/* Lists of examples move as tables do. */
-static bool move_in_list(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-    struct rows_state *at = rows_of(s, s->focus);
-    struct table table = {.n_rows = feature_list(s, s->focus)->n_lines};
-    struct table_state t = {.cursor = at->cursor, .top = at->top, .sort = -1};
-
-    if (!table_act(&table, &t, p, focused_rows(v) + 1))
-        return false;
-    at->cursor = (int)t.cursor;
-    at->top = (int)t.top;
-    return true;
-}
-
-static bool move_in_near(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-    struct table table;
-    struct press press = *p;
-
-    if (p->action == ACT_LEFT || p->action == ACT_RIGHT)
-        press.action = p->action == ACT_LEFT ? ACT_COLUMN_PREV : ACT_COLUMN_NEXT;
-    feature_near_table(v, &table);
-    if (!table_act(&table, &s->near_table, &press, focused_rows(v)))
-        return false;
-    sort_near(s);
-    return true;
-}
-
-static bool move_in_stats(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-    int to = s->stat;
-
-    switch (p->action) {
-    case ACT_UP: to -= p->count; break;
-    case ACT_DOWN: to += p->count; break;
-    case ACT_FIRST: to = 0; break;
-    case ACT_LAST: to = STAT_COUNT - 1; break;
-    default: return false;
-    }
-    s->stat = to < 0 ? 0 : to >= STAT_COUNT ? STAT_COUNT - 1 : to;
-    return true;
-}
-
-static bool move_in_hist(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-    int to = s->bin;
-
-    switch (p->action) {
-    case ACT_LEFT:
-    case ACT_UP: to -= p->count; break;
-    case ACT_RIGHT:
-    case ACT_DOWN: to += p->count; break;
-    case ACT_FIRST: to = 0; break;
-    case ACT_LAST: to = s->bins - 1; break;
-    case ACT_SELECT: s->anchor = s->anchor >= 0 ? -1 : s->bin; return true;
-    default: return false;
-    }
-    s->bin = to < 0 ? 0 : to >= s->bins ? s->bins - 1 : to;
-    return true;
-}
-
-/* In circles through the intervals, and the brushed one if there is one. */
-static bool move_in_interval(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-    int n = PAGE_INTERVALS + (s->brush_high > 0 && s->brush.n > 0), step = p->count % n;
-
-    if (p->action != ACT_LEFT && p->action != ACT_RIGHT)
-        return move_in_list(v, p);
-    s->band = (s->band + (p->action == ACT_LEFT ? n - step : step)) % n;
-    s->interval = (struct rows_state){0};
-    s->reading = false;
-    return true;
-}
-
-static bool move(struct view *v, const struct press *p)
-{
-    const struct feature_view *s = v->state;
-
-    switch (s->focus) {
-    case PANE_STATS: return move_in_stats(v, p);
-    case PANE_HIST: return move_in_hist(v, p);
-    case PANE_TOP: return p->action != ACT_LEFT && p->action != ACT_RIGHT && move_in_list(v, p);
-    case PANE_INTERVAL: return move_in_interval(v, p);
-    case PANE_NEIGHBOURS: return move_in_near(v, p);
-    default: return false;
-    }
-}
-
-/* -- actions ---------------------------------------------------------------------------- */
-
-static void brush(struct view *v)
-{
-    struct feature_view *s = v->state;
-    int64_t counts[FEATURE_BINS] = {0}, count = 0;
-    int first = s->anchor >= 0 && s->anchor < s->bin ? s->anchor : s->bin;
-    int last = s->anchor > s->bin ? s->anchor : s->bin;
-    struct wid_hist h = {.n_bins = s->bins};
-
-    if (s->page->p.count <= 0)
-        return;
-    feature_bins(s, counts, &h.lo, &h.hi);
-    for (int i = first; i <= last; i++)
-        count += counts[i];
-    s->brush_low = wid_hist_edge(&h, first);
-    s->brush_high = wid_hist_edge(&h, last + 1);
-    if (s->log_values) { /* the least is in the first bin, which has no lower end */
-        s->brush_low = first == 0 ? 0 : pow(10, s->brush_low);
-        s->brush_high = pow(10, s->brush_high);
-    }
-    if (last == s->bins - 1)
-        s->brush_high = s->page->p.max;
-    s->brush_count = count;
-    struct feature_query q = query_of(v, STAGE_FULL);
-    q.id = s->page->p.id;
-    q.examples = 4 * feature_examples(v);
-    struct band_job *job = band_job_new(&q, &s->page->p, s->brush_low, s->brush_high, count);
-    examples_finish(&s->brush);
-    s->band = PAGE_INTERVALS;
-    s->interval = (struct rows_state){0};
-    focus(v, PANE_INTERVAL);
-    view_start(v, SLOT_BAND, LANE_QUICK, &job->job);
-}
-
-static enum outcome open_cursor(struct view *v)
-{
-    struct feature_view *s = v->state;
-    struct target at = v->target;
-
-    switch (s->focus) {
-    case PANE_HIST: brush(v); return OUT_DONE;
-    case PANE_TOP:
-    case PANE_INTERVAL:
-        s->reading = !s->reading && feature_list(s, s->focus)->n_lines > 0;
-        return OUT_DONE;
-    case PANE_NEIGHBOURS:
-        if (s->page->n_near == 0)
-            return OUT_DONE;
-        at.feature = s->page->near[s->near_order[s->near_table.cursor]].id;
-        app_open(v->app, "feature", &at);
-        return OUT_DONE;
-    default: return OUT_IGNORED;
-    }
-}
-
-static enum outcome go_back(struct view *v)
-{
-    struct feature_view *s = v->state;
-
-    if (!s->reading && s->anchor < 0)
-        return OUT_IGNORED;
-    s->reading = false;
-    s->anchor = -1;
-    return OUT_DONE;
-}
-
-/* On a folded line: unfold. */
-static enum outcome unfold(struct view *v)
-{
-    struct feature_view *s = v->state;
-
-    if ((s->focus != PANE_TOP && s->focus != PANE_INTERVAL) || !s->page || s->reading)
-        return OUT_IGNORED;
-    struct example_list *l = feature_list(s, s->focus);
-    int line = rows_of(s, s->focus)->cursor;
-    if (line >= l->n_lines || l->lines[line].count == 1)
-        return OUT_IGNORED;
-    while (l->lines[line].count == 0) /* on one of them: back to where they began */
-        line--;
-    bool *open = &l->unfolded[l->lines[line].example];
-    *open = !*open;
-    rows_of(s, s->focus)->cursor = line;
-    examples_fold(l, s->shown_context);
-    return OUT_DONE;
-}
-
-static void change_context(struct view *v, int by)
-{
-    struct feature_view *s = v->state;
-    int to = s->shown_context + by;
-
-    s->context = to < 1 ? 1 : to > FEATURE_REACH ? FEATURE_REACH : to;
-    fold_all(v);
-    s->top.cursor = s->interval.cursor = s->top.top = s->interval.top = 0;
-    app_message(v->app, "context %d tokens each side", s->shown_context);
-}
-
-static void set_bins(struct feature_view *s, int bins)
-{
-    if (bins < 10 || bins > FEATURE_BINS)
-        return;
-    s->bin = s->bin * bins / s->bins;
-    s->anchor = -1;
-    s->bins = bins;
-}
-
-/* Linear, counts logarithmic, values too, values alone. */
-static void next_axis(struct feature_view *s)
-{
-    bool counts = s->log_counts;
-
-    s->log_counts = !s->log_values;
-    s->log_values = counts;
-    s->anchor = -1;
-}
-
-static enum outcome act_on_page(struct view *v, const struct press *p)
-{
-    struct feature_view *s = v->state;
-
-    switch (p->action) {
-    case ACT_OPEN: return open_cursor(v);
-    case ACT_BACK: return go_back(v);
-    case ACT_OPTIONS: return unfold(v);
-    case ACT_PANE_NEXT: cycle(v, p->count); return OUT_DONE;
-    case ACT_PANE_PREV: cycle(v, -p->count); return OUT_DONE;
-    case ACT_CONTEXT_LESS: change_context(v, s->shown_context > 10 ? -5 : -2); return OUT_DONE;
-    case ACT_CONTEXT_MORE: change_context(v, s->shown_context >= 10 ? 5 : 2); return OUT_DONE;
-    case ACT_BINS_MORE: set_bins(s, s->bins * 2); return OUT_DONE;
-    case ACT_BINS_LESS: set_bins(s, s->bins / 2); return OUT_DONE;
-    case ACT_AXIS: next_axis(s); return OUT_DONE;
-    default: return move(v, p) ? OUT_DONE : OUT_IGNORED;
-    }
-}
-
-static void toggle_favourite(struct view *v)
-{
-    bool on = desk_favourite(v->desk, v->target.sae, v->target.feature);
-
-    desk_set_favourite(v->desk, v->target.sae, v->target.feature, !on);
-}
-
-static enum outcome feature_act(struct view *v, const struct press *p)
-{
-    if (!v->desk || v->target.feature < 0)
-        return OUT_IGNORED;
-    switch (p->action) {
-    case ACT_COLUMN_PREV: step_feature(v, -p->count); return OUT_DONE;
-    case ACT_COLUMN_NEXT: step_feature(v, p->count); return OUT_DONE;
-    case ACT_RANDOM: open_random(v); return OUT_DONE;
-    case ACT_FAVOURITE: toggle_favourite(v); return OUT_DONE;
-    case ACT_LABEL:
-        view_ask(v, ASK_LABEL, "label", desk_label(v->desk, v->target.sae, v->target.feature));
-        return OUT_DONE;
-    case ACT_RELOAD:
-        desk_retry(v->desk, v->target.sae);
-        load(v, true);
-        return OUT_DONE;
-    default: break;
-    }
-    if (shows_target(v) && act_on_page(v, p) == OUT_DONE)
-        return OUT_DONE;
-    if (p->action == ACT_LEFT || p->action == ACT_RIGHT) {
-        step_feature(v, p->action == ACT_LEFT ? -p->count : p->count);
-        return OUT_DONE;
-    }
-    return OUT_IGNORED;
-}
-
-static bool feature_answer(struct view *v, enum ask what, const char *text, struct err *err)
-{
-    const char *label = desk_label(v->desk, v->target.sae, v->target.feature);
-    const char *note = desk_note(v->desk, v->target.sae, v->target.feature);
-
-    if (what == ASK_LABEL)
-        return desk_set_label(v->desk, v->target.sae, v->target.feature, text, note) ||
-               err_set(err, ERR_OS, "not saved");
-    if (what == ASK_COMMAND && strncmp(text, "note", 4) == 0 && (!text[4] || text[4] == ' '))
-        return desk_set_label(v->desk, v->target.sae, v->target.feature, label,
-                              text + 4 + strspn(text + 4, " ")) ||
-               err_set(err, ERR_OS, "not saved");
-    if (what == ASK_SEARCH || what == ASK_FILTER)
-        return err_set(err, ERR_RANGE, "2 (Features) searches and filters");
-    return err_set(err, ERR_USAGE, "no such command (found \"%s\")", text);
-}
-
-/* -- mouse ------------------------------------------------------------------------------ */
-
-static enum pane pane_at(const struct place at[PANE_COUNT], int row, int col)
-{
-    for (int i = 0; i < PANE_COUNT; i++)
-        if (row >= at[i].row && row < at[i].row + at[i].rows && col >= at[i].col &&
-            col < at[i].col + at[i].cols)
-            return (enum pane)i;
-    return PANE_COUNT;
-}
-
-/* (row, col) within the pane, below its title. */
-static void point(struct view *v, enum pane pane, int row, int col, int rows, int cols)
-{
-    struct feature_view *s = v->state;
-    struct table table;
-
-    if (pane == PANE_HIST) {
-        struct wid_hist h = {.n_bins = s->bins};
-        int bin = wid_hist_bin_at(&h, rows, cols, col);
-        s->bin = bin >= 0 ? bin : s->bin;
-    } else if (pane == PANE_TOP || pane == PANE_INTERVAL) {
-        struct rows_state *at = rows_of(s, pane);
-        const struct example_list *l = feature_list(s, pane);
-        int line = at->top + (row - (l->at_start && rows > 3)) / (v->mono ? 2 : 1);
-        if (line >= 0 && line < l->n_lines)
-            at->cursor = line;
-    } else if (pane == PANE_NEIGHBOURS) {
-        bool opened;
-        struct mouse m = {.kind = MOUSE_PRESS, .button = 1, .row = row, .col = col};
-        feature_near_table(v, &table);
-        table_mouse(&table, &s->near_table, &m, rows, cols, &opened);
-        sort_near(s);
-    }
-}
-
-static enum outcome feature_mouse(struct view *v, const struct mouse *m)
-{
-    struct feature_view *s = v->state;
-    struct place at[PANE_COUNT];
-
-    if (!v->desk || !shows_target(v))
-        return OUT_IGNORED;
-    feature_places(v, at);
-    enum pane pane = pane_at(at, m->row, m->col);
-    if (pane == PANE_COUNT)
-        return OUT_IGNORED;
-    if (m->kind == MOUSE_WHEEL) {
-        enum pane before = s->focus;
-        s->focus = pane;
-        move(v, &(struct press){.action = m->button < 0 ? ACT_UP : ACT_DOWN, .count = 3});
-        s->focus = before;
-        return OUT_DONE;
-    }
-    if (m->kind != MOUSE_PRESS || m->button != 1)
-        return OUT_IGNORED;
-    int row = m->row - at[pane].row - (pane != PANE_STATS);
-    bool again = s->focus == pane;
-    int64_t before[] = {s->bin, s->top.cursor, s->interval.cursor, s->near_table.cursor};
-    if (!again)
-        focus(v, pane);
-    if (row < 0 || s->reading)
-        return OUT_DONE;
-    point(v, pane, row, m->col - at[pane].col, at[pane].rows - 1, at[pane].cols);
-    if (again && before[0] == s->bin && before[1] == s->top.cursor &&
-        before[2] == s->interval.cursor && before[3] == s->near_table.cursor)
-        open_cursor(v);
-    return OUT_DONE;
 }
 
 /* -- words and settings ------------------------------------------------------------------ */
@@ -688,6 +266,23 @@ static void feature_status(const struct view *v, char *buf, size_t size)
                  s->page && s->page->p.warning && !view_busy(v, SLOT_PAGE) ? " · " : "",
                  s->page && s->page->p.warning && !view_busy(v, SLOT_PAGE) ? s->page->p.warning
                                                                           : "");
+}
+
+static bool feature_answer(struct view *v, enum ask what, const char *text, struct err *err)
+{
+    const char *label = desk_label(v->desk, v->target.sae, v->target.feature);
+    const char *note = desk_note(v->desk, v->target.sae, v->target.feature);
+
+    if (what == ASK_LABEL)
+        return desk_set_label(v->desk, v->target.sae, v->target.feature, text, note) ||
+               err_set(err, ERR_OS, "not saved");
+    if (what == ASK_COMMAND && strncmp(text, "note", 4) == 0 && (!text[4] || text[4] == ' '))
+        return desk_set_label(v->desk, v->target.sae, v->target.feature, label,
+                              text + 4 + strspn(text + 4, " ")) ||
+               err_set(err, ERR_OS, "not saved");
+    if (what == ASK_SEARCH || what == ASK_FILTER)
+        return err_set(err, ERR_RANGE, "2 (Features) searches and filters");
+    return err_set(err, ERR_USAGE, "no such command (found \"%s\")", text);
 }
 
 static const char *feature_explain(const struct view *v)
@@ -741,7 +336,7 @@ static bool feature_option_set(struct view *v, int i, const char *value, struct 
             return err_set(err, ERR_USAGE, "context: expected 0 to %d (found \"%s\")",
                            FEATURE_REACH, value);
         s->context = (int)n;
-        fold_all(v);
+        feature_fold(v);
         return true;
     }
     const char *const *choices = feature_options[i].choices;
@@ -752,7 +347,7 @@ static bool feature_option_set(struct view *v, int i, const char *value, struct 
         return err_set(err, ERR_USAGE, "%s: not a choice (found \"%s\")",
                        feature_options[i].name, value);
     if (i == 1)
-        set_bins(s, atoi(choices[choice]));
+        feature_set_bins(s, atoi(choices[choice]));
     else
         *(i == 2 ? &s->log_counts : &s->log_values) = choice == 1;
     return true;
@@ -771,8 +366,8 @@ static bool feature_open(struct view *v, struct err *err)
     s->random = 88172645463325252u;
     s->near_table.sort = s->near_table.column = 2;
     v->target.feature = -1;
-    focus(v, PANE_TOP);
-    fold_all(v);
+    feature_focus(v, PANE_TOP);
+    feature_fold(v);
     return true;
 }
 

@@ -3,9 +3,12 @@
  *
  *   view_feature_page.c   jobs: the page of a feature, examples of a brushed bar
  *   view_feature_list.c   lists of examples: folding, painting
- *   view_feature_draw.c   where panes stand, and what is in them
+ *   view_feature_places.c where panes stand
+ *   view_feature_stats.c  the numbers
+ *   view_feature_draw.c   all other panes
  *   view_feature_export.c copies and files
- *   view_feature.c        state, keys, the table of operations
+ *   view_feature_keys.c   keys and mouse
+ *   view_feature.c        state, jobs, the table of operations
  *
  * Everything shown of one feature is a struct feature_page, made by a job and then only
  * read. The first one is made quickly; a full one takes its place when it is there.
@@ -168,6 +171,25 @@ struct example_list *feature_list(struct feature_view *s, enum pane pane);
 /* The histogram in the bins chosen; counts [FEATURE_BINS] is filled. */
 void feature_bins(const struct feature_view *s, int64_t *counts, double *lo, double *hi);
 
+struct feature_query feature_query(const struct view *v, enum feature_stage stage);
+
+/* Is the page at hand that of the target? */
+bool feature_shows_target(const struct view *v);
+/* Make a feature the target, and its page come. */
+void feature_show(struct view *v, int64_t id);
+/* See to it that the target's page is there, or will be. again: even if it is. */
+void feature_load(struct view *v, bool again);
+/* Fold all lists for the context as it is now. */
+void feature_fold(struct view *v);
+void feature_sort_near(struct feature_view *s);
+
+/* -- keys --------------------------------------------------------------------------- */
+
+enum outcome feature_act(struct view *v, const struct press *p);
+enum outcome feature_mouse(struct view *v, const struct mouse *m);
+void feature_focus(struct view *v, enum pane pane);
+void feature_set_bins(struct feature_view *s, int bins); /* others than 10 to 160: no */
+
 /* -- drawing ------------------------------------------------------------------------ */
 
 struct place {
@@ -186,6 +208,9 @@ void feature_near_table(const struct view *v, struct table *out);
 /* Where panes stand. One answer for painter, keys and mouse. */
 void feature_places(const struct view *v, struct place at[PANE_COUNT]);
 void feature_draw(const struct view *v, struct canvas *c);
+
+const char *tokens_text(int64_t n, char *buf, size_t size); /* "1 904 tokens" */
+void feature_paint_stats(const struct view *v, struct canvas *c);
 
 /* Rows that the numbers take in so many columns, and the text of one. */
 int feature_stat_rows(int cols);

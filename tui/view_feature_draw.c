@@ -7,141 +7,6 @@
 #include "tui/wid_hist.h"
 #include "tui/wid_line.h"
 
-const char *const feature_stat_name[STAT_COUNT] = {
-    [STAT_DENSITY] = "density", [STAT_MEAN] = "mean",     [STAT_MAX] = "max",
-    [STAT_DELTA] = "Δ FVU",     [STAT_BIAS] = "bias",     [STAT_THRESHOLD] = "threshold",
-    [STAT_COSINE] = "enc·dec",  [STAT_NORM] = "|W_dec|",
-};
-
-/* -- numbers --------------------------------------------------------------------------- */
-
-static const char *short_number(double x, char *buf, size_t size)
-{
-    return number_text(x, 8, buf, size);
-}
-
-static const char *tokens_text(int64_t n, char *buf, size_t size)
-{
-    char number[32];
-
-    snprintf(buf, size, "%s token%s", count_text(n, number, sizeof number), n == 1 ? "" : "s");
-    return buf;
-}
-
-static void density_text(const struct page_feature *p, char *buf, size_t size)
-{
-    char count[48];
-
-    if (!p->has_samples) {
-        snprintf(buf, size, "·");
-        return;
-    }
-    snprintf(buf, size, "%.3g %% [%.3g, %.3g]  %s", 100 * p->density, 100 * p->wilson_low,
-             100 * p->wilson_high, tokens_text(p->count, count, sizeof count));
-}
-
-static const char *ordinal(int64_t n)
-{
-    if (n % 100 >= 11 && n % 100 <= 13)
-        return "th";
-    return n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
-}
-
-static void delta_text(const struct view *v, const struct feature_page *page, char *buf,
-                       size_t size)
-{
-    char x[24], rank[32], of[32];
-
-    short_number(page->p.delta_fvu, x, sizeof x);
-    if (page->delta_rank > 0)
-        snprintf(buf, size, "%s%s (%s%s of %s)", page->p.delta_fvu > 0 ? "+" : "", x,
-                 count_text(page->delta_rank, rank, sizeof rank), ordinal(page->delta_rank),
-                 count_text(feature_sae(v)->d_sae, of, sizeof of));
-    else
-        snprintf(buf, size, "%s%s", page->p.delta_fvu > 0 ? "+" : "", x);
-}
-
-/* Does the bias decide whether a feature fires, or move its activation too? */
-static bool bias_gates(const struct sae *sae)
-{
-    return strcmp(sae->arch->name, "prolu") == 0 || strcmp(sae->arch->name, "gated") == 0;
-}
-
-void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size)
-{
-    const struct feature_view *s = v->state;
-    const struct page_feature *p = &s->page->p;
-    char x[24];
-
-    switch (stat) {
-    case STAT_DENSITY: density_text(p, buf, size); break;
-    case STAT_MEAN: short_number(p->mean, buf, size); break;
-    case STAT_MAX: short_number(p->max, buf, size); break;
-    case STAT_DELTA: delta_text(v, s->page, buf, size); break;
-    case STAT_BIAS:
-        snprintf(buf, size, "%s%s", short_number(p->bias, x, sizeof x),
-                 isnan(p->bias) ? "" : bias_gates(feature_sae(v)) ? " gates" : " shifts");
-        break;
-    case STAT_THRESHOLD: short_number(p->threshold, buf, size); break;
-    case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;
-    case STAT_NORM: short_number(p->decoder_norm, buf, size); break;
-    default: snprintf(buf, size, "·"); break;
-    }
-}
-
-/* Numbers flow into cells of equal width; the long ones take two. */
-enum { STAT_CELL = 26, STAT_NAME = 10 };
-
-struct stat_cell {
-    int row, col, cols;
-};
-
-static int place_stats(int cols, struct stat_cell at[STAT_COUNT])
-{
-    int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0;
-
-    for (int i = 0; i < STAT_COUNT; i++) {
-        int span = (i == STAT_DENSITY || i == STAT_DELTA) && n > 1 ? 2 : 1;
-        if (cell + span > n) {
-            row++;
-            cell = 0;
-        }
-        int left = cell * cols / n, right = (cell + span) * cols / n;
-        at[i] = (struct stat_cell){row, left, right - left};
-        cell += span;
-    }
-    return row + 1;
-}
-
-int feature_stat_rows(int cols)
-{
-    struct stat_cell at[STAT_COUNT];
-
-    return place_stats(cols, at);
-}
-
-static void paint_stats(const struct view *v, struct canvas *c)
-{
-    const struct feature_view *s = v->state;
-    bool focused = s->focus == PANE_STATS;
-    struct stat_cell at[STAT_COUNT];
-    char buf[96];
-
-    place_stats(c->cols, at);
-    int above = focused && at[s->stat].row >= c->rows ? at[s->stat].row - c->rows + 1 : 0;
-    for (int i = 0; i < STAT_COUNT; i++) {
-        struct canvas cell = canvas_sub(c, at[i].row - above, at[i].col, 1, at[i].cols - 1);
-        if (at[i].row < above || cell.rows < 1)
-            continue;
-        feature_stat_text(v, (enum feature_stat)i, buf, sizeof buf);
-        canvas_fit(&cell, 0, 1, STAT_NAME - 1, ALIGN_LEFT, INK_LABEL, feature_stat_name[i]);
-        canvas_fit(&cell, 0, STAT_NAME + 1, cell.cols - STAT_NAME - 1, ALIGN_LEFT,
-                   strcmp(buf, "·") == 0 ? INK_DIM : INK_VALUE, buf);
-        if (focused && i == s->stat)
-            canvas_ground(&cell, 0, 0, cell.cols, INK_CURSOR);
-    }
-}
-
 /* -- what every pane has --------------------------------------------------------------- */
 
 /* The panes that one has to give the focus to before they show. */
@@ -239,16 +104,18 @@ static void hist_title(const struct view *v, const int64_t *counts, const struct
                        char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
-    char lo[24], hi[24], n[48], gate[24];
+    char lo[24], hi[24], n[48], gate[32] = "", x[24];
     int first = h->brush_first >= 0 ? h->brush_first : s->bin;
     int last = h->brush_first >= 0 ? h->brush_last : s->bin;
     int64_t count = 0;
 
+    if (h->n_markers > 0)
+        snprintf(gate, sizeof gate, " · ┊ gate %s",
+                 number_text(plain(s, h->markers[0].x), 5, x, sizeof x));
     if (s->focus != PANE_HIST) {
-        number_text(h->n_markers > 0 ? plain(s, h->markers[0].x) : 0, 6, gate, sizeof gate);
-        snprintf(buf, size, "activation · %d bins · %s%s%s%s", s->bins,
-                 s->log_counts ? "log counts" : "linear", s->log_values ? " · log values" : "",
-                 h->n_markers > 0 ? " · ┊ gate " : "", h->n_markers > 0 ? gate : "");
+        snprintf(buf, size, "activation · %d bins%s%s%s", s->bins,
+                 s->log_counts ? " · log counts" : s->log_values ? "" : " · linear",
+                 s->log_values ? " · log values" : "", gate);
         return;
     }
     for (int i = first; i <= last; i++)
@@ -349,24 +216,40 @@ static void top_title(const struct view *v, char *buf, size_t size)
                  count_text(s->page->p.count, n, sizeof n), s->shown_context);
 }
 
-static void interval_title(const struct view *v, char *buf, size_t size)
+static void band_title(const struct view *v, int band, char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
-    const struct page_interval *in = &s->page->p.intervals[s->band % PAGE_INTERVALS];
-    bool brush = s->band == PAGE_INTERVALS;
+    const struct page_interval *in = &s->page->p.intervals[band % PAGE_INTERVALS];
+    bool brush = band == PAGE_INTERVALS;
     char lo[24], hi[24], n[48], which[32] = "brushed";
 
-    if (s->page->p.n_intervals == 0 && !brush) {
-        snprintf(buf, size, "intervals");
-        return;
-    }
     number_text(brush ? s->brush_low : in->low, 7, lo, sizeof lo);
     number_text(brush ? s->brush_high : in->high, 7, hi, sizeof hi);
     if (!brush)
-        snprintf(which, sizeof which, "interval %d of %d", s->band + 1, PAGE_INTERVALS);
-    snprintf(buf, size, "%s · (%s, %s] · %s%s", which, lo, hi,
-             tokens_text(brush ? s->brush_count : in->count, n, sizeof n),
-             s->focus == PANE_INTERVAL ? " · h l: others" : "");
+        snprintf(which, sizeof which, "interval %d of %d", band + 1, PAGE_INTERVALS);
+    snprintf(buf, size, "%s · (%s, %s] · %s", which, lo, hi,
+             tokens_text(brush ? s->brush_count : in->count, n, sizeof n));
+}
+
+/* Where there is room, the intervals below the chosen one follow. */
+static void paint_lower(const struct view *v, struct canvas *c, int row)
+{
+    const struct feature_view *s = v->state;
+    int each = c->mono ? 2 : 1;
+    char title[160];
+
+    if (s->band == PAGE_INTERVALS)
+        return;
+    for (int band = s->band - 1; band >= 0 && row + 1 + each <= c->rows; band--) {
+        const struct example_list *l = &s->page->intervals[band];
+        struct canvas in = canvas_sub(c, row + 1, 0, l->n_lines * each, c->cols);
+        if (l->n == 0)
+            continue;
+        band_title(v, band, title, sizeof title);
+        canvas_fit(c, row, 2, c->cols - 2, ALIGN_LEFT, INK_LABEL, title);
+        examples_paint(&in, v, l, &(struct rows_state){0}, false);
+        row += 1 + l->n_lines * each;
+    }
 }
 
 static void paint_list(const struct view *v, struct canvas *c, enum pane pane)
@@ -379,15 +262,19 @@ static void paint_list(const struct view *v, struct canvas *c, enum pane pane)
 
     if (pane == PANE_TOP)
         top_title(v, title, sizeof title);
+    else if (s->page->p.n_intervals == 0)
+        snprintf(title, sizeof title, "intervals");
     else
-        interval_title(v, title, sizeof title);
+        band_title(v, s->band, title, sizeof title);
     struct canvas in = paint_title(v, c, pane, title);
     if (paint_nothing(v, &in))
         return;
     if (pane == PANE_INTERVAL && s->band == PAGE_INTERVALS && view_paint_missing(v, SLOT_BAND, &in))
         return;
     if (l->n == 0) {
-        canvas_wrap(&in, 0, INK_DIM, "no token in this interval");
+        canvas_text(&in, 0, 1, INK_DIM, "no token in this interval");
+        if (pane == PANE_INTERVAL)
+            paint_lower(v, &in, 1);
         return;
     }
     if (focused && s->reading) {
@@ -400,11 +287,21 @@ static void paint_list(const struct view *v, struct canvas *c, enum pane pane)
         in = canvas_sub(&in, 1, 0, in.rows - 1, in.cols);
     }
     examples_paint(&in, v, l, at, focused);
+    if (pane == PANE_INTERVAL && at->top == 0)
+        paint_lower(v, &in, l->n_lines * (in.mono ? 2 : 1));
 }
 
 /* -- neighbours ------------------------------------------------------------------------ */
 
 enum near_column { NEAR_ID, NEAR_NAME, NEAR_DECODER, NEAR_ENCODER, NEAR_TOGETHER };
+
+static void near_number(struct canvas *c, double x)
+{
+    char buf[16];
+
+    snprintf(buf, sizeof buf, isnan(x) ? "·" : "%.3f", x);
+    table_cell_text(c, ALIGN_RIGHT, isnan(x) ? INK_DIM : INK_VALUE, buf);
+}
 
 static void near_cell(const void *ctx, int64_t row, int column, struct canvas *c)
 {
@@ -424,9 +321,9 @@ static void near_cell(const void *ctx, int64_t row, int column, struct canvas *c
         table_cell_text(c, ALIGN_LEFT, is_label ? INK_NOTE : INK_DIM, name);
         break;
     }
-    case NEAR_DECODER: table_cell_number(c, (double)n->decoder, 3, INK_VALUE); break;
-    case NEAR_ENCODER: table_cell_number(c, (double)n->encoder, 3, INK_VALUE); break;
-    default: table_cell_number(c, n->together, 3, INK_VALUE); break;
+    case NEAR_DECODER: near_number(c, (double)n->decoder); break;
+    case NEAR_ENCODER: near_number(c, (double)n->encoder); break;
+    default: near_number(c, n->together); break;
     }
 }
 
@@ -451,31 +348,42 @@ static void paint_near(const struct view *v, struct canvas *c)
     const struct feature_view *s = v->state;
     const struct page_feature *p = &s->page->p;
     struct table table;
-    struct canvas in;
+    char title[160];
 
-    if (p->has_samples && p->n_coactive < 0 && view_busy(v, SLOT_PAGE))
-        in = paint_title(v, c, PANE_NEIGHBOURS, "neighbours · together: computing …");
-    else if (p->has_samples && p->n_coactive < 0 && p->warning)
-        in = paint_title(v, c, PANE_NEIGHBOURS, "neighbours · together: needs an index");
-    else
-        in = paint_title(v, c, PANE_NEIGHBOURS, "neighbours");
+    snprintf(title, sizeof title, "neighbours");
+    if (p->has_samples && p->n_coactive < 0)
+        snprintf(title, sizeof title, "neighbours · together: %s",
+                 view_busy(v, SLOT_PAGE)            ? "computing …"
+                 : v->slots[SLOT_PAGE].err.code     ? v->slots[SLOT_PAGE].err.msg
+                 : v->session->options.quick ? "left out (--quick)"
+                                                    : "needs an index");
+    struct canvas in = paint_title(v, c, PANE_NEIGHBOURS, title);
     feature_near_table(v, &table);
     table_paint(&in, &table, &s->near_table, s->focus == PANE_NEIGHBOURS);
 }
 
 /* -- all ------------------------------------------------------------------------------- */
 
+/* The page before stays until the next one is there, unless that failed. */
+static bool shows_page(const struct view *v)
+{
+    const struct feature_view *s = v->state;
+
+    return s->page && feature_sae(v) &&
+           (feature_shows_target(v) || v->slots[SLOT_PAGE].err.code == ERR_NONE);
+}
+
 static void paint_header(const struct view *v, struct canvas *c)
 {
     const struct feature_view *s = v->state;
-    int64_t id = s->page ? s->page->p.id : v->target.feature;
+    int64_t id = shows_page(v) ? s->page->p.id : v->target.feature;
     const struct sae *sae = feature_sae(v);
     bool is_label = false;
     char right[96], state[64];
     int at = canvas_printf(c, 0, 1, INK_TITLE | STYLE_BOLD, "#%lld", (long long)id) + 2, limit;
 
     desk_state_text(v->desk, v->target.sae, state, sizeof state);
-    if (s->page && s->page->p.id != v->target.feature)
+    if (id != v->target.feature)
         snprintf(right, sizeof right, "computing #%lld", (long long)v->target.feature);
     else
         snprintf(right, sizeof right, "%s", state);
@@ -499,7 +407,7 @@ static void paint_header(const struct view *v, struct canvas *c)
 static void paint_pane(const struct view *v, struct canvas *c, enum pane pane)
 {
     switch (pane) {
-    case PANE_STATS: paint_stats(v, c); break;
+    case PANE_STATS: feature_paint_stats(v, c); break;
     case PANE_HIST: paint_hist(v, c); break;
     case PANE_CURVE: paint_curve(v, c); break;
     case PANE_NEIGHBOURS: paint_near(v, c); break;
@@ -524,7 +432,6 @@ static void paint_waiting(const struct view *v, struct canvas *c)
 
 void feature_draw(const struct view *v, struct canvas *c)
 {
-    const struct feature_view *s = v->state;
     struct place at[PANE_COUNT];
 
     if (!v->desk) {
@@ -532,7 +439,7 @@ void feature_draw(const struct view *v, struct canvas *c)
         return;
     }
     paint_header(v, c);
-    if (!s->page || !feature_sae(v)) {
+    if (!shows_page(v)) {
         paint_waiting(v, c);
         return;
     }

@@ -201,7 +201,6 @@ void examples_paint(struct canvas *c, const struct view *v, const struct example
         paint_line(&line, v, l, &l->lines[top + i], place, folds);
         if (top + i == at->cursor && focused) {
             canvas_ground(&line, 0, 0, VALUE_WIDTH, INK_CURSOR);
-            canvas_ground(&line, 0, line.cols - place - 1, place + 1, INK_CURSOR);
         }
     }
 }

@@ -68,9 +68,10 @@ static void stack(const struct feature_view *s, struct slot *slots, int n, struc
     }
 }
 
-static int examples_most(const struct view *v)
+/* The chosen interval and two more below it. */
+static int intervals_most(const struct view *v)
 {
-    return 1 + feature_examples(v) * (v->mono ? 2 : 1);
+    return 3 * (1 + feature_examples(v) * (v->mono ? 2 : 1));
 }
 
 enum { ANY = 1000, CHART_MOST = 18, NEAR_MOST = 16 };
@@ -80,7 +81,7 @@ static void place_lists(const struct view *v, unsigned others, struct place in,
 {
     struct slot lists[] = {
         {HAS(PANE_TOP) | others, 6, ANY, 5},
-        {HAS(PANE_INTERVAL), 5, examples_most(v), 4},
+        {HAS(PANE_INTERVAL), 5, intervals_most(v), 4},
         {HAS(PANE_NEIGHBOURS), 5, NEAR_MOST, 3},
     };
     stack(v->state, lists, 3, in, at);

@@ -1,0 +1,148 @@
+/* view_feature_stats.c - the numbers of view 3; see view_feature.h. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/view_feature.h"
+#include "tui/wid_hist.h"
+
+const char *const feature_stat_name[STAT_COUNT] = {
+    [STAT_DENSITY] = "density", [STAT_MEAN] = "mean",     [STAT_MAX] = "max",
+    [STAT_DELTA] = "Δ FVU",     [STAT_BIAS] = "bias",     [STAT_THRESHOLD] = "threshold",
+    [STAT_COSINE] = "enc·dec",  [STAT_NORM] = "|W_dec|",
+};
+
+static const char *short_number(double x, char *buf, size_t size)
+{
+    return number_text(x, 8, buf, size);
+}
+
+const char *tokens_text(int64_t n, char *buf, size_t size)
+{
+    char number[32];
+
+    snprintf(buf, size, "%s token%s", count_text(n, number, sizeof number), n == 1 ? "" : "s");
+    return buf;
+}
+
+/* Three figures, so that ends of an interval look alike. */
+static const char *percent(double fraction, char *buf, size_t size)
+{
+    snprintf(buf, size, fraction == 0 || fraction >= 1 ? "%.0f" : "%#.3g", 100 * fraction);
+    return buf;
+}
+
+static void density_text(const struct page_feature *p, char *buf, size_t size)
+{
+    char density[24], low[24], high[24], count[48];
+
+    if (!p->has_samples) {
+        snprintf(buf, size, "·");
+        return;
+    }
+    snprintf(buf, size, "%s %% [%s, %s]  %s", percent(p->density, density, sizeof density),
+             percent(p->wilson_low, low, sizeof low), percent(p->wilson_high, high, sizeof high),
+             tokens_text(p->count, count, sizeof count));
+}
+
+static const char *ordinal(int64_t n)
+{
+    if (n % 100 >= 11 && n % 100 <= 13)
+        return "th";
+    return n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
+}
+
+static void delta_text(const struct view *v, const struct feature_page *page, char *buf,
+                       size_t size)
+{
+    char x[24], rank[32], of[32];
+
+    short_number(page->p.delta_fvu, x, sizeof x);
+    if (page->delta_rank > 0)
+        snprintf(buf, size, "%s%s (%s%s of %s)", page->p.delta_fvu > 0 ? "+" : "", x,
+                 count_text(page->delta_rank, rank, sizeof rank), ordinal(page->delta_rank),
+                 count_text(feature_sae(v)->d_sae, of, sizeof of));
+    else
+        snprintf(buf, size, "%s%s", page->p.delta_fvu > 0 ? "+" : "", x);
+}
+
+/* Does the bias decide whether a feature fires, or move its activation too? */
+static bool bias_gates(const struct sae *sae)
+{
+    return strcmp(sae->arch->name, "prolu") == 0 || strcmp(sae->arch->name, "gated") == 0;
+}
+
+void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size)
+{
+    const struct feature_view *s = v->state;
+    const struct page_feature *p = &s->page->p;
+    char x[24];
+
+    switch (stat) {
+    case STAT_DENSITY: density_text(p, buf, size); break;
+    case STAT_MEAN: short_number(p->mean, buf, size); break;
+    case STAT_MAX: short_number(p->max, buf, size); break;
+    case STAT_DELTA: delta_text(v, s->page, buf, size); break;
+    case STAT_BIAS:
+        snprintf(buf, size, "%s%s", short_number(p->bias, x, sizeof x),
+                 isnan(p->bias) ? "" : bias_gates(feature_sae(v)) ? " gates" : " shifts");
+        break;
+    case STAT_THRESHOLD: short_number(p->threshold, buf, size); break;
+    case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;
+    case STAT_NORM: short_number(p->decoder_norm, buf, size); break;
+    default: snprintf(buf, size, "·"); break;
+    }
+}
+
+/* Numbers flow into cells of equal width; the long ones take two. */
+enum { STAT_CELL = 26, STAT_NAME = 10 };
+
+struct stat_cell {
+    int row, col, cols;
+};
+
+static int place_stats(int cols, struct stat_cell at[STAT_COUNT])
+{
+    int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0;
+
+    for (int i = 0; i < STAT_COUNT; i++) {
+        int span = (i == STAT_DENSITY || i == STAT_DELTA) && n > 1 ? 2 : 1;
+        if (cell + span > n) {
+            row++;
+            cell = 0;
+        }
+        int left = cell * cols / n, right = (cell + span) * cols / n;
+        at[i] = (struct stat_cell){row, left, right - left};
+        cell += span;
+    }
+    return row + 1;
+}
+
+int feature_stat_rows(int cols)
+{
+    struct stat_cell at[STAT_COUNT];
+
+    return place_stats(cols, at);
+}
+
+void feature_paint_stats(const struct view *v, struct canvas *c)
+{
+    const struct feature_view *s = v->state;
+    bool focused = s->focus == PANE_STATS;
+    struct stat_cell at[STAT_COUNT];
+    char buf[96];
+
+    place_stats(c->cols, at);
+    int above = focused && at[s->stat].row >= c->rows ? at[s->stat].row - c->rows + 1 : 0;
+    for (int i = 0; i < STAT_COUNT; i++) {
+        struct canvas cell = canvas_sub(c, at[i].row - above, at[i].col, 1, at[i].cols - 1);
+        if (at[i].row < above || cell.rows < 1)
+            continue;
+        feature_stat_text(v, (enum feature_stat)i, buf, sizeof buf);
+        canvas_fit(&cell, 0, 1, STAT_NAME - 1, ALIGN_LEFT, INK_LABEL, feature_stat_name[i]);
+        canvas_fit(&cell, 0, STAT_NAME + 1, cell.cols - STAT_NAME - 1, ALIGN_LEFT,
+                   strcmp(buf, "·") == 0 ? INK_DIM : INK_VALUE, buf);
+        if (focused && i == s->stat)
+            canvas_ground(&cell, 0, 0, cell.cols, INK_CURSOR);
+    }
+}
