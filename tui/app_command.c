@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/str.h"
+#include "model/session.h"
 #include "tui/app_impl.h"
+#include "tui/desk.h"
 
 /* `rest` is what follows the name, blanks taken off. */
 static bool cmd_open(struct app *app, const char *rest, struct err *err)
@@ -53,6 +56,30 @@ static bool cmd_search(struct app *app, const char *rest, struct err *err)
     return cmd_answer(app, ASK_SEARCH, rest, err);
 }
 
+/* The names of what could be meant, as many as fit on a line. */
+static bool no_such_sae(const struct session *s, const char *name, struct err *err)
+{
+    struct str names = {0};
+
+    for (int i = 0; i < s->n_saes && names.len < 160; i++)
+        str_appendf(&names, "%s%s", i ? ", " : "", s->saes[i].name);
+    err_set(err, ERR_MISSING, "no checkpoint \"%s\" (found %s%s)", name, str_text(&names),
+            names.len < 160 ? "" : ", ...");
+    str_finish(&names);
+    return false;
+}
+
+static bool cmd_sae(struct app *app, const char *rest, struct err *err)
+{
+    if (!app->desk)
+        return err_set(err, ERR_USAGE, "nothing is open");
+    int i = desk_find(app->desk, rest);
+    if (i < 0)
+        return no_such_sae(app->options.session, rest, err);
+    desk_choose(app->desk, i);
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*run)(struct app *app, const char *rest, struct err *err);
@@ -61,6 +88,7 @@ static const struct {
     {"open", cmd_open, true},           {"feature", app_go_feature, true},
     {"set", cmd_set, false},            {"write", cmd_write, true},
     {"filter", cmd_filter, false},      {"search", cmd_search, true},
+    {"sae", cmd_sae, true},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -131,5 +159,8 @@ const char *app_command_word(void *ctx, int i)
     if (i < ACT_COUNT - 1)
         return action_info[i + 1].name;
     i -= ACT_COUNT - 1;
+    if (app->desk && i < desk_count(app->desk))
+        return app->options.session->saes[i].name;
+    i -= app->desk ? desk_count(app->desk) : 0;
     return v && v->ops->word ? v->ops->word(v, ASK_COMMAND, i) : NULL;
 }

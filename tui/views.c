@@ -1,9 +1,11 @@
 /* views.c - the views there are, in the order of their digits. One row a view. */
 #include "tui/view.h"
 
+extern const struct view_ops view_features_ops;
 extern const struct view_ops view_feature_ops;
 
 const struct view_ops *const view_table[] = {
+    &view_features_ops,
     &view_feature_ops,
     NULL,
 };

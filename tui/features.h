@@ -1,0 +1,92 @@
+/*
+ * features.h - the inside of view 2, shared by view_features.c and features_*.c only.
+ */
+#pragma once
+
+#include "model/page.h"
+#include "tui/desk.h"
+#include "tui/view.h"
+#include "tui/wid_table.h"
+
+/* Columns of the table: those of enum feature_column, then these. */
+enum { CELL_NAME = FCOL_COUNT, CELL_HISTOGRAM, CELL_COLUMNS };
+
+enum { SLOT_PAGE, SLOT_ROWS, SLOT_SEARCH };
+
+enum {
+    PANE_FROM = 110,   /* columns of the screen from which there is a right pane */
+    PANE_EXAMPLES = 12, /* at most; as many as there is room for */
+    PANE_CONTEXT = 20,  /* tokens to each side of an example */
+    PANE_NEIGHBOURS = 8,
+};
+
+/* The feature page in small. */
+struct pane {
+    int64_t asked;          /* the feature that the page in work or here is of; -1: none */
+    const struct index *asked_index;
+    bool ready;             /* page is of `asked` */
+    bool slow;              /* it has been in work for a tick: say so */
+    struct page_feature page;
+    struct page_context context[PANE_EXAMPLES];
+    int n_examples;
+};
+
+struct features {
+    int columns[CELL_COLUMNS], n_columns; /* shown, in order; [0] is FCOL_ID */
+    struct table_column heads[CELL_COLUMNS];
+    struct table_state table;
+    int sort;                /* column of enum feature_column; table.sort follows */
+    bool shown;              /* go() has been called */
+    bool moved;              /* the user has; until then the cursor stays on top */
+
+    uint32_t *ids;           /* owned: the rows */
+    int64_t n_ids;
+    uint64_t version;        /* of the desk's table, and of the labels, that they are of */
+    uint64_t labels;
+    double sorted_at;        /* clock_seconds */
+
+    char pattern[256];       /* searched for; "": nothing */
+    uint64_t *found;         /* owned bits [d_sae]; NULL: nothing searched */
+    int64_t n_found;
+    int direction;           /* of the next match to go to, once they are there; else 0 */
+
+    int decimals[FCOL_COUNT]; /* of numbers in a column */
+    double densest;           /* greatest density */
+
+    struct pane pane;
+};
+
+/* -- view_features.c ------------------------------------------------------------------- */
+
+static inline const struct desk_sae *features_sae(const struct view *v)
+{
+    return desk_sae(v->desk, v->target.sae);
+}
+
+/* The cursor is somewhere else, or the rows are: what it is on, the page of that. */
+void features_follow(struct view *v);
+
+/* The value of column c of a feature, in the column's manner. */
+void features_value(const struct view *v, int c, int64_t feature, struct canvas *canvas);
+
+/* A number right-aligned with so many decimals: smaller ones with an exponent, larger ones
+ * shortened, NaN a dim dot. */
+void features_number(struct canvas *c, double x, int decimals, uint32_t style);
+
+/* -- features_rows.c: which rows, in which order; search ----------------------------------- */
+
+/* Filter and sort anew, on a worker when that takes long: the old rows stay until then. */
+void features_select(struct view *v);
+bool features_filter(struct view *v, const char *text, struct err *err);
+bool features_search(struct view *v, const char *pattern, struct err *err);
+void features_search_go(struct view *v, int direction);
+void features_rows_loaded(struct view *v, int slot, struct job *job);
+int64_t features_row_of(const struct view *v, int64_t feature); /* -1: not among them */
+bool features_is_found(const struct view *v, int64_t feature);
+
+/* -- features_pane.c --------------------------------------------------------------------- */
+
+void pane_ask(struct view *v);  /* the page of the feature under the cursor */
+void pane_reset(struct view *v);
+void pane_loaded(struct view *v, struct job *job);
+void pane_paint(const struct view *v, struct canvas *c);

@@ -1,0 +1,283 @@
+/* features_pane.c - view 2: the feature under the cursor in small; see features.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+#include "model/session.h"
+#include "tui/features.h"
+#include "tui/wid_hist.h"
+#include "tui/wid_tokens.h"
+
+/* -- the page, by a job --------------------------------------------------------------------- */
+
+struct pane_job {
+    struct job job;
+    const struct sae *sae;
+    const struct samples *samples;
+    const struct index *index;
+    struct page_feature_options options;
+    struct pane pane; /* asked says which; the rest is the result, owned until taken */
+};
+
+static void finish(struct pane *p)
+{
+    page_feature_finish(&p->page);
+    for (int i = 0; i < p->n_examples; i++)
+        page_context_finish(&p->context[i]);
+    *p = (struct pane){.asked = -1};
+}
+
+static bool pane_run(struct job *job, const struct progress *progress, struct err *err)
+{
+    struct pane_job *j = (struct pane_job *)job;
+    struct pane *p = &j->pane;
+    const struct page_feature *page = &p->page;
+
+    if (!page_feature_make(j->sae, j->samples, j->index, p->asked, &j->options, progress,
+                           &p->page, err))
+        return false;
+    for (int i = 0; i < page->n_top && i < PANE_EXAMPLES; i++)
+        page_context_make(j->samples, page->hits, page->n_hits, page->top[i].token,
+                          PANE_CONTEXT, &p->context[p->n_examples++]);
+    p->ready = true;
+    return true;
+}
+
+static void pane_free(struct job *job)
+{
+    struct pane_job *j = (struct pane_job *)job;
+
+    finish(&j->pane);
+    free(j);
+}
+
+static const struct job_ops pane_ops = {"feature", pane_run, pane_free};
+
+void pane_reset(struct view *v)
+{
+    struct features *f = v->state;
+
+    view_start(v, SLOT_PAGE, LANE_QUICK, NULL);
+    finish(&f->pane);
+}
+
+/* Without an index a page is a pass over the samples: not while the scan makes one and
+ * the cursor only happens to be where it is, nor where there is no room for the pane. */
+static bool is_worth_it(const struct view *v)
+{
+    const struct features *f = v->state;
+
+    if (v->session->saes[v->target.sae].index || !v->session->samples)
+        return true;
+    return v->cols >= PANE_FROM && (f->moved || features_sae(v)->state != DESK_SCANNING);
+}
+
+void pane_ask(struct view *v)
+{
+    struct features *f = v->state;
+    const struct session *s = v->session;
+    const struct session_sae *e = &s->saes[v->target.sae];
+
+    if (f->pane.asked == v->target.feature && f->pane.asked_index == e->index &&
+        (f->pane.ready || view_busy(v, SLOT_PAGE)))
+        return;
+    pane_reset(v);
+    if (v->target.feature < 0 || !e->sae || !is_worth_it(v))
+        return;
+    struct pane_job *j = job_new(&pane_ops, sizeof *j);
+    j->sae = e->sae;
+    j->samples = s->samples && s->samples->n_shards ? s->samples : NULL;
+    j->index = e->index;
+    j->options = (struct page_feature_options){
+        .top = PANE_EXAMPLES,
+        .examples = 1,
+        .neighbours = PANE_NEIGHBOURS,
+        .context = PANE_CONTEXT,
+        .quick = true,
+        .scan = session_scan_options(s),
+    };
+    f->pane = (struct pane){.asked = v->target.feature, .asked_index = e->index};
+    j->pane = f->pane;
+    view_start(v, SLOT_PAGE, LANE_QUICK, &j->job);
+}
+
+void pane_loaded(struct view *v, struct job *job)
+{
+    struct features *f = v->state;
+    struct pane_job *j = (struct pane_job *)job;
+
+    finish(&f->pane);
+    f->pane = j->pane;
+    j->pane = (struct pane){.asked = -1};
+}
+
+/* -- painting: each part takes rows from the top of what is left ------------------------------- */
+
+static void cut(struct canvas *c, int rows)
+{
+    *c = canvas_sub(c, rows, 0, c->rows - rows, c->cols);
+}
+
+static bool rule(struct canvas *c, const char *title, int rows_below)
+{
+    if (c->rows < 1 + rows_below)
+        return false;
+    canvas_rule(c, 0, title, INK_RULE);
+    cut(c, 1);
+    return true;
+}
+
+static void paint_name(const struct view *v, struct canvas *c)
+{
+    int sae = v->target.sae;
+    int64_t id = v->target.feature;
+    const char *note = desk_note(v->desk, sae, id);
+    bool is_label;
+    const char *name = desk_name(v->desk, sae, id, &is_label);
+    int at = canvas_printf(c, 0, 0, INK_TITLE, "#%lld", (long long)id) + 1;
+
+    if (desk_favourite(v->desk, sae, id))
+        at = canvas_text(c, 0, at, INK_NOTE, "*") + 1;
+    canvas_fit(c, 0, at, c->cols - at, ALIGN_LEFT, is_label ? INK_NOTE : INK_TEXT, name);
+    cut(c, 1);
+    if (*note) {
+        canvas_fit(c, 0, 0, c->cols, ALIGN_LEFT, INK_NOTE, note);
+        cut(c, 1);
+    }
+}
+
+/* The numbers of the row that may not have fitted into the table, two by two. */
+static void paint_numbers(const struct view *v, struct canvas *c)
+{
+    static const int shown[] = {FCOL_DENSITY, FCOL_ACTIVE, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
+                                FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE,
+                                FCOL_DECODER_NORM, FCOL_THRESHOLD};
+    const struct features *f = v->state;
+    const struct feature_table *t = &features_sae(v)->table;
+    int width = c->cols < 60 ? (c->cols - 3) / 2 : 28, k = 0;
+
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        int column = shown[i];
+        if (column == FCOL_THRESHOLD && !t->v[column])
+            continue;
+        int row = k / 2, col = k++ % 2 * (width + 3);
+        struct canvas cell = canvas_sub(c, row, col + 10, 1, width - 10);
+        canvas_text(c, row, col, INK_LABEL, feature_columns[column].heading);
+        features_value(v, column, v->target.feature, &cell);
+    }
+    double low, high, count = feature_table_at(t, FCOL_ACTIVE, v->target.feature);
+    if (!isnan(count)) {
+        stats_wilson(count, t->tokens, &low, &high);
+        canvas_text(c, (k + 1) / 2, 0, INK_LABEL, "95 %");
+        canvas_printf(c, (k + 1) / 2, 10, INK_DIM, "density in [%.*f, %.*f]",
+                      f->decimals[FCOL_DENSITY], low, f->decimals[FCOL_DENSITY], high);
+        k += 2;
+    }
+    cut(c, (k + 1) / 2);
+}
+
+static void paint_histogram(const struct view *v, struct canvas *c)
+{
+    const struct features *f = v->state;
+    const struct index *ix = v->session->saes[v->target.sae].index;
+    int64_t counts[INDEX_BINS] = {0};
+    struct wid_hist_series series = {.counts = counts, .style = INK_BAR};
+    struct wid_hist h = {.n_bins = INDEX_BINS, .series = &series, .n_series = 1,
+                         .cursor = -1, .brush_first = -1, .brush_last = -1};
+    int rows = c->rows >= 24 ? 7 : c->rows >= 17 ? 5 : 3;
+
+    if (ix) { /* there at once, so that nothing flickers */
+        const struct index_record *r = index_record(ix, v->target.feature);
+        for (int i = 0; i < INDEX_BINS; i++)
+            counts[i] = r->histogram[i];
+        h.hi = r->max;
+    } else if (f->pane.ready && f->pane.page.histogram.n == INDEX_BINS) {
+        series.counts = f->pane.page.histogram.counts;
+        h.hi = f->pane.page.histogram.hi;
+    }
+    if (!(h.hi > 0) || !rule(c, "activation", rows))
+        return;
+    struct canvas bars = canvas_sub(c, 0, 0, rows, c->cols);
+    wid_hist_paint(&bars, &h);
+    cut(c, rows);
+}
+
+static void paint_example(const struct view *v, struct canvas *c, int i)
+{
+    const struct features *f = v->state;
+    const struct page_example *e = &f->pane.page.top[i];
+    const struct page_context *x = &f->pane.context[i];
+    struct canvas number = canvas_sub(c, 0, 0, 1, 6);
+    struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7);
+    struct token_piece pieces[2 * PANE_CONTEXT + 1];
+
+    features_number(&number, (double)e->activation, f->decimals[FCOL_MAX], INK_VALUE);
+    if (!v->session->samples->tokens) {
+        canvas_printf(&text, 0, 0, INK_DIM, "sequence %lld, position %lld",
+                      (long long)e->sequence, (long long)e->position);
+        return;
+    }
+    for (int k = 0; k < x->n; k++) {
+        pieces[k].activation = x->activations[k];
+        pieces[k].bytes = desk_token_bytes(v->desk, x->ids[k], &pieces[k].len);
+    }
+    struct tokens_run run = {.pieces = pieces, .n = x->n, .lit = x->lit, .cursor = -1,
+                             .max = (float)f->pane.page.max};
+    tokens_paint_line(&text, 0, &run);
+}
+
+static void paint_examples(const struct view *v, struct canvas *c)
+{
+    const struct features *f = v->state;
+    int rows = tokens_line_rows(c);
+
+    if (!f->pane.ready) {
+        if ((f->pane.slow || !view_busy(v, SLOT_PAGE)) && rule(c, "strongest", 1))
+            view_paint_missing(v, SLOT_PAGE, c);
+        return;
+    }
+    if (f->pane.n_examples == 0 || !rule(c, "strongest", rows))
+        return;
+    /* Five at least, more where the neighbours leave room. */
+    int room = (c->rows - 1 - f->pane.page.n_decoder_neighbours) / rows;
+    int n = room < 5 ? 5 : room;
+    for (int i = 0; i < f->pane.n_examples && i < n && c->rows >= rows; i++) {
+        struct canvas line = canvas_sub(c, 0, 0, rows, c->cols);
+        paint_example(v, &line, i);
+        cut(c, rows);
+    }
+}
+
+static void paint_neighbours(const struct view *v, struct canvas *c)
+{
+    const struct features *f = v->state;
+    const struct page_feature *p = &f->pane.page;
+
+    if (!f->pane.ready || p->n_decoder_neighbours == 0 || !rule(c, "nearest by decoder", 1))
+        return;
+    for (int i = 0; i < p->n_decoder_neighbours && i < c->rows; i++) {
+        const struct page_neighbour *n = &p->decoder_neighbours[i];
+        struct canvas number = canvas_sub(c, i, 0, 1, 6);
+        bool is_label;
+        const char *name = desk_name(v->desk, v->target.sae, n->id, &is_label);
+        features_number(&number, (double)n->cosine, 3, INK_VALUE);
+        int at = canvas_printf(c, i, 7, INK_LABEL, "#%lld", (long long)n->id) + 1;
+        at = at < 14 ? 14 : at;
+        canvas_fit(c, i, at, c->cols - at, ALIGN_LEFT, is_label ? INK_NOTE : INK_TEXT, name);
+    }
+}
+
+void pane_paint(const struct view *v, struct canvas *c)
+{
+    struct canvas left = *c;
+
+    if (v->target.feature < 0 || v->target.feature >= features_sae(v)->table.n)
+        return;
+    paint_name(v, &left);
+    paint_numbers(v, &left);
+    paint_histogram(v, &left);
+    paint_examples(v, &left);
+    paint_neighbours(v, &left);
+}

@@ -1,0 +1,875 @@
+/* view_features.c - view 2: the table of all features, and one of them in small. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "io/mem.h"
+#include "io/str.h"
+#include "model/clock.h"
+#include "model/rows.h"
+#include "model/session.h"
+#include "tui/features.h"
+#include "tui/wid_hist.h"
+
+/* -- columns ------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *key, *title; /* NULL: feature_columns' */
+    int width, grow, rank;   /* rank: struct table_column */
+    enum align align;
+} cells[CELL_COLUMNS] = {
+    [FCOL_ID] = {.width = 9, .align = ALIGN_RIGHT},
+    [CELL_NAME] = {"name", "name", 14, 4, 1, ALIGN_LEFT},
+    [FCOL_DENSITY] = {.width = 15, .rank = 1, .align = ALIGN_LEFT},
+    [CELL_HISTOGRAM] = {"histogram", "histogram", 10, 1, 4, ALIGN_LEFT},
+    [FCOL_MEAN] = {.width = 7, .rank = 3, .align = ALIGN_RIGHT},
+    [FCOL_MAX] = {.width = 7, .rank = 2, .align = ALIGN_RIGHT},
+    [FCOL_BIAS] = {.width = 7, .rank = 2, .align = ALIGN_RIGHT},
+    [FCOL_THRESHOLD] = {.width = 9, .rank = 4, .align = ALIGN_RIGHT},
+    [FCOL_DELTA_FVU] = {.width = 9, .rank = 3, .align = ALIGN_RIGHT},
+    [FCOL_ENCODER_DECODER_COSINE] = {.width = 7, .rank = 5, .align = ALIGN_RIGHT},
+    [FCOL_DECODER_NORM] = {.width = 7, .rank = 6, .align = ALIGN_RIGHT},
+    [FCOL_NEAREST_COSINE] = {.width = 7, .rank = 7, .align = ALIGN_RIGHT},
+    [FCOL_ACTIVE] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
+};
+
+/* In the order in which they stand unless the user has another in mind. */
+static const int usual[] = {
+    FCOL_ID, CELL_NAME, FCOL_DENSITY, CELL_HISTOGRAM, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
+    FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
+    FCOL_NEAREST_COSINE, FCOL_ACTIVE,
+};
+
+static const char *column_key(int column)
+{
+    return column < FCOL_COUNT ? feature_columns[column].key : cells[column].key;
+}
+
+static const char *column_title(int column)
+{
+    return column < FCOL_COUNT ? feature_columns[column].heading : cells[column].title;
+}
+
+static int find_column(const char *key)
+{
+    for (int c = 0; c < CELL_COLUMNS; c++)
+        if (strcmp(column_key(c), key) == 0 || strcmp(column_title(c), key) == 0)
+            return c;
+    return -1;
+}
+
+static void set_columns(struct features *f, const int *columns, int n)
+{
+    int chosen = f->n_columns ? f->columns[f->table.column] : FCOL_ID;
+
+    f->n_columns = n;
+    f->table.sort = -1;
+    f->table.first = 0;
+    f->table.column = chosen == FCOL_ID ? 0 : n > 1;
+    for (int i = 0; i < n; i++) {
+        int c = columns[i];
+        f->columns[i] = c;
+        f->heads[i] = (struct table_column){
+            .title = column_title(c), .width = cells[c].width, .grow = cells[c].grow,
+            .align = cells[c].align, .rank = cells[c].rank, .is_sortable = c < FCOL_COUNT,
+        };
+        if (c == f->sort)
+            f->table.sort = i;
+        if (c == chosen)
+            f->table.column = i;
+    }
+}
+
+/* The usual columns, without the threshold where there is none. */
+static void usual_columns(struct view *v)
+{
+    const struct sae *sae = v->session->saes[v->target.sae].sae;
+    int columns[CELL_COLUMNS], n = 0;
+
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (usual[i] != FCOL_THRESHOLD || (sae && sae->threshold))
+            columns[n++] = usual[i];
+    set_columns(v->state, columns, n);
+}
+
+/* -- cells ----------------------------------------------------------------------------------- */
+
+void features_number(struct canvas *c, double x, int decimals, uint32_t style)
+{
+    char buf[64];
+
+    if (isnan(x)) {
+        table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
+        return;
+    }
+    snprintf(buf, sizeof buf, "%.*f", decimals, x);
+    if (x != 0 && strspn(buf, "-0.") == strlen(buf))
+        snprintf(buf, sizeof buf, "%.0e", x);
+    if (text_width(buf) > c->cols)
+        number_text(x, c->cols < 5 ? 5 : c->cols, buf, sizeof buf);
+    table_cell_text(c, ALIGN_RIGHT, style, buf);
+}
+
+static void paint_id(const struct view *v, int64_t id, struct canvas *c)
+{
+    const struct sae *sae = v->session->saes[v->target.sae].sae;
+    int i = v->target.sae;
+    bool selected = desk_selected(v->desk, i, id);
+    char number[32];
+
+    if (selected)
+        canvas_text(c, 0, 0, INK_MARKER | STYLE_BOLD, "+");
+    if (sae->broken && sae->broken[id])
+        canvas_text(c, 0, 1, INK_WARNING, "!");
+    else if (desk_favourite(v->desk, i, id))
+        canvas_text(c, 0, 1, INK_NOTE, "*");
+    snprintf(number, sizeof number, "%lld", (long long)id);
+    canvas_fit(c, 0, 2, c->cols - 2, ALIGN_RIGHT, selected ? INK_MARKER : INK_LABEL, number);
+}
+
+static void paint_name(const struct view *v, int64_t id, struct canvas *c)
+{
+    bool is_label;
+    const char *name = desk_name(v->desk, v->target.sae, id, &is_label);
+    uint32_t ink = is_label ? INK_NOTE : INK_TEXT;
+
+    if (features_is_found(v, id))
+        ink = INK_MATCH;
+    table_cell_text(c, ALIGN_LEFT, ink, name);
+}
+
+/* The bar is logarithmic: from one firing in all tokens to the densest feature. */
+static void paint_density(const struct view *v, int64_t id, struct canvas *c)
+{
+    const struct features *f = v->state;
+    double x = feature_table_at(&features_sae(v)->table, FCOL_DENSITY, id);
+    struct canvas number = canvas_sub(c, 0, 0, 1, 7);
+    double one = 1 / features_sae(v)->table.tokens;
+    double fraction = log(x / (0.8 * one)) / log(f->densest / (0.8 * one));
+
+    features_number(&number, x, f->decimals[FCOL_DENSITY], x > 0 ? INK_VALUE : INK_DIM);
+    if (x > 0)
+        canvas_hbar(c, 0, 8, c->cols - 8, fraction, INK_BAR);
+}
+
+static void paint_spark(const struct view *v, int64_t id, struct canvas *c)
+{
+    const struct index *ix = v->session->saes[v->target.sae].index;
+    int64_t counts[INDEX_BINS];
+
+    if (!ix) {
+        table_cell_text(c, ALIGN_LEFT, INK_DIM, "·");
+        return;
+    }
+    for (int i = 0; i < INDEX_BINS; i++)
+        counts[i] = index_record(ix, id)->histogram[i];
+    spark_paint(c, counts, INDEX_BINS, false, INK_BAR);
+}
+
+static void paint_count(double x, struct canvas *c)
+{
+    char text[32];
+
+    if (isnan(x))
+        features_number(c, x, 0, INK_VALUE);
+    else
+        table_cell_text(c, ALIGN_RIGHT, x > 0 ? INK_VALUE : INK_DIM,
+                        count_text((int64_t)x, text, sizeof text));
+}
+
+void features_value(const struct view *v, int column, int64_t feature, struct canvas *c)
+{
+    const struct features *f = v->state;
+    double x = feature_table_at(&features_sae(v)->table, column, feature);
+
+    if (column == FCOL_ACTIVE)
+        paint_count(x, c);
+    else
+        features_number(c, x, f->decimals[column], x < 0 ? INK_NEGATIVE : INK_VALUE);
+}
+
+static void paint_cell(const void *ctx, int64_t row, int at, struct canvas *c)
+{
+    const struct view *v = ctx;
+    const struct features *f = v->state;
+    int64_t id = f->ids[row];
+
+    switch (f->columns[at]) {
+    case FCOL_ID: paint_id(v, id, c); break;
+    case FCOL_DENSITY: paint_density(v, id, c); break;
+    case CELL_NAME: paint_name(v, id, c); break;
+    case CELL_HISTOGRAM: paint_spark(v, id, c); break;
+    default: features_value(v, f->columns[at], id, c);
+    }
+}
+
+static struct table table_of(const struct view *v)
+{
+    const struct features *f = v->state;
+
+    return (struct table){.columns = f->heads, .n_columns = f->n_columns,
+                          .n_rows = f->n_ids, .ctx = v, .cell = paint_cell};
+}
+
+/* -- draw --------------------------------------------------------------------------------------- */
+
+static int pane_cols(int cols)
+{
+    int wanted = cols * 38 / 100;
+
+    if (cols < PANE_FROM)
+        return 0;
+    return wanted < 44 ? 44 : wanted > 80 ? 80 : wanted;
+}
+
+static void features_draw(const struct view *v, struct canvas *c)
+{
+    const struct features *f = v->state;
+    char text[1200], empty[1500];
+    int pane = pane_cols(c->cols);
+    struct canvas left = canvas_sub(c, 0, 0, c->rows, c->cols - (pane ? pane + 1 : 0));
+    struct canvas right = canvas_sub(c, 0, c->cols - pane + 1, c->rows, pane - 1);
+
+    if (desk_count(v->desk) == 0) {
+        canvas_wrap(c, 0, INK_DIM, "no checkpoint is open");
+        return;
+    }
+    struct table t = table_of(v);
+    if (features_sae(v)->table.n == 0) {
+        desk_state_text(v->desk, v->target.sae, text, sizeof text);
+        snprintf(empty, sizeof empty, "%s%s", text,
+                 features_sae(v)->err.code ? "\nR tries again" : " ...");
+        t.empty = empty;
+    } else if (v->target.filter[0]) {
+        snprintf(empty, sizeof empty, "no feature fulfils  %s\n& and an empty line: all "
+                 "features again", v->target.filter);
+        t.empty = empty;
+    }
+    table_paint(&left, &t, &f->table, true);
+    if (pane) {
+        canvas_vline(c, 0, left.cols, c->rows, INK_RULE);
+        pane_paint(v, &right);
+    }
+}
+
+static void features_status(const struct view *v, char *buf, size_t size)
+{
+    const struct features *f = v->state;
+    char row[32], rows[32], all[32], state[600];
+    struct str s = {0};
+
+    if (desk_count(v->desk) == 0)
+        return;
+    int64_t n = features_sae(v)->table.n;
+    int64_t selected = desk_selected_count(v->desk, v->target.sae);
+    count_text(f->n_ids ? f->table.cursor + 1 : 0, row, sizeof row);
+    count_text(f->n_ids, rows, sizeof rows);
+    count_text(n, all, sizeof all);
+    str_appendf(&s, "%s/%s", row, rows);
+    if (v->target.filter[0])
+        str_appendf(&s, " of %s · filter %s", all, v->target.filter);
+    str_appendf(&s, " · sort %s %s", column_title(f->sort), f->table.ascending ? "↑" : "↓");
+    if (f->pattern[0])
+        str_appendf(&s, " · /%s %lld", f->pattern, (long long)f->n_found);
+    if (selected)
+        str_appendf(&s, " · %lld selected", (long long)selected);
+    desk_state_text(v->desk, v->target.sae, state, sizeof state);
+    if (state[0])
+        str_appendf(&s, " · %s", state);
+    snprintf(buf, size, "%s", str_text(&s));
+    str_finish(&s);
+}
+
+/* -- the cursor ---------------------------------------------------------------------------------- */
+
+void features_follow(struct view *v)
+{
+    struct features *f = v->state;
+    struct table t = table_of(v);
+
+    table_fix(&t, &f->table, v->rows);
+    v->target.feature = f->n_ids ? (int64_t)f->ids[f->table.cursor] : -1;
+    pane_ask(v);
+}
+
+static void move_to(struct view *v, int64_t row)
+{
+    struct features *f = v->state;
+
+    f->table.cursor = row;
+    f->moved = true;
+    features_follow(v);
+}
+
+static bool move_to_feature(struct view *v, int64_t feature, struct err *err)
+{
+    int64_t row = features_row_of(v, feature), n = features_sae(v)->table.n;
+
+    if (feature < 0 || feature >= n)
+        return err_set(err, ERR_RANGE, "there is no feature %lld (expected 0 to %lld)",
+                       (long long)feature, (long long)n - 1);
+    if (row < 0)
+        return err_set(err, ERR_RANGE, "feature %lld does not fulfil the filter; & and an "
+                       "empty line: all features", (long long)feature);
+    move_to(v, row);
+    return true;
+}
+
+/* Another checkpoint: nothing of the old one is worth keeping. */
+static void show_sae(struct view *v, int sae)
+{
+    struct features *f = v->state;
+    bool same_columns = f->shown && f->n_columns > 0;
+
+    v->target.sae = sae;
+    f->shown = true;
+    f->n_ids = 0;
+    f->moved = false;
+    f->table.cursor = f->table.top = 0;
+    v->target.feature = -1;
+    view_start(v, SLOT_ROWS, LANE_QUICK, NULL);
+    view_start(v, SLOT_SEARCH, LANE_QUICK, NULL);
+    free(f->found);
+    f->found = NULL;
+    f->pattern[0] = 0;
+    pane_reset(v);
+    if (!same_columns)
+        usual_columns(v);
+    features_select(v);
+}
+
+static void features_go(struct view *v, const struct target *at)
+{
+    struct features *f = v->state;
+    struct err err = {0};
+
+    if (desk_count(v->desk) == 0)
+        return;
+    int sae = desk_go(v->desk, at);
+    if (!f->shown || sae != v->target.sae)
+        show_sae(v, sae);
+    if (at->filter[0]) {
+        f->moved = false;
+        if (!features_filter(v, at->filter, &err))
+            app_error(v->app, &err);
+    } else if (f->version != features_sae(v)->version ||
+               f->labels != desk_labels_version(v->desk)) {
+        features_select(v);
+    }
+    if (at->feature >= 0 && features_row_of(v, at->feature) >= 0)
+        move_to(v, features_row_of(v, at->feature));
+}
+
+static void features_changed(struct view *v)
+{
+    struct features *f = v->state;
+    int sae = desk_count(v->desk) ? desk_current(v->desk) : -1;
+
+    if (!f->shown || sae < 0)
+        return;
+    if (sae != v->target.sae)
+        show_sae(v, sae);
+    else
+        features_select(v);
+}
+
+/* Numbers move at every tick; rows change places twice a second, or nobody could read. */
+static void features_tick(struct view *v)
+{
+    struct features *f = v->state;
+
+    if (desk_count(v->desk) == 0)
+        return;
+    f->pane.slow = view_busy(v, SLOT_PAGE);
+    if (f->version != features_sae(v)->version && clock_seconds() - f->sorted_at >= 0.5)
+        features_select(v);
+}
+
+static bool features_open(struct view *v, struct err *err)
+{
+    struct features *f = v->state;
+
+    (void)err;
+    f->sort = FCOL_DENSITY;
+    f->pane.asked = -1;
+    v->target.filter[0] = 0;
+    return true;
+}
+
+static void features_loaded(struct view *v, int slot, struct job *job)
+{
+    if (slot == SLOT_PAGE)
+        pane_loaded(v, job);
+    else
+        features_rows_loaded(v, slot, job);
+}
+
+static void features_close(struct view *v)
+{
+    struct features *f = v->state;
+
+    page_feature_finish(&f->pane.page);
+    for (int i = 0; i < f->pane.n_examples; i++)
+        page_context_finish(&f->pane.context[i]);
+    free(f->ids);
+    free(f->found);
+}
+
+/* -- keys ------------------------------------------------------------------------------------------ */
+
+static void select_row(struct view *v, int count)
+{
+    struct features *f = v->state;
+
+    for (; count > 0 && f->table.cursor < f->n_ids; count--) {
+        int64_t id = f->ids[f->table.cursor++];
+        desk_select(v->desk, v->target.sae, id, !desk_selected(v->desk, v->target.sae, id));
+    }
+}
+
+static void random_row(struct view *v)
+{
+    struct features *f = v->state;
+
+    if (f->n_ids > 0)
+        move_to(v, arc4random_uniform((uint32_t)f->n_ids));
+}
+
+static void toggle_favourite(struct view *v)
+{
+    int64_t id = v->target.feature;
+    bool now = !desk_favourite(v->desk, v->target.sae, id);
+
+    if (id >= 0 && desk_set_favourite(v->desk, v->target.sae, id, now))
+        app_message(v->app, now ? "#%lld is a favourite" : "#%lld is no favourite any more",
+                    (long long)id);
+}
+
+static void ask_label(struct view *v)
+{
+    char label[64];
+
+    snprintf(label, sizeof label, "label of #%lld", (long long)v->target.feature);
+    view_ask(v, ASK_LABEL, label, desk_label(v->desk, v->target.sae, v->target.feature));
+}
+
+/* The order has been changed: what comes first is what one wants to see. */
+static void sort_anew(struct view *v)
+{
+    struct features *f = v->state;
+
+    if (f->table.sort >= 0)
+        f->sort = f->columns[f->table.sort];
+    f->moved = false;
+    features_select(v);
+    if (f->sort == FCOL_NEAREST_COSINE && features_sae(v)->nearest_busy)
+        app_message(v->app, "nearest: cosines of all pairs are being computed");
+}
+
+/* The table's own keys, and what follows from them. */
+static bool act_table(struct view *v, const struct press *p)
+{
+    struct features *f = v->state;
+    struct table t = table_of(v);
+    int sort = f->table.sort;
+    bool ascending = f->table.ascending;
+    int64_t cursor = f->table.cursor;
+
+    if (!table_act(&t, &f->table, p, v->rows))
+        return false;
+    f->moved |= cursor != f->table.cursor || p->action == ACT_DOWN;
+    if (p->action == ACT_SORT && f->columns[f->table.column] >= FCOL_COUNT)
+        app_message(v->app, "%s is no order", column_title(f->columns[f->table.column]));
+    if (sort != f->table.sort || ascending != f->table.ascending)
+        sort_anew(v);
+    features_follow(v);
+    return true;
+}
+
+static enum outcome features_act(struct view *v, const struct press *p)
+{
+    struct features *f = v->state;
+
+    if (desk_count(v->desk) == 0)
+        return OUT_IGNORED;
+    if (act_table(v, p))
+        return OUT_DONE;
+    if (v->target.feature < 0)
+        return OUT_IGNORED;
+    switch (p->action) {
+    case ACT_OPEN: app_open(v->app, "feature", &v->target); break;
+    case ACT_SELECT:
+        select_row(v, p->count);
+        f->moved = true;
+        features_follow(v);
+        break;
+    case ACT_SEARCH_NEXT: features_search_go(v, 1); break;
+    case ACT_SEARCH_PREV: features_search_go(v, -1); break;
+    case ACT_RANDOM: random_row(v); break;
+    case ACT_FAVOURITE: toggle_favourite(v); break;
+    case ACT_LABEL: ask_label(v); break;
+    default: return OUT_IGNORED;
+    }
+    return OUT_DONE;
+}
+
+static enum outcome features_mouse(struct view *v, const struct mouse *m)
+{
+    struct features *f = v->state;
+    struct table t = table_of(v);
+    int pane = pane_cols(v->cols), cols = v->cols - (pane ? pane + 1 : 0);
+    int sort = f->table.sort;
+    bool ascending = f->table.ascending, opened = false;
+    int64_t cursor = f->table.cursor;
+
+    if (desk_count(v->desk) == 0 || m->col >= cols ||
+        !table_mouse(&t, &f->table, m, v->rows, cols, &opened))
+        return OUT_IGNORED;
+    f->moved |= m->kind == MOUSE_WHEEL || cursor != f->table.cursor;
+    if (sort != f->table.sort || ascending != f->table.ascending)
+        sort_anew(v);
+    features_follow(v);
+    if (opened && v->target.feature >= 0)
+        app_open(v->app, "feature", &v->target);
+    return OUT_DONE;
+}
+
+/* -- lines ------------------------------------------------------------------------------------------ */
+
+static bool go_to_number(struct view *v, const char *text, struct err *err)
+{
+    char *end;
+
+    text += strspn(text, " #");
+    long long id = strtoll(text, &end, 10);
+    if (end == text || *end)
+        return err_set(err, ERR_RANGE, "expected the number of a feature (found \"%s\")", text);
+    return move_to_feature(v, id, err);
+}
+
+static bool set_label(struct view *v, const char *text)
+{
+    int64_t id = v->target.feature;
+    char *note = xstrdup(desk_note(v->desk, v->target.sae, id));
+    bool ok = id < 0 || desk_set_label(v->desk, v->target.sae, id, text, note);
+
+    free(note);
+    if (v->target.filter[0]) /* it may ask for labels */
+        features_select(v);
+    return ok;
+}
+
+static bool set_note(struct view *v, const char *text)
+{
+    int64_t id = v->target.feature;
+    char *label = xstrdup(desk_label(v->desk, v->target.sae, id));
+    bool ok = id < 0 || desk_set_label(v->desk, v->target.sae, id, label, text);
+
+    free(label);
+    return ok;
+}
+
+static bool command(struct view *v, const char *text, struct err *err)
+{
+    if (strncmp(text, "note", 4) == 0 && (text[4] == ' ' || !text[4])) {
+        set_note(v, text + 4 + strspn(text + 4, " "));
+        return true;
+    }
+    if (strcmp(text, "select none") == 0) {
+        desk_select_none(v->desk, v->target.sae);
+        return true;
+    }
+    return err_set(err, ERR_USAGE, "no such command (found \"%s\")", text);
+}
+
+static bool features_answer(struct view *v, enum ask what, const char *text, struct err *err)
+{
+    if (desk_count(v->desk) == 0)
+        return err_set(err, ERR_USAGE, "no checkpoint is open");
+    switch (what) {
+    case ASK_FILTER: return features_filter(v, text, err);
+    case ASK_GOTO: return go_to_number(v, text, err);
+    case ASK_LABEL: return set_label(v, text);
+    case ASK_COMMAND: return command(v, text, err);
+    case ASK_SEARCH:
+        if (!features_search(v, text, err))
+            return false;
+        if (*text)
+            features_search_go(v, 1);
+        return true;
+    default: return true;
+    }
+}
+
+static const char *features_word(const struct view *v, enum ask what, int i)
+{
+    static const char *const logic[] = {"and", "or", "not", NULL};
+    static const char *const commands[] = {"note", "select none", NULL};
+
+    (void)v;
+    if (what == ASK_FILTER)
+        return i < ROWS_COLUMNS ? rows_column_key(i)
+               : i < ROWS_COLUMNS + 3 ? logic[i - ROWS_COLUMNS] : NULL;
+    return what == ASK_COMMAND && i < 2 ? commands[i] : NULL;
+}
+
+/* -- options ---------------------------------------------------------------------------------------- */
+
+static const struct view_option options[] = {
+    {"columns", "columns after the id, in this order, by their keys; \"usual\": as they were",
+     NULL},
+    {NULL, NULL, NULL},
+};
+
+static void features_option_get(const struct view *v, int i, char *buf, size_t size)
+{
+    const struct features *f = v->state;
+    struct str s = {0};
+
+    (void)i;
+    for (int k = 1; k < f->n_columns; k++)
+        str_appendf(&s, "%s%s", k > 1 ? "," : "", column_key(f->columns[k]));
+    snprintf(buf, size, "%s", str_text(&s));
+    str_finish(&s);
+}
+
+static bool features_option_set(struct view *v, int i, const char *value, struct err *err)
+{
+    int columns[CELL_COLUMNS] = {FCOL_ID}, n = 1;
+    char *words = xstrdup(value), *rest = words, *key;
+    bool ok = true, seen[CELL_COLUMNS] = {[FCOL_ID] = true};
+
+    (void)i;
+    while (ok && (key = strsep(&rest, ", "))) {
+        int c = find_column(key);
+        if (!*key)
+            continue;
+        if (c < 0)
+            ok = err_set(err, ERR_USAGE, "columns: no column \"%s\" (expected name, "
+                         "histogram, density, count, mean, max, bias, ...)", key);
+        else if (!seen[c])
+            columns[n++] = c;
+        seen[c < 0 ? 0 : c] = true;
+    }
+    free(words);
+    if (ok)
+        set_columns(v->state, columns, n);
+    return ok;
+}
+
+/* -- taking it elsewhere -------------------------------------------------------------------------------- */
+
+static void put_escaped(FILE *out, const char *s)
+{
+    for (; *s; s++)
+        switch (*s) {
+        case '\t': fputs("\\t", out); break;
+        case '\n': fputs("\\n", out); break;
+        case '\r': fputs("\\r", out); break;
+        case '\\': fputs("\\\\", out); break;
+        default: putc(*s, out);
+        }
+}
+
+static void put_row(const struct view *v, FILE *out, int64_t id)
+{
+    const struct features *f = v->state;
+
+    for (int k = 0; k < f->n_columns; k++) {
+        int column = f->columns[k];
+        if (column == CELL_HISTOGRAM)
+            continue;
+        if (k > 0)
+            putc('\t', out);
+        if (column == CELL_NAME) {
+            put_escaped(out, desk_name(v->desk, v->target.sae, id, NULL));
+            continue;
+        }
+        double x = feature_table_at(&features_sae(v)->table, column, id);
+        if (isfinite(x))
+            fprintf(out, "%.9g", x);
+    }
+    putc('\n', out);
+}
+
+static void put_heads(const struct view *v, FILE *out)
+{
+    const struct features *f = v->state;
+
+    for (int k = 0; k < f->n_columns; k++)
+        if (f->columns[k] != CELL_HISTOGRAM)
+            fprintf(out, "%s%s", k ? "\t" : "", column_key(f->columns[k]));
+    putc('\n', out);
+}
+
+static void put_json(const struct view *v, FILE *out, int64_t id)
+{
+    const struct features *f = v->state;
+    json_t *row = json_object();
+
+    for (int k = 0; k < f->n_columns; k++) {
+        int column = f->columns[k];
+        const char *key = column_key(column);
+        if (column == CELL_HISTOGRAM)
+            continue;
+        if (column == CELL_NAME) {
+            json_object_set_new(row, key,
+                                json_string(desk_name(v->desk, v->target.sae, id, NULL)));
+            continue;
+        }
+        double x = feature_table_at(&features_sae(v)->table, column, id);
+        bool whole = column == FCOL_ID || column == FCOL_ACTIVE;
+        json_object_set_new(row, key, !isfinite(x) ? json_null()
+                                      : whole      ? json_integer((json_int_t)x)
+                                                   : json_real(x));
+    }
+    json_dumpf(row, out, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+    json_decref(row);
+}
+
+/* The rows shown; if some features are selected, only these. */
+static void put_rows(const struct view *v, FILE *out,
+                     void (*put)(const struct view *v, FILE *out, int64_t id),
+                     const char *between)
+{
+    const struct features *f = v->state;
+    bool all = desk_selected_count(v->desk, v->target.sae) == 0, first = true;
+
+    for (int64_t r = 0; r < f->n_ids; r++) {
+        if (!all && !desk_selected(v->desk, v->target.sae, f->ids[r]))
+            continue;
+        if (!first)
+            fputs(between, out);
+        put(v, out, f->ids[r]);
+        first = false;
+    }
+}
+
+static bool features_export(const struct view *v, enum export_format format, FILE *out,
+                            struct err *err)
+{
+    const struct features *f = v->state;
+
+    if (f->n_ids == 0)
+        return err_set(err, ERR_MISSING, "no rows to write");
+    if (format == EXPORT_JSON) {
+        fputs("{\"features\": [\n", out);
+        put_rows(v, out, put_json, ",\n");
+        fputs("\n]}\n", out);
+    } else {
+        put_heads(v, out);
+        put_rows(v, out, put_row, "");
+    }
+    return true;
+}
+
+static char *features_copy(const struct view *v, bool all)
+{
+    const struct features *f = v->state;
+    char *text = NULL;
+    size_t size;
+    FILE *out = f->n_ids ? open_memstream(&text, &size) : NULL;
+
+    if (!out)
+        return NULL;
+    if (all)
+        features_export(v, EXPORT_TSV, out, NULL);
+    else
+        put_row(v, out, v->target.feature);
+    fclose(out);
+    return text;
+}
+
+/* -- help --------------------------------------------------------------------------------------------------- */
+
+static const struct view_key keys[] = {
+    {ACT_OPEN, NULL},
+    {ACT_FILTER, NULL},
+    {ACT_SEARCH, NULL},
+    {ACT_SORT, NULL},
+    {ACT_COLUMN_NEXT, NULL},
+    {ACT_LABEL, "label"},
+    {ACT_FAVOURITE, NULL},
+    {ACT_SELECT, "select"},
+    {ACT_RANDOM, NULL},
+    {ACT_GOTO, "go to a feature of the table"},
+    {ACT_INVERT, NULL},
+    {ACT_SEARCH_NEXT, NULL},
+    {ACT_SEARCH_PREV, NULL},
+    {ACT_WRITE, "write the rows shown, or those selected, to a .tsv or .json file"},
+    {ACT_COPY, "copy the row to the clipboard"},
+    {ACT_COPY_ALL, "copy the rows shown, or those selected"},
+    {ACT_RELOAD, "start a cancelled or failed scan again"},
+    {ACT_OPTIONS, "choose the columns and their order"},
+    {ACT_NONE, NULL},
+};
+
+static const struct view_term terms[] = {
+    {"feature", "Number of the feature, from 0. + is selected, * a favourite, ! owns weights "
+                "that are NaN or infinite."},
+    {"name", "The label, if it has one. Else the tokens that it fires on in its 20 strongest "
+             "examples, the most frequent first; that needs a finished scan and token ids "
+             "(--tokens, and --tokenizer for their text)."},
+    {"density", "Fraction of the tokens counted where the feature is active (activation other "
+                "than 0). The bar is logarithmic: from a single firing to the densest "
+                "feature. Needs samples (--acts)."},
+    {"histogram", "Activations where it is active, 40 equal bins from 0 to its own greatest. "
+                  "Needs a finished scan."},
+    {"mean", "Mean activation over the tokens where it is active. Needs samples (--acts)."},
+    {"max", "Greatest activation (of |a| for signed kinds). Needs samples (--acts)."},
+    {"bias", "The learned bias: b_enc; gated: b_gate."},
+    {"threshold", "Threshold of JumpReLU and BatchTopK; other kinds have none."},
+    {"Δ FVU", "Rise of the fraction of variance unexplained when this feature alone is taken "
+              "out of the reconstruction; exact. Below 0: the reconstruction is better "
+              "without it. Needs a finished scan."},
+    {"enc·dec", "Cosine of the feature's encoder and decoder rows."},
+    {"|W_dec|", "Length of the decoder row."},
+    {"nearest", "Greatest cosine of its decoder row with that of another feature. Computed "
+                "for all pairs when you sort or filter by it."},
+    {"count", "Tokens where it is active. Needs samples (--acts)."},
+    {"filter", "density < 0.01 and max > 3; label ~ \"king\"; token = \" king\" (among the "
+               "tokens of its 20 strongest examples); not, or, parentheses. Columns go by "
+               "their keys: density count mean max bias threshold decoder_norm "
+               "encoder_decoder_cosine nearest_cosine delta_fvu. What is not known makes a "
+               "comparison false."},
+    {"search", "/ looks in labels and in the tokens of the 20 strongest examples; a regular "
+               "expression, case ignored unless a capital is typed."},
+    {"·", "Not known (yet). ? on the column says what it needs."},
+    {NULL, NULL},
+};
+
+static const char *features_explain(const struct view *v)
+{
+    const struct features *f = v->state;
+    return f->n_columns ? column_title(f->columns[f->table.column]) : NULL;
+}
+
+const struct view_ops view_features_ops = {
+    .name = "features",
+    .digit = 2,
+    .purpose = "all features of a checkpoint: sort, filter, search, select",
+    .state_size = sizeof(struct features),
+    .keys = keys,
+    .terms = terms,
+    .options = options,
+    .open = features_open,
+    .go = features_go,
+    .loaded = features_loaded,
+    .changed = features_changed,
+    .tick = features_tick,
+    .draw = features_draw,
+    .status = features_status,
+    .act = features_act,
+    .mouse = features_mouse,
+    .answer = features_answer,
+    .word = features_word,
+    .explain = features_explain,
+    .option_get = features_option_get,
+    .option_set = features_option_set,
+    .copy = features_copy,
+    .export = features_export,
+    .close = features_close,
+};
