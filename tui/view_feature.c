@@ -420,5 +420,6 @@ const struct view_ops view_feature_ops = {
     .explain = feature_explain,
     .option_get = feature_option_get,
     .option_set = feature_option_set,
+    .copy = feature_copy,
     .close = feature_close,
 };

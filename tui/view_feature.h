@@ -209,7 +209,7 @@ void feature_near_table(const struct view *v, struct table *out);
 void feature_places(const struct view *v, struct place at[PANE_COUNT]);
 void feature_draw(const struct view *v, struct canvas *c);
 
-const char *tokens_text(int64_t n, char *buf, size_t size); /* "1 904 tokens" */
+const char *feature_tokens_text(int64_t n, char *buf, size_t size); /* "1 904 tokens" */
 void feature_paint_stats(const struct view *v, struct canvas *c);
 
 /* Rows that the numbers take in so many columns, and the text of one. */

@@ -71,7 +71,7 @@ static bool paint_nothing(const struct view *v, struct canvas *c)
     }
     if (s->page->p.count == 0) {
         snprintf(text, sizeof text, "dead: never active on %s",
-                 tokens_text(s->page->p.tokens, n, sizeof n));
+                 feature_tokens_text(s->page->p.tokens, n, sizeof n));
         canvas_wrap(c, 0, INK_WARNING, text);
         return true;
     }
@@ -123,7 +123,7 @@ static void hist_title(const struct view *v, const int64_t *counts, const struct
     number_text(plain(s, wid_hist_edge(h, first)), 7, lo, sizeof lo);
     number_text(plain(s, wid_hist_edge(h, last + 1)), 7, hi, sizeof hi);
     snprintf(buf, size, "activation (%s, %s] · %s · Enter: examples", lo, hi,
-             tokens_text(count, n, sizeof n));
+             feature_tokens_text(count, n, sizeof n));
 }
 
 /* The activation below which it does not fire, where that says something. */
@@ -228,7 +228,7 @@ static void band_title(const struct view *v, int band, char *buf, size_t size)
     if (!brush)
         snprintf(which, sizeof which, "interval %d of %d", band + 1, PAGE_INTERVALS);
     snprintf(buf, size, "%s · (%s, %s] · %s", which, lo, hi,
-             tokens_text(brush ? s->brush_count : in->count, n, sizeof n));
+             feature_tokens_text(brush ? s->brush_count : in->count, n, sizeof n));
 }
 
 /* Where there is room, the intervals below the chosen one follow. */

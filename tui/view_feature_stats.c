@@ -17,7 +17,7 @@ static const char *short_number(double x, char *buf, size_t size)
     return number_text(x, 8, buf, size);
 }
 
-const char *tokens_text(int64_t n, char *buf, size_t size)
+const char *feature_tokens_text(int64_t n, char *buf, size_t size)
 {
     char number[32];
 
@@ -42,7 +42,7 @@ static void density_text(const struct page_feature *p, char *buf, size_t size)
     }
     snprintf(buf, size, "%s %% [%s, %s]  %s", percent(p->density, density, sizeof density),
              percent(p->wilson_low, low, sizeof low), percent(p->wilson_high, high, sizeof high),
-             tokens_text(p->count, count, sizeof count));
+             feature_tokens_text(p->count, count, sizeof count));
 }
 
 static const char *ordinal(int64_t n)

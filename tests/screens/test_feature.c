@@ -42,6 +42,46 @@ static int setup(void **state)
     return 0;
 }
 
+/* -- one feature, the same sequence again and again ------------------------------------ */
+
+/* d_sae = 1: fires with 1 on the first of four tokens, with 0.5 on the third. */
+static struct session *one_open(float decoder, bool tokens, bool tokenizer)
+{
+    static char paths[4][256];
+    static const char *path[] = {paths[0]}, *acts[] = {paths[1]};
+    static float W[2] = {1, 0}, D[2] = {1, 0}, b_enc[1], b_dec[2], x[6 * 4 * 2], ids[6 * 4];
+    struct array a[] = {{"W_enc", DTYPE_F32, 2, {2, 1}, W}, {"W_dec", DTYPE_F32, 2, {1, 2}, D},
+                        {"b_enc", DTYPE_F32, 1, {1}, b_enc}, {"b_dec", DTYPE_F32, 1, {2}, b_dec}};
+    struct array samples = {"", DTYPE_F32, 3, {6, 4, 2}, x};
+    struct array words = {"", DTYPE_I32, 2, {6, 4}, ids};
+    struct err err = {0};
+
+    D[0] = decoder;
+    for (int t = 0; t < 24; t++) {
+        ids[t] = (float)(t % 4);
+        x[2 * t] = t % 4 == 0 ? 1 : t % 4 == 2 ? .5f : 0;
+        x[2 * t + 1] = 1;
+    }
+    make_dir("one");
+    write_safetensors("one/sae_weights.safetensors", a, 4);
+    write_text("one/cfg.json", "{\"hook_name\":\"blocks.0.hook_mlp_out\"}");
+    write_npy("one-acts.npy", &samples);
+    write_npy("one-tokens.npy", &words);
+    write_text("one-vocab.json", "{\" In\":0,\" the\":1,\" beginning\":2,\" God\":3}");
+    static const char *const names[] = {"one", "one-acts.npy", "one-tokens.npy", "one-vocab.json"};
+    for (int i = 0; i < 4; i++)
+        snprintf(paths[i], sizeof paths[i], "%s", test_path(names[i]));
+    struct session_options o = {.paths = path, .n_paths = 1, .acts = acts, .n_acts = 1,
+                                .tokens = tokens ? paths[2] : NULL,
+                                .tokenizer = tokenizer ? paths[3] : NULL, .threads = 1};
+    struct session *s = session_open(&o, NULL, &err);
+    if (!s)
+        fail_msg("%s", err.msg);
+    return s;
+}
+
+/* -- the numbers, at every size ---------------------------------------------------------- */
+
 /* How often word j is there, and how strongly at most: counted here, not by the scan. */
 static int count_word(int j, float *max)
 {
@@ -302,6 +342,23 @@ static void labels_notes_and_favourites_are_kept(void **state)
     stop(&s);
 }
 
+static void lines_and_numbers_are_copied(void **state)
+{
+    struct screen s;
+
+    (void)state;
+    start_at(&s, one_open(1, true, true), 36, 120, 0, false);
+    screen_type(&s, "y");
+    assert_string_equal(app_clipboard(s.app), "1\t0:0\t<< In>> the beginning God");
+    screen_type(&s, "Shift-Tab Shift-Tab Shift-Tab gg j y");
+    assert_string_equal(app_clipboard(s.app), "mean\t0.75");
+    screen_type(&s, "Y");
+    assert_non_null(strstr(app_clipboard(s.app), "\nthreshold\t·\n"));
+    assert_non_null(strstr(app_clipboard(s.app), "0.5\t5:2\t In the<< beginning>> God\n"));
+    assert_non_null(strstr(app_clipboard(s.app), "\ninterval\t(0.9, 1]\t6\n"));
+    stop(&s);
+}
+
 static void help_opens_at_the_number(void **state)
 {
     struct screen s;
@@ -312,44 +369,6 @@ static void help_opens_at_the_number(void **state)
     screen_expect(&s, "under the cursor");
     screen_expect(&s, "95 % Wilson");
     stop(&s);
-}
-
-/* -- one feature, the same sequence again and again ------------------------------------ */
-
-/* d_sae = 1: fires with 1 on the first of four tokens, with 0.5 on the third. */
-static struct session *one_open(float decoder, bool tokens, bool tokenizer)
-{
-    static char paths[4][256];
-    static const char *path[] = {paths[0]}, *acts[] = {paths[1]};
-    static float W[2] = {1, 0}, D[2] = {1, 0}, b_enc[1], b_dec[2], x[6 * 4 * 2], ids[6 * 4];
-    struct array a[] = {{"W_enc", DTYPE_F32, 2, {2, 1}, W}, {"W_dec", DTYPE_F32, 2, {1, 2}, D},
-                        {"b_enc", DTYPE_F32, 1, {1}, b_enc}, {"b_dec", DTYPE_F32, 1, {2}, b_dec}};
-    struct array samples = {"", DTYPE_F32, 3, {6, 4, 2}, x};
-    struct array words = {"", DTYPE_I32, 2, {6, 4}, ids};
-    struct err err = {0};
-
-    D[0] = decoder;
-    for (int t = 0; t < 24; t++) {
-        ids[t] = (float)(t % 4);
-        x[2 * t] = t % 4 == 0 ? 1 : t % 4 == 2 ? .5f : 0;
-        x[2 * t + 1] = 1;
-    }
-    make_dir("one");
-    write_safetensors("one/sae_weights.safetensors", a, 4);
-    write_text("one/cfg.json", "{\"hook_name\":\"blocks.0.hook_mlp_out\"}");
-    write_npy("one-acts.npy", &samples);
-    write_npy("one-tokens.npy", &words);
-    write_text("one-vocab.json", "{\" In\":0,\" the\":1,\" beginning\":2,\" God\":3}");
-    static const char *const names[] = {"one", "one-acts.npy", "one-tokens.npy", "one-vocab.json"};
-    for (int i = 0; i < 4; i++)
-        snprintf(paths[i], sizeof paths[i], "%s", test_path(names[i]));
-    struct session_options o = {.paths = path, .n_paths = 1, .acts = acts, .n_acts = 1,
-                                .tokens = tokens ? paths[2] : NULL,
-                                .tokenizer = tokenizer ? paths[3] : NULL, .threads = 1};
-    struct session *s = session_open(&o, NULL, &err);
-    if (!s)
-        fail_msg("%s", err.msg);
-    return s;
 }
 
 static void equal_examples_fold_and_unfold(void **state)
@@ -425,6 +444,7 @@ int main(void)
         cmocka_unit_test(the_histogram_changes_its_bins_and_axes),
         cmocka_unit_test(contexts_grow_and_examples_are_read),
         cmocka_unit_test(labels_notes_and_favourites_are_kept),
+        cmocka_unit_test(lines_and_numbers_are_copied),
         cmocka_unit_test(help_opens_at_the_number),
         cmocka_unit_test(equal_examples_fold_and_unfold),
         cmocka_unit_test(tokens_may_be_unknown),
