@@ -1,5 +1,6 @@
 /* features_rows.c - view 2: filter, sort, search; see features.h. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "model/rows.h"
 #include "model/session.h"
 #include "tui/features.h"
+#include "tui/features_order.h"
 
 /* Up to here it is done at once, within a frame. */
 enum { ROWS_AT_ONCE = 131072, TOKENS_AT_ONCE = 8192 };
@@ -103,6 +105,21 @@ int64_t features_row_of(const struct view *v, int64_t feature)
         if (f->ids[r] == feature)
             return r;
     return -1;
+}
+
+bool features_order(struct app *app, int sae, int64_t feature, struct features_order *out)
+{
+    const struct view *v = app_view(app, "features");
+    const struct features *f = v ? v->state : NULL;
+
+    if (!f || !f->shown || v->target.sae != sae || f->n_ids == 0)
+        return false;
+    *out = (struct features_order){.ids = f->ids, .n = f->n_ids,
+                                   .row = features_row_of(v, feature)};
+    snprintf(out->text, sizeof out->text, "%s %s%s%s", feature_columns[f->sort].heading,
+             f->table.ascending ? "↑" : "↓", v->target.filter[0] ? ", filter " : "",
+             v->target.filter);
+    return true;
 }
 
 /* New rows: the cursor stays on its feature, and that where it is on the screen. */

@@ -5,6 +5,7 @@
  * weights say (only where there is no index, for then the samples take a while), the page
  * without co-occurrence, all of it. Whatever comes first is painted.
  */
+#include "tui/features_order.h"
 #include "tui/view_feature.h"
 
 #include <math.h>
@@ -248,24 +249,35 @@ static void feature_loaded(struct view *v, int slot, struct job *job)
 
 /* -- words and settings ------------------------------------------------------------------ */
 
+static const char *source_text(const struct view *v)
+{
+    const struct feature_view *s = v->state;
+
+    if (!s->page || s->page->p.from_index)
+        return "";
+    return s->page->p.has_samples ? " · no index: from the samples" : "";
+}
+
+/* Where it is in the table, if that has been opened; else by number. */
 static void feature_status(const struct view *v, char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
     const struct sae *sae = v->desk ? feature_sae(v) : NULL;
-    const char *from = !s->page                   ? ""
-                       : s->page->p.from_index  ? ""
-                       : s->page->p.has_samples ? " · no index: from the samples"
-                                                : " · weights only";
-    char of[32];
+    struct features_order order;
+    char row[32], of[32];
+    size_t n;
 
-    if (!sae)
-        snprintf(buf, size, "%s", "");
-    else
-        snprintf(buf, size, "#%lld of %s by number%s%s%s", (long long)v->target.feature,
-                 count_text(sae->d_sae, of, sizeof of), from,
-                 s->page && s->page->p.warning && !view_busy(v, SLOT_PAGE) ? " · " : "",
-                 s->page && s->page->p.warning && !view_busy(v, SLOT_PAGE) ? s->page->p.warning
-                                                                          : "");
+    snprintf(buf, size, "%s", "");
+    if (!sae || v->target.feature < 0)
+        return;
+    bool ordered = features_order(v->app, v->target.sae, v->target.feature, &order) &&
+                   order.row >= 0;
+    count_text((ordered ? order.row : v->target.feature) + 1, row, sizeof row);
+    count_text(ordered ? order.n : sae->d_sae, of, sizeof of);
+    n = (size_t)snprintf(buf, size, "#%lld · %s/%s by %s%s", (long long)v->target.feature, row,
+                         of, ordered ? order.text : "number", source_text(v));
+    if (n < size && s->page && s->page->p.warning && !view_busy(v, SLOT_PAGE))
+        snprintf(buf + n, size - n, " · %s", s->page->p.warning);
 }
 
 static bool feature_answer(struct view *v, enum ask what, const char *text, struct err *err)

@@ -2,21 +2,28 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "tui/features_order.h"
 #include "tui/view_feature.h"
 #include "tui/wid_hist.h"
 
 /* -- moving between features ------------------------------------------------------------ */
 
+/* In the order of the table of features when that has been opened, else by number. */
 static void step_feature(struct view *v, int64_t step)
 {
     const struct sae *sae = feature_sae(v);
-    int64_t id = v->target.feature + step;
+    struct features_order order;
 
     if (!sae)
         return;
-    if (id < 0 || id >= sae->d_sae)
+    bool ordered = features_order(v->app, v->target.sae, v->target.feature, &order) &&
+                   order.row >= 0;
+    int64_t n = ordered ? order.n : sae->d_sae;
+    int64_t to = (ordered ? order.row : v->target.feature) + step;
+    if (to < 0 || to >= n)
         app_message(v->app, step < 0 ? "this is the first feature" : "this is the last feature");
-    feature_show(v, id < 0 ? 0 : id >= sae->d_sae ? sae->d_sae - 1 : id);
+    to = to < 0 ? 0 : to >= n ? n - 1 : to;
+    feature_show(v, ordered ? (int64_t)order.ids[to] : to);
 }
 
 /* One that is alive, if one is found soon. */

@@ -117,7 +117,7 @@ static void numbers_are_the_samples_own(void **state)
     screen_expect(&s, "response · standard · off up to 0.5");
     screen_expect(&s, "▐king▌");
     screen_expect(&s, "decoder↓");
-    screen_expect(&s, "#3 of 48 by number");
+    screen_expect(&s, "#3 · 4/48 by number");
     stop(&s);
 }
 
@@ -234,6 +234,32 @@ static void features_are_walked_through(void **state)
     stop(&s);
 }
 
+static void the_table_gives_the_order(void **state)
+{
+    struct screen s;
+    char text[64];
+    int first = 0, n[LITTLE_WORDS] = {0};
+
+    (void)state;
+    for (int t = 0; t < LITTLE_SEQ * LITTLE_LEN; t++)
+        for (int j = 0; j < LITTLE_WORDS; j++) {
+            bool reads = little_id(t) == j || little_id(t) == (j + 1) % LITTLE_WORDS;
+            n[j] += reads && little_strength(t) > 1;
+        }
+    for (int j = 1; j < LITTLE_WORDS; j++)
+        first = n[j] > n[first] ? j : first;
+    start(&s, 24, 80, 3);
+    screen_type(&s, "2 & \"id >= 16 and count > 0\" Enter gg Enter");
+    snprintf(text, sizeof text, "#%d · 1/", first + 16);
+    screen_expect(&s, text);
+    screen_expect(&s, " by density ↓, filter id >= 16 and count > 0");
+    screen_type(&s, "]");
+    screen_expect(&s, " · 2/");
+    screen_type(&s, "[ [");
+    screen_expect(&s, "this is the first feature");
+    stop(&s);
+}
+
 static void neighbours_open(void **state)
 {
     struct screen s;
@@ -241,11 +267,11 @@ static void neighbours_open(void **state)
     (void)state;
     start(&s, 36, 120, 3);
     screen_type(&s, "Tab Tab Enter");
-    screen_expect(&s, "#35 of 48"); /* its dead twin: cosine 1 */
+    screen_expect(&s, "#35 · 36/48"); /* its dead twin: cosine 1 */
     screen_type(&s, "<");
-    screen_expect(&s, "#3 of 48");
+    screen_expect(&s, "#3 · 4/48");
     screen_type(&s, ">");
-    screen_expect(&s, "#35 of 48");
+    screen_expect(&s, "#35 · 36/48");
     screen_type(&s, "< l l s");
     screen_expect(&s, "together↓");
     stop(&s);
@@ -438,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_dead_feature_says_so),
         cmocka_unit_test(weights_alone_say_what_they_can),
         cmocka_unit_test(features_are_walked_through),
+        cmocka_unit_test(the_table_gives_the_order),
         cmocka_unit_test(neighbours_open),
         cmocka_unit_test(a_bar_is_brushed),
         cmocka_unit_test(a_range_of_bars_takes_all_of_them),
