@@ -103,6 +103,49 @@ void summary_finish(struct summary *s)
     *s = (struct summary){0};
 }
 
+/* Hoare's selection: afterwards v[k] is what sorting would put there, nothing before it is
+ * greater and nothing behind it less. */
+static void select_nth(double *v, int64_t n, int64_t k)
+{
+    for (int64_t lo = 0, hi = n - 1; lo < hi;) {
+        double pivot = v[lo + (hi - lo) / 2];
+        int64_t i = lo, j = hi;
+        while (i <= j) {
+            while (v[i] < pivot)
+                i++;
+            while (v[j] > pivot)
+                j--;
+            if (i <= j) {
+                double t = v[i];
+                v[i++] = v[j];
+                v[j--] = t;
+            }
+        }
+        if (k > j)
+            lo = i;
+        if (k < i)
+            hi = j;
+    }
+}
+
+double stats_median(double *v, int64_t n)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(v[i]))
+            v[kept++] = v[i];
+    if (!kept)
+        return NAN;
+    int64_t middle = kept / 2;
+    select_nth(v, kept, middle);
+    if (kept % 2)
+        return v[middle];
+    double below = v[0];
+    for (int64_t i = 1; i < middle; i++)
+        below = v[i] > below ? v[i] : below;
+    return (below + v[middle]) / 2;
+}
+
 void stats_wilson(double k, double n, double *low, double *high)
 {
     const double z = 1.959964;

@@ -44,5 +44,9 @@ void summary_of(const double *v, int64_t n, const struct summary_options *option
                 struct summary *out);
 void summary_finish(struct summary *s);
 
+/* The middle of n values (the mean of the two middle ones when n is even); NaN and infinite
+ * ones are left out. Reorders v. NaN when nothing is left. O(n). */
+double stats_median(double *v, int64_t n);
+
 /* Wilson score interval of a proportion k / n, z = 1.959964; [0, 1] when n = 0. */
 void stats_wilson(double k, double n, double *low, double *high);

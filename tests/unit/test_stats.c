@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -132,11 +134,43 @@ static void wilson_limits_solve_the_score_equation(void **state)
     assert_true(low == 0 && fabs(high - 0.277533) < 1e-6);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Against sorting: few distinct values, many, sorted ones, every length up to 200. */
+static void the_median_is_in_the_middle(void **state)
+{
+    (void)state;
+    double v[202], sorted[200];
+    uint32_t seed = 7;
+    for (int n = 1; n <= 200; n++) {
+        for (int kind = 0; kind < 4; kind++) {
+            for (int i = 0; i < n; i++) {
+                seed = seed * 1664525 + 1013904223;
+                double made[] = {seed >> 30, seed >> 8, i, -i};
+                v[i] = made[kind];
+            }
+            memcpy(sorted, v, (size_t)n * sizeof *v);
+            qsort(sorted, (size_t)n, sizeof *sorted, compare_doubles);
+            v[n] = NAN;
+            v[n + 1] = INFINITY;
+            double want = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+            assert_true(stats_median(v, n + 2) == want);
+        }
+    }
+    assert_true(isnan(stats_median(v, 0)));
+    assert_true(isnan(stats_median((double[]){NAN}, 1)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(summaries_follow_the_definitions),
         cmocka_unit_test(bins_agree_with_their_edges),
+        cmocka_unit_test(the_median_is_in_the_middle),
         cmocka_unit_test(wilson_limits_solve_the_score_equation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
