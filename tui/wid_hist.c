@@ -84,7 +84,7 @@ double axis_step(double lo, double hi, int n)
 
 enum { LEFT = 7, LEFT_FROM = 24 }; /* room for figures of counts; from how many columns on */
 
-static int left_of(int rows, int cols)
+int wid_hist_left(int rows, int cols)
 {
     return cols >= LEFT_FROM && rows >= 3 ? LEFT : 0;
 }
@@ -94,17 +94,30 @@ double wid_hist_edge(const struct wid_hist *h, int i)
     return h->lo + (h->hi - h->lo) * i / (h->n_bins > 0 ? h->n_bins : 1);
 }
 
-/* Bins [first, last] that column x of `width` stands for. When columns are shared, every
- * bin is in exactly one. */
+/* Bins that share a bar: as few as will do, and if possible a number that divides them all,
+ * so that every bar stands for equally many. */
+static int bins_a_bar(int n_bins, int width)
+{
+    int least = (n_bins + width - 1) / width;
+
+    for (int k = least; k < 2 * least; k++)
+        if (n_bins % k == 0)
+            return k;
+    return least;
+}
+
+/* Bins [first, last] of the bar at column x of `width`. Every bin is in exactly one bar. */
 static void bins_of(const struct wid_hist *h, int x, int width, int *first, int *last)
 {
-    *first = (int)((int64_t)x * h->n_bins / width);
-    *last = h->n_bins > width ? (int)((int64_t)(x + 1) * h->n_bins / width) - 1 : *first;
+    int share = bins_a_bar(h->n_bins, width), bars = (h->n_bins + share - 1) / share;
+
+    *first = (int)((int64_t)x * bars / width) * share;
+    *last = *first + share - 1 < h->n_bins ? *first + share - 1 : h->n_bins - 1;
 }
 
 int wid_hist_bin_at(const struct wid_hist *h, int rows, int cols, int col)
 {
-    int left = left_of(rows, cols), first, last;
+    int left = wid_hist_left(rows, cols), first, last;
 
     if (h->n_bins < 1 || col < left || col >= cols)
         return -1;
@@ -139,9 +152,10 @@ static double greatest(const struct wid_hist *h, int width)
     return max;
 }
 
-static int column_of(const struct wid_hist *h, double x, int width)
+/* Where x stands on an axis of `width` columns, -1: beside it. */
+static int column_of(double x, double lo, double hi, int width)
 {
-    double at = (x - h->lo) / (h->hi - h->lo) * width;
+    double at = (x - lo) / (hi - lo) * width;
 
     if (!(at >= 0 && at <= width))
         return -1;
@@ -160,19 +174,53 @@ static bool in_brush(const struct wid_hist *h, int x, int width)
     return h->brush_first >= 0 && last >= h->brush_first && first <= h->brush_last;
 }
 
+/* A dotted line; over full blocks in the bar's own colours turned round. */
+static void paint_marker(struct canvas *c, const struct wid_hist *h, int at)
+{
+    for (int row = 0; row < c->rows; row++) {
+        const char *there = c->cells[(ptrdiff_t)row * c->stride + at].text;
+        bool full = strcmp(there, "█") == 0 || strcmp(there, "#") == 0;
+        if (full)
+            canvas_text(c, row, at, h->series[0].style | STYLE_REVERSE, "┊");
+        else if (strcmp(there, " ") == 0)
+            canvas_text(c, row, at, INK_MARKER, "┊");
+    }
+}
+
+static bool is_blank(const struct canvas *c, int row, int col, int cols)
+{
+    for (int i = col < 0 ? 0 : col; i < col + cols && i < c->cols; i++)
+        if (strcmp(c->cells[(ptrdiff_t)row * c->stride + i].text, " ") != 0)
+            return false;
+    return true;
+}
+
+/* Its label stands in the first row where there is room beside the line. */
+static void paint_marker_label(struct canvas *c, const char *label, int at)
+{
+    int width = text_width(label), right = at + 2, left = at - 1 - width;
+
+    for (int row = 0; row < c->rows - 1; row++) {
+        if (right + width <= c->cols && is_blank(c, row, at + 1, width + 2)) {
+            canvas_text(c, row, right, INK_MARKER, label);
+            return;
+        }
+        if (left >= 0 && is_blank(c, row, left - 1, width + 2)) {
+            canvas_text(c, row, left, INK_MARKER, label);
+            return;
+        }
+    }
+}
+
 static void paint_markers(struct canvas *c, const struct wid_hist *h)
 {
     for (int i = 0; i < h->n_markers; i++) {
-        int at = column_of(h, h->markers[i].x, c->cols);
+        int at = column_of(h->markers[i].x, h->lo, h->hi, c->cols);
         if (at < 0)
             continue;
-        for (int row = 0; row < c->rows; row++)
-            canvas_text(c, row, at, INK_MARKER, "┊");
-        if (h->markers[i].label && c->rows > 1) {
-            int width = text_width(h->markers[i].label);
-            int col = at + 2 + width <= c->cols ? at + 2 : at - 1 - width;
-            canvas_text(c, 0, col, INK_MARKER, h->markers[i].label);
-        }
+        paint_marker(c, h, at);
+        if (h->markers[i].label)
+            paint_marker_label(c, h->markers[i].label, at);
     }
 }
 
@@ -215,37 +263,68 @@ static void paint_legend(struct canvas *c, const struct wid_hist *h)
     }
 }
 
-static void tick_text(const struct wid_hist *h, double x, char *buf, size_t size)
-{
-    number_text(h->log_values ? pow(10, x) : x, 8, buf, size);
-}
+/* Figures of an axis, from the left; each keeps a blank to the one before. */
+struct ticks {
+    struct canvas *c;
+    double lo, hi;
+    int free_from, end;
+};
 
-/* Figures under the bars, as many as do not touch one another. */
-static void paint_value_axis(struct canvas *c, const struct wid_hist *h)
+static void put_tick(struct ticks *t, double x, double figure)
 {
-    double step = axis_step(h->lo, h->hi, c->cols / 7 > 0 ? c->cols / 7 : 1);
-    int unit = h->unit ? text_width(h->unit) + 1 : 0, free_from = 0;
+    int at = column_of(x, t->lo, t->hi, t->c->cols), width;
     char buf[32];
 
-    if (!(h->hi > h->lo)) {
-        tick_text(h, h->lo, buf, sizeof buf);
-        canvas_text(c, 0, 0, INK_AXIS, buf);
+    number_text(figure, 8, buf, sizeof buf);
+    width = text_width(buf);
+    at = at < 0 ? 0 : at;
+    if (at >= t->end) /* the unit stands there */
+        return;
+    if (at + width > t->end)
+        at = t->end - width;
+    if (at < t->free_from)
+        return;
+    canvas_text(t->c, 0, at, INK_AXIS, buf);
+    t->free_from = at + width + 1;
+}
+
+/* Less than two decades: 1, 2 and 5 of each. */
+static void put_log_ticks(struct ticks *t, double step)
+{
+    static const int figures[] = {1, 2, 5};
+
+    if (t->hi - t->lo >= 2) {
+        step = ceil(step);
+        for (double i = ceil(t->lo / step - 1e-9); i * step <= t->hi + step * 1e-9; i++)
+            put_tick(t, i * step, pow(10, i * step));
         return;
     }
-    for (double i = ceil(h->lo / step - 1e-9); i * step <= h->hi + step * 1e-9; i++) {
-        int at = column_of(h, i * step, c->cols), width;
-        tick_text(h, i * step, buf, sizeof buf);
-        width = text_width(buf);
-        at = at < 0 ? 0 : at;
-        if (at + width > c->cols - unit)
-            at = c->cols - unit - width;
-        if (at < free_from)
-            continue;
-        canvas_text(c, 0, at, INK_AXIS, buf);
-        free_from = at + width + 1;
+    for (double decade = floor(t->lo); decade <= t->hi; decade++)
+        for (int i = 0; i < 3; i++) {
+            double x = decade + log10(figures[i]);
+            if (x >= t->lo - 1e-9 && x <= t->hi + 1e-9)
+                put_tick(t, x, figures[i] * pow(10, decade));
+        }
+}
+
+void axis_paint(struct canvas *c, double lo, double hi, bool is_log, const char *unit)
+{
+    double step = axis_step(lo, hi, c->cols / 7 > 0 ? c->cols / 7 : 1);
+    int width = unit ? text_width(unit) + 1 : 0;
+    struct ticks t = {c, lo, hi, 0, c->cols - width};
+    char buf[32];
+
+    if (!(hi > lo)) {
+        number_text(is_log ? pow(10, lo) : lo, 8, buf, sizeof buf);
+        t.free_from = canvas_text(c, 0, 0, INK_AXIS, buf);
+    } else if (is_log) {
+        put_log_ticks(&t, step);
+    } else {
+        for (double i = ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++)
+            put_tick(&t, i * step, i * step);
     }
-    if (unit && free_from <= c->cols - unit + 1)
-        canvas_text(c, 0, c->cols - unit + 1, INK_AXIS, h->unit);
+    if (unit && t.free_from <= t.end + 1)
+        canvas_text(c, 0, t.end + 1, INK_AXIS, unit);
 }
 
 static void paint_count_axis(struct canvas *c, const struct wid_hist *h, double max, int rows)
@@ -266,7 +345,7 @@ static void paint_count_axis(struct canvas *c, const struct wid_hist *h, double 
 
 void wid_hist_paint(struct canvas *c, const struct wid_hist *h)
 {
-    int left = left_of(c->rows, c->cols), rows = c->rows >= 3 ? c->rows - 1 : c->rows;
+    int left = wid_hist_left(c->rows, c->cols), rows = c->rows >= 3 ? c->rows - 1 : c->rows;
     struct canvas bars = canvas_sub(c, 0, left, rows, c->cols - left);
     double max;
 
@@ -277,19 +356,19 @@ void wid_hist_paint(struct canvas *c, const struct wid_hist *h)
         return;
     }
     max = greatest(h, bars.cols);
-    paint_markers(&bars, h);
     if (max > 0) {
         paint_bars(&bars, h, height(h, max));
         for (int s = 1; s < h->n_series; s++)
             paint_overlay(&bars, h, s, height(h, max));
     }
+    paint_markers(&bars, h);
     if (h->n_series > 1 && rows > 1)
         paint_legend(&bars, h);
     if (left)
         paint_count_axis(c, h, max, rows);
     if (rows < c->rows) {
         struct canvas axis = canvas_sub(c, rows, left, 1, c->cols - left);
-        paint_value_axis(&axis, h);
+        axis_paint(&axis, h->lo, h->hi, h->log_values, h->unit);
     }
 }
 

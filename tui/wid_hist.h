@@ -3,7 +3,8 @@
  *
  * A painter over counts; binning is the model's business. All series share the same equal
  * bins over [lo, hi]. When the canvas is narrower than the bins, neighbouring bins share
- * a column (their counts are added); when it is wider, a bin takes several. Several
+ * a bar (their counts are added), equally many each; when it is wider, a bar takes several
+ * columns. Several
  * series are overlaid: the first as solid bars, the others as marks at their heights.
  */
 #pragma once
@@ -44,6 +45,14 @@ void wid_hist_paint(struct canvas *c, const struct wid_hist *h);
 
 /* The bin at column `col` of a canvas `cols` wide; -1: none. */
 int wid_hist_bin_at(const struct wid_hist *h, int rows, int cols, int col);
+
+/* Columns that the figures of counts take at the left of such a canvas: what is painted
+ * below a histogram leaves as many, and both stand on one axis. */
+int wid_hist_left(int rows, int cols);
+
+/* A value axis of one row, lo at its left end and hi at its right: figures at round values
+ * that do not touch one another; is_log: lo and hi are log10 of them. unit may be NULL. */
+void axis_paint(struct canvas *c, double lo, double hi, bool is_log, const char *unit);
 
 /* Edges of bin i. */
 double wid_hist_edge(const struct wid_hist *h, int i);

@@ -14,6 +14,7 @@
 #include "tui/wid_edit.h"
 #include "tui/wid_hist.h"
 #include "tui/wid_line.h"
+#include "tui/wid_scatter.h"
 #include "tui/wid_table.h"
 #include "tui/wid_tokens.h"
 
@@ -250,7 +251,7 @@ static void markers_cursor_and_overlay(void **state)
     wid_hist_paint(&c, &h);
     expect(&c, "      ██┊ zero\n"
                "    ▄▄██▄▄\n"
-               "▃▃▆▆██████▆▆▃▃__\n"
+               "▃▃▆▆████┊█▆▆▃▃__\n"
                "-1      0      1\n");
     h.n_series = 2;
     h.n_markers = 0;
@@ -357,6 +358,87 @@ static void figures_are_short(void **state)
 }
 
 /* -- plot ---------------------------------------------------------------------------------------- */
+
+static void scatters_stand_on_the_axis_of_a_histogram(void **state)
+{
+    /* 16 columns: no room for figures at the left; a row of the axis and one of the floor */
+    float x[] = {0, 1, .5f, .5f, NAN, 2}, y[] = {0, 1, -INFINITY, .5f, 0, 0};
+    struct wid_scatter s = {.x = x, .y = y, .n = 6, .x_lo = 0, .x_hi = 1, .zero_line = true,
+                            .lit_lo = NAN, .lit_hi = NAN, .cursor = -1};
+    struct canvas c;
+
+    (void)state;
+    canvas_init(&c, 5, 16);
+    wid_scatter_paint(&c, &s);
+    expect(&c, "┊              ⠈\n"
+               "┊       ⠄\n"
+               "⡀\n"
+               "┊       ⠁\n"
+               "0       0.5    1\n");
+    /* The same range under the same bars: the middle of a bin falls into its bar. */
+    x[2] = 8.5f / 16;
+    int64_t one[16] = {[8] = 1};
+    struct wid_hist_series bar = {one, NULL, INK_BAR};
+    struct wid_hist h = {.n_bins = 16, .lo = 0, .hi = 1, .series = &bar, .n_series = 1,
+                         .cursor = -1, .brush_first = -1, .brush_last = -1};
+    for (int cols = 16; cols < 60; cols++) {
+        struct canvas a, b;
+        canvas_init(&a, 5, cols);
+        canvas_init(&b, 5, cols);
+        wid_hist_paint(&a, &h);
+        s.zero_line = false;
+        wid_scatter_paint(&b, &s);
+        for (int col = wid_hist_left(5, cols); col < cols; col++)
+            if (strcmp(b.cells[3 * cols + col].text, " ") != 0)
+                assert_string_equal(a.cells[3 * cols + col].text, "█");
+        canvas_finish(&a);
+        canvas_finish(&b);
+    }
+    canvas_finish(&c);
+}
+
+static void scatters_light_what_is_taken(void **state)
+{
+    float x[] = {0, .3f, .5f, 1}, y[] = {-5, -3, -INFINITY, 0};
+    struct wid_scatter s = {.x = x, .y = y, .n = 4, .x_lo = 0, .x_hi = 1, .log_y = true,
+                            .floor_label = "0", .lit_lo = .2, .lit_hi = .6, .cursor = 3};
+    struct canvas c;
+
+    (void)state;
+    canvas_init(&c, 12, 40);
+    wid_scatter_paint(&c, &s);
+    char *text = canvas_dump(&c), *inks = canvas_dump_inks(&c);
+    int lit = 0;
+    for (const char *i = inks; *i; i++)
+        lit += *i == 'a' + INK_BRUSH - 1;
+    assert_int_equal(lit, 3); /* two points in the range, and the diamond */
+    assert_non_null(strstr(text, "◆"));
+    assert_non_null(strstr(text, "     1")); /* decades */
+    assert_non_null(strstr(text, "1e-5"));
+    assert_non_null(strstr(text, "\n     0 "));
+    free(text);
+    free(inks);
+    canvas_finish(&c);
+}
+
+static void every_scatter_size_is_fine(void **state)
+{
+    float x[] = {NAN, INFINITY, 0, 1e30f}, y[] = {0, INFINITY, -INFINITY, NAN};
+    struct wid_scatter s = {.x = x, .y = y, .n = 4, .zero_line = true, .cursor = 3,
+                            .floor_label = "dead", .x_label = "x"};
+
+    (void)state;
+    for (int n = 0; n <= 4; n += 2)
+        for (int rows = 1; rows < 12; rows++)
+            for (int cols = 1; cols < 40; cols++) {
+                struct canvas c;
+                canvas_init(&c, rows, cols);
+                s.n = n;
+                s.log_y = cols % 2;
+                wid_scatter_paint(&c, &s);
+                canvas_finish(&c);
+            }
+}
 
 static void plots_place_their_points(void **state)
 {
@@ -631,6 +713,9 @@ int main(void)
         cmocka_unit_test(columns_share_bins_without_loss),
         cmocka_unit_test(every_histogram_size_is_fine),
         cmocka_unit_test(figures_are_short),
+        cmocka_unit_test(scatters_stand_on_the_axis_of_a_histogram),
+        cmocka_unit_test(scatters_light_what_is_taken),
+        cmocka_unit_test(every_scatter_size_is_fine),
         cmocka_unit_test(plots_place_their_points),
         cmocka_unit_test(every_plot_size_is_fine),
         cmocka_unit_test(the_lit_token_stands_in_the_middle),
