@@ -198,7 +198,7 @@ static void note_present(struct app *app)
     if (app->shown >= 0 && app->n_history > 0) {
         struct place *p = &app->history[app->at_history];
         *p = (struct place){app->shown, app->views[app->shown].target};
-        p->at.filter[0] = 0; /* the view keeps its own */
+        p->at.filter[0] = p->at.of[0] = 0; /* the view keeps its own */
     }
 }
 
@@ -207,9 +207,10 @@ static bool show(struct app *app, const struct place *to)
     struct view *v = &app->views[to->view];
     struct target at = to->at;
 
-    if (!app->is_open[to->view] && at.feature < 0 && at.token < 0 && app->shown >= 0) {
+    bool asks = at.feature >= 0 || at.token >= 0 || at.filter[0] || at.of[0];
+    if (!app->is_open[to->view] && !asks && app->shown >= 0) {
         at = app->views[app->shown].target;
-        at.filter[0] = 0;
+        at.filter[0] = at.of[0] = 0;
     }
     if (!ensure_open(app, to->view))
         return false;

@@ -44,6 +44,7 @@ struct target {
     int64_t feature;  /* 0 <= feature < d_sae, or -1: none in particular */
     int64_t token;    /* position in the samples, or -1 */
     char filter[256]; /* filter expression of contract.md for lists, or "" */
+    char of[32];      /* what about it: a quantity of quantity.h ("density"), or "" */
 };
 #define TARGET_NONE ((struct target){.feature = -1, .token = -1})
 
