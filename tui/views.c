@@ -1,11 +1,13 @@
 /* views.c - the views there are, in the order of their digits. One row a view. */
 #include "tui/view.h"
 
-extern const struct view_ops view_features_ops;
+extern const struct view_ops view_biases_ops;
 extern const struct view_ops view_feature_ops;
+extern const struct view_ops view_features_ops;
 
 const struct view_ops *const view_table[] = {
     &view_features_ops,
     &view_feature_ops,
+    &view_biases_ops,
     NULL,
 };

@@ -1,0 +1,280 @@
+/* quantity.c - see quantity.h. */
+#include "tui/quantity.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+#include "tui/wid_hist.h"
+
+const struct quantity_info quantities[QUANTITY_COUNT] = {
+    [QUANTITY_B_ENC] = {
+        "b_enc", "b_enc", "encoder bias, one a feature; ProLU: it gates and is not added",
+        FCOL_BIAS, true, false, false},
+    [QUANTITY_B_GATE] = {
+        "b_gate", "b_gate", "bias of a gated SAE's gate: on where m + b_gate > 0",
+        FCOL_BIAS, true, false, false},
+    [QUANTITY_B_MAG] = {
+        "b_mag", "b_mag", "bias of a gated SAE's magnitude: relu(m exp(r_mag) + b_mag)",
+        -1, true, false, false},
+    [QUANTITY_THRESHOLD] = {
+        "threshold", "threshold", "a pre-activation must exceed it (JumpReLU: one a feature; "
+        "BatchTopK: one for all)", FCOL_THRESHOLD, true, false, false},
+    [QUANTITY_B_DEC] = {
+        "b_dec", "b_dec", "decoder bias, one a dimension of the hook: the reconstruction of "
+        "a token on which no feature fires", -1, true, false, false},
+    [QUANTITY_DECODER_NORM] = {
+        "decoder_norm", "|W_dec|", "length of the decoder row: what an activation of 1 "
+        "writes", FCOL_DECODER_NORM, false, false, false},
+    [QUANTITY_COSINE] = {
+        "encoder_decoder_cosine", "enc·dec", "cosine of what a feature reads and what it "
+        "writes; near 0 for all of them: the encoder may be transposed or mixed up",
+        FCOL_ENCODER_DECODER_COSINE, false, false, false},
+    [QUANTITY_DENSITY] = {
+        "density", "density", "fraction of tokens where the feature is active (activation "
+        "not 0); dead: density 0", FCOL_DENSITY, false, true, true},
+    [QUANTITY_MAX] = {
+        "max", "max", "greatest activation; 0 for a dead feature", FCOL_MAX, false, true,
+        false},
+    [QUANTITY_DELTA_FVU] = {
+        "delta_fvu", "ΔFVU", "rise of FVU when the feature is taken out; negative: the "
+        "reconstruction is better without it", FCOL_DELTA_FVU, false, true, false},
+};
+
+int quantity_find(const char *name)
+{
+    for (int q = 0; q < QUANTITY_COUNT; q++)
+        if (!strcmp(quantities[q].name, name) || !strcmp(quantities[q].heading, name))
+            return q;
+    return -1;
+}
+
+/* The vector of the checkpoint; NULL: it has none. */
+static const float *stored(const struct sae *sae, enum quantity q, int64_t *n)
+{
+    *n = sae->d_sae;
+    switch (q) {
+    case QUANTITY_B_ENC: return sae->b_enc;
+    case QUANTITY_B_GATE: return sae->b_gate;
+    case QUANTITY_B_MAG: return sae->b_mag;
+    case QUANTITY_THRESHOLD:
+        if (!quantity_is_per_feature(sae, q))
+            *n = 1;
+        return sae->threshold;
+    case QUANTITY_B_DEC: *n = sae->d_out; return sae->b_dec;
+    default: return NULL;
+    }
+}
+
+bool quantity_applies(const struct sae *sae, enum quantity q)
+{
+    int64_t n;
+
+    return !quantities[q].is_stored || stored(sae, q, &n) != NULL;
+}
+
+enum quantity quantity_default(const struct sae *sae)
+{
+    int q = 0;
+
+    while (q < QUANTITY_DECODER_NORM && !quantity_applies(sae, (enum quantity)q))
+        q++;
+    return (enum quantity)q;
+}
+
+bool quantity_is_per_feature(const struct sae *sae, enum quantity q)
+{
+    bool one = q == QUANTITY_THRESHOLD && strcmp(sae->arch->name, "batchtopk") == 0;
+
+    return q != QUANTITY_B_DEC && !one;
+}
+
+double *quantity_values(const struct sae *sae, const struct feature_table *table,
+                        enum quantity q, int64_t *n)
+{
+    const float *v = stored(sae, q, n);
+    const double *column = NULL;
+
+    if (!v && table && !quantities[q].is_stored) {
+        column = table->v[quantities[q].column];
+        *n = table->n;
+    }
+    if (!v && !column)
+        return NULL;
+    double *copy = mem_try((size_t)*n, sizeof *copy, quantities[q].name, NULL);
+    for (int64_t i = 0; copy && i < *n; i++)
+        copy[i] = v ? (double)v[i] : column[i];
+    return copy;
+}
+
+/* -- words ---------------------------------------------------------------------------------- */
+
+static double share(const double *v, int64_t n, bool (*holds)(double))
+{
+    int64_t yes = 0, of = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        of += isfinite(v[i]);
+        yes += isfinite(v[i]) && holds(v[i]);
+    }
+    return of ? 100. * (double)yes / (double)of : 0;
+}
+
+static bool is_unit(double x)
+{
+    return fabs(x - 1) <= .01;
+}
+
+static bool is_common(double x)
+{
+    return x > .1;
+}
+
+static const char *noun(enum quantity q, int64_t n)
+{
+    switch (q) {
+    case QUANTITY_THRESHOLD: return n == 1 ? "threshold" : "thresholds";
+    case QUANTITY_B_DEC: return "components of b_dec";
+    case QUANTITY_COSINE: return "encoder-decoder cosines";
+    case QUANTITY_DECODER_NORM: return "decoder rows";
+    case QUANTITY_DENSITY:
+    case QUANTITY_MAX:
+    case QUANTITY_DELTA_FVU: return n == 1 ? "feature" : "features";
+    default: return n == 1 ? "bias" : "biases";
+    }
+}
+
+void quantity_headline(enum quantity q, const double *v, int64_t n,
+                       const struct summary *s, char *buf, size_t size)
+{
+    char count[32], zero[32];
+    const char *what = noun(q, s->count), *is = s->count == 1 ? "is" : "are";
+    double zeros = s->count ? s->zero_fraction : 0;
+
+    count_text(s->count, count, sizeof count);
+    count_text((int64_t)llround(zeros * (double)s->count), zero, sizeof zero);
+    switch (q) {
+    case QUANTITY_DECODER_NORM:
+        snprintf(buf, size, "%.1f %% of %s %s have unit length (± 1 %%) · %s of length 0",
+                 share(v, n, is_unit), count, what, zero);
+        break;
+    case QUANTITY_DENSITY:
+        snprintf(buf, size, "%.1f %% of %s %s %s dead · %.1f %% fire on more than a tenth "
+                 "of the tokens", 100 * zeros, count, what, is, share(v, n, is_common));
+        break;
+    case QUANTITY_MAX:
+        snprintf(buf, size, "%.1f %% of %s %s never fire", 100 * zeros, count, what);
+        break;
+    case QUANTITY_DELTA_FVU:
+        snprintf(buf, size, "%.1f %% of %s %s make the reconstruction worse · %s change "
+                 "nothing", 100 * (s->count ? s->negative_fraction : 0), count, what, zero);
+        break;
+    default:
+        snprintf(buf, size, "%.1f %% of %s %s %s negative · %s exactly zero",
+                 100 * (s->count ? s->negative_fraction : 0), count, what, is, zero);
+    }
+}
+
+static void prolu_meaning(const struct summary *s, char *buf, size_t size)
+{
+    double positive = s->count ? 1 - s->negative_fraction - s->zero_fraction : 0;
+    char count[32];
+
+    count_text((int64_t)llround(positive * (double)s->count), count, sizeof count);
+    snprintf(buf, size, "ProLU: gates, is not added: on where m > 0 and m > -b_enc · a "
+             "positive bias acts like zero (%s)", count);
+}
+
+void quantity_meaning(const struct sae *sae, enum quantity q, const struct summary *s,
+                      char *buf, size_t size)
+{
+    static const struct {
+        const char *arch;
+        enum quantity q;
+        const char *text;
+    } meanings[] = {
+        {"standard", QUANTITY_B_ENC, "added before the ReLU: on where m > -b_enc"},
+        {"topk", QUANTITY_B_ENC, "added before the k greatest are chosen"},
+        {"jumprelu", QUANTITY_B_ENC, "added: on where m + b_enc > threshold and > 0"},
+        {"jumprelu", QUANTITY_THRESHOLD, "on where m + b_enc > threshold and > 0 · a "
+                                         "negative threshold acts like zero"},
+        {"batchtopk", QUANTITY_B_ENC, "added: on where m + b_enc > threshold and > 0"},
+        {"matryoshka", QUANTITY_B_ENC, "added: on where m + b_enc > threshold and > 0"},
+        {"gated", QUANTITY_B_GATE, "the gate: on where m > -b_gate; b_mag is added to what "
+                                   "passes"},
+        {"gated", QUANTITY_B_MAG, "the magnitude: relu(m exp(r_mag) + b_mag) where the gate "
+                                  "is open"},
+    };
+
+    buf[0] = 0;
+    if (q == QUANTITY_B_ENC && strcmp(sae->arch->name, "prolu") == 0)
+        prolu_meaning(s, buf, size);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (meanings[i].q == q && strcmp(meanings[i].arch, sae->arch->name) == 0)
+            snprintf(buf, size, "%s", meanings[i].text);
+}
+
+/* -- filters -------------------------------------------------------------------------------- */
+
+/* x with so many digits, written out where that is no longer than a number should be. */
+static double decimal(double x, int digits, char *buf, size_t size)
+{
+    snprintf(buf, size, "%.*g", digits, x);
+    double y = strtod(buf, NULL);
+    if (strchr(buf, 'e') && fabs(y) >= 1 && fabs(y) < 1e9)
+        snprintf(buf, size, "%.0f", y);
+    return y;
+}
+
+/* The shortest decimal near `edge` with above < x <= upto; upto itself if none has. */
+static void short_decimal(double edge, double above, double upto, char *buf, size_t size)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        double x = decimal(edge, digits, buf, size);
+        if (x > above && x <= upto)
+            return;
+    }
+    snprintf(buf, size, "%.17g", upto);
+}
+
+/* Likewise with from <= x. */
+static void short_decimal_over(double from, char *buf, size_t size)
+{
+    for (int digits = 1; digits <= 17; digits++)
+        if (decimal(from, digits, buf, size) >= from)
+            return;
+}
+
+bool quantity_filter(enum quantity q, const double *v, int64_t n, double lo, double hi,
+                     bool closed, char *buf, size_t size)
+{
+    double below = -INFINITY, least = INFINITY, greatest = -INFINITY, above = INFINITY;
+    char from[40], to[40];
+
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(v[i]))
+            continue;
+        if (v[i] < lo) {
+            below = fmax(below, v[i]);
+        } else if (v[i] < hi || (closed && v[i] <= hi)) {
+            least = fmin(least, v[i]);
+            greatest = fmax(greatest, v[i]);
+        } else {
+            above = fmin(above, v[i]);
+        }
+    }
+    if (quantities[q].column < 0 || !(least <= greatest))
+        return false;
+    const char *name = feature_columns[quantities[q].column].key;
+    short_decimal(lo, below, least, from, sizeof from);
+    if (isinf(above)) {
+        short_decimal_over(greatest, to, sizeof to);
+        snprintf(buf, size, "%s >= %s and %s <= %s", name, from, name, to);
+    } else {
+        short_decimal(hi, greatest, above, to, sizeof to);
+        snprintf(buf, size, "%s >= %s and %s < %s", name, from, name, to);
+    }
+    return true;
+}
