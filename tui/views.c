@@ -4,8 +4,10 @@
 extern const struct view_ops view_biases_ops;
 extern const struct view_ops view_feature_ops;
 extern const struct view_ops view_features_ops;
+extern const struct view_ops view_overview_ops;
 
 const struct view_ops *const view_table[] = {
+    &view_overview_ops,
     &view_features_ops,
     &view_feature_ops,
     &view_biases_ops,

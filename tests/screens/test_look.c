@@ -1,0 +1,486 @@
+/* Views 1 and 4 over the little bundle, whose numbers can be told by eye. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "little.h"
+#include "screen.h"
+#include "tui/checks.h"
+#include "tui/desk.h"
+#include "tui/quantity.h"
+
+extern const struct view_ops view_biases_ops, view_overview_ops;
+
+/* What is opened next, as a view that only says what it was asked for. */
+static void asked_go(struct view *v, const struct target *at)
+{
+    v->target = *at;
+}
+
+static void asked_draw(const struct view *v, struct canvas *c)
+{
+    canvas_printf(c, 0, 0, INK_TEXT, "%s: sae %d feature %d filter <%s>", v->ops->name,
+                  v->target.sae, (int)v->target.feature, v->target.filter);
+}
+
+static const struct view_ops features = {.name = "features", .digit = 2, .go = asked_go,
+                                         .draw = asked_draw};
+static const struct view_ops feature = {.name = "feature", .digit = 3, .go = asked_go,
+                                        .draw = asked_draw};
+static const struct view_ops *const views[] = {&view_overview_ops, &features, &feature,
+                                               &view_biases_ops, NULL};
+
+static int setup(void **state)
+{
+    (void)state;
+    little_make();
+    return 0;
+}
+
+static void start(struct screen *s, struct session *session, const char *view, int cols,
+                  int rows)
+{
+    screen_start(s, &(struct screen_options){.views = views, .cols = cols, .rows = rows,
+                                             .view = view, .session = session});
+}
+
+static void stop(struct screen *s, struct session *session)
+{
+    screen_stop(s);
+    session_close(session);
+}
+
+/* -- view 4 ------------------------------------------------------------------------------ */
+
+/* 16 biases each of -0.5, -1 and -10. */
+static void the_headline_answers_at_a_glance(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_expect(&s, "100.0 % of 48 biases are negative · 0 exactly zero · mean -3.833 · "
+                      "median -1");
+    screen_expect(&s, "min -10 · max -0.5");
+    screen_expect(&s, "added before the ReLU: on where m > -b_enc");
+    screen_expect(&s, "0 →");
+    screen_expect(&s, "density against b_enc");
+    stop(&s, session);
+}
+
+static void a_bar_lists_its_features_and_filters_the_table(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_expect(&s, "16 features in [-1.094, -0.9453) · 33 %"); /* of the median */
+    screen_type(&s, "Enter");
+    screen_expect(&s, "features: sae 0 feature -1 filter <bias >= -1 and bias < -0.9>");
+    screen_type(&s, "4 G");
+    screen_expect(&s, "16 features in [-0.6484, -0.5] · 33 %"); /* the last one is closed */
+    screen_type(&s, "Enter");
+    screen_expect(&s, "filter <bias >= -0.6 and bias <= -0.5>");
+    screen_type(&s, "4 h");
+    screen_expect(&s, "0 features in");
+    screen_expect(&s, "no value in this bar");
+    screen_type(&s, "Enter");
+    screen_expect(&s, "no feature in this bar");
+    stop(&s, session);
+}
+
+static void bars_are_taken_together(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "G Space gg");
+    screen_expect(&s, "48 features in [-10, -0.5] · 100 %");
+    screen_expect(&s, "bars 1-64/64");
+    screen_type(&s, "Space");
+    screen_expect(&s, "16 features in [-10, -9.852)");
+    stop(&s, session);
+}
+
+static void the_list_opens_a_feature(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "G Tab j j");
+    screen_expect(&s, "LORD");
+    screen_type(&s, "Enter");
+    screen_expect(&s, "feature: sae 0 feature 2 filter <>");
+    screen_type(&s, "4 gg k k h"); /* back up into the bars, and on */
+    screen_expect(&s, "bar 63/64");
+    stop(&s, session);
+}
+
+static void every_quantity_has_its_headline(void **state)
+{
+    static const struct {
+        const char *command, *expected;
+    } cases[] = {
+        {":of b_dec", "0.0 % of 16 components of b_dec are negative · 16 exactly zero"},
+        {":of decoder_norm", "66.7 % of 48 decoder rows have unit length"},
+        {":of encoder_decoder_cosine", "0.0 % of 48 encoder-decoder cosines are negative"},
+        {":of density", "33.3 % of 48 features are dead"},
+        {":of max", "33.3 % of 48 features never fire"},
+        {":of delta_fvu", "features make the reconstruction worse · 16 change nothing"},
+    };
+    struct session *session = little_open(false);
+    struct screen s;
+    char keys[80];
+
+    (void)state;
+    start(&s, session, "biases", 100, 30);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(keys, sizeof keys, ": \"%s\" Enter", cases[i].command + 1);
+        screen_type(&s, keys);
+        screen_expect(&s, cases[i].expected);
+    }
+    screen_type(&s, ": \"of threshold\" Enter");
+    screen_expect(&s, "this checkpoint has no threshold");
+    screen_type(&s, "Esc : \"of nonsense\" Enter");
+    screen_expect(&s, "found \"nonsense\"");
+    stop(&s, session);
+}
+
+/* b_dec is one value a dimension: no features behind its bars. */
+static void what_is_not_of_features_says_so(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 100, 30);
+    screen_type(&s, "]");
+    screen_expect(&s, "b_dec · bar 32/32"); /* all equal: all in the last */
+    screen_expect(&s, "16 values in [0, 0] · 100 %");
+    screen_type(&s, "Enter");
+    screen_expect(&s, "b_dec is not a quantity of single features");
+    stop(&s, session);
+}
+
+static void bins_and_axes_change(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 80, 24);
+    screen_type(&s, "+");
+    screen_expect(&s, "/128");
+    screen_type(&s, "- - -");
+    screen_expect(&s, "/16");
+    screen_type(&s, "t");
+    screen_expect(&s, "log counts");
+    screen_type(&s, ": \"bins 3\" Enter");
+    screen_expect(&s, "/3");
+    screen_type(&s, ": \"range -2,0\" Enter");
+    screen_expect(&s, "range -2, 0 · 16 left out");
+    screen_expect(&s, "min -10"); /* the figures stay those of all */
+    screen_type(&s, ": \"range 5\" Enter");
+    screen_expect(&s, "expected LO,HI");
+    screen_type(&s, "Esc : \"bins 0\" Enter");
+    screen_expect(&s, "expected 1 to 1024");
+    stop(&s, session);
+}
+
+static void without_samples_the_weights_are_shown(void **state)
+{
+    struct session *session = little_open(true);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_expect(&s, "100.0 % of 48 biases are negative");
+    screen_expect(&s, "weights only: no samples");
+    screen_type(&s, ": \"of density\" Enter");
+    screen_expect(&s, "not known without activation samples (--acts FILE)");
+    screen_type(&s, "Enter Tab Enter j G gg h l + - t"); /* nothing there, nothing breaks */
+    stop(&s, session);
+}
+
+static struct session *open_both(void)
+{
+    static char path[256];
+    static const char *paths[] = {path}, *saes[] = {"relu", "other"};
+    struct session_options o = {.paths = paths, .n_paths = 1, .saes = saes, .n_saes = 2,
+                                .threads = 1};
+    struct err err = {0};
+
+    snprintf(path, sizeof path, "%s", test_path("little"));
+    struct session *session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    return session;
+}
+
+static void chosen_checkpoints_are_overlaid(void **state)
+{
+    struct session *session = open_both();
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_expect(&s, "█ relu  100.0 % < 0 · median -1");
+    screen_expect(&s, "• other  100.0 % < 0 · median -0.75");
+    screen_expect(&s, "mean -3.833"); /* of the first */
+    screen_type(&s, "x");
+    screen_expect(&s, "mean -3.583");
+    screen_expect(&s, "█ other");
+    screen_type(&s, ": \"set overlay=off\" Enter");
+    screen_expect_not(&s, "• relu");
+    stop(&s, session);
+}
+
+static void the_mouse_takes_bars_tabs_and_rows(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_mouse(&s, MOUSE_PRESS, 1, 8, 7); /* first column of the bars */
+    screen_expect(&s, "bar 1/64");
+    screen_mouse(&s, MOUSE_DRAG, 1, 8, 20);
+    screen_expect(&s, "bars 1-");
+    screen_mouse(&s, MOUSE_PRESS, 1, 1, 12); /* the tab of b_dec */
+    screen_expect(&s, "components of b_dec");
+    screen_mouse(&s, MOUSE_PRESS, 1, 1, 2);
+    screen_mouse(&s, MOUSE_PRESS, 1, 8, 7);
+    screen_mouse(&s, MOUSE_PRESS, 1, 8, 7); /* again: opens */
+    screen_expect(&s, "filter <bias >= -10 and bias < -9.9>");
+    stop(&s, session);
+}
+
+/* Filters hold exactly what the bar holds, in as few digits as that takes. */
+static void filters_are_exact_and_short(void **state)
+{
+    static const struct {
+        double lo, hi;
+        bool closed;
+        const char *expected; /* NULL: nothing inside */
+    } cases[] = {
+        {0.1, 0.3, false, "max >= 0.1 and max < 0.3"},
+        {0.31, 1, true, "max >= 0.3 and max <= 1"},
+        {0.4, 0.9, false, NULL},
+        {0.1250001, 1, true, "max >= 0.13 and max <= 1"},
+        {-1, 2, true, "max >= -1 and max <= 1"},
+    };
+    static const double v[] = {0.1f, 0.125, 0.25, 0.3125, 1, NAN};
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool any = quantity_filter(QUANTITY_MAX, v, 6, cases[i].lo, cases[i].hi,
+                                   cases[i].closed, text, sizeof text);
+        assert_int_equal(any, cases[i].expected != NULL);
+        if (any)
+            assert_string_equal(text, cases[i].expected);
+    }
+    assert_false(quantity_filter(QUANTITY_B_DEC, v, 6, 0, 1, true, text, sizeof text));
+}
+
+/* -- view 1 ------------------------------------------------------------------------------ */
+
+static void a_card_says_what_is_open(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "overview", 120, 36);
+    screen_expect(&s, "relu · current");
+    screen_expect(&s, "standard · 16 → 48 (x 3) · float32 · saelens");
+    screen_expect(&s, "blocks.0.hook_mlp_out · 128 tokens in 8 x 16 · float32");
+    screen_expect(&s, "dead features      33.3 %  16");
+    screen_expect(&s, "✓ weights       no NaN and no Inf");
+    screen_expect(&s, "! equal rows    16 decoder rows equal an earlier one");
+    screen_expect(&s, "not open: 1 · Enter loads");
+    stop(&s, session);
+}
+
+/* L0, FVU and the others are those of the index. */
+static void the_numbers_are_the_scans(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+    char text[64];
+
+    (void)state;
+    start(&s, session, "overview", 120, 36);
+    const struct scan_totals *t = index_totals(session->saes[0].index);
+    snprintf(text, sizeof text, "L0                 %.4g ", t->l0);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "FVU                %.4g ", t->fvu);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "explained variance %.4g ", t->explained_variance);
+    screen_expect(&s, text);
+    stop(&s, session);
+}
+
+static void rows_load_and_items_open(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "overview", 120, 36);
+    screen_type(&s, "j j j j j j Enter"); /* dead features */
+    screen_expect(&s, "features: sae 0 feature -1 filter <density = 0>");
+    screen_type(&s, "1 G Enter"); /* the row of the other */
+    screen_expect(&s, "other · current");
+    screen_expect_not(&s, "not open");
+    assert_non_null(session->saes[1].sae);
+    screen_type(&s, "gg j Enter"); /* L0 of the first card: densities */
+    screen_expect(&s, "33.3 % of 48 features are dead");
+    screen_expect(&s, "relu · standard");
+    stop(&s, session);
+}
+
+static void an_overview_without_samples_says_what_is_missing(void **state)
+{
+    struct session *session = little_open(true);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "overview", 120, 36);
+    screen_expect(&s, "no samples (--acts FILE)");
+    screen_expect(&s, "L0                 needs --acts");
+    screen_expect(&s, "density");
+    screen_expect(&s, "needs samples (--acts FILE)");
+    screen_expect(&s, "100.0 % < 0");
+    stop(&s, session);
+}
+
+/* A layer that it was not trained on: said, with what to try. */
+static void verdicts_are_plain(void **state)
+{
+    static const struct {
+        struct scan_totals totals;
+        double cosine;
+        const char *expected;
+        enum check_verdict verdict;
+    } cases[] = {
+        {{.fvu = 4.5, .l0 = 3}, .8, "FVU 4.5 is worse than saying the mean: wrong layer", CHECK_BAD},
+        {{.fvu = .7, .l0 = 3}, .8, "FVU 0.7 is high", CHECK_WARNING},
+        {{.fvu = .1, .l0 = 3}, .8, "they fit: FVU 0.1", CHECK_GOOD},
+        {{.fvu = .1, .l0 = 12}, .8, "L0 12 is not sparse for d_in 16", CHECK_WARNING},
+        {{.fvu = .1, .l0 = 3, .dead_fraction = .75}, .8, "75 % of the features are dead",
+         CHECK_WARNING},
+        {{.fvu = .1, .l0 = 0}, .8, "no feature fires", CHECK_BAD},
+        {{.fvu = .1, .l0 = 3}, .02, "is W_enc transposed", CHECK_WARNING},
+        {{.fvu = .1, .l0 = 3}, -.6, "is a sign turned", CHECK_BAD},
+        {{.fvu = .1, .l0 = 3}, NAN, "reads one space and writes another", CHECK_INFO},
+    };
+    struct session *session = little_open(false);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct page_info info = {.median_encoder_decoder_cosine = cases[i].cosine};
+        struct check check = {.tokens = 8, .median_length = 2};
+        struct check_facts facts = {session, 0, &info, &check, &cases[i].totals, ""};
+        struct check_line lines[CHECK_LINES];
+        int n = checks_make(&facts, lines), found = 0;
+        assert_int_equal(n, CHECK_LINES);
+        for (int k = 0; k < n; k++)
+            if (strstr(lines[k].text, cases[i].expected)) {
+                assert_int_equal(lines[k].verdict, cases[i].verdict);
+                found++;
+            }
+        if (found != 1)
+            fail_msg("case %zu: not said: %s", i, cases[i].expected);
+    }
+    session_close(session);
+}
+
+/* -- both --------------------------------------------------------------------------------- */
+
+/* Keys and the mouse everywhere, at every size, in ASCII and without colour. */
+static void nothing_breaks_at_any_size(void **state)
+{
+    static const int sizes[][2] = {{60, 16}, {80, 24}, {100, 20}, {120, 36}, {200, 60}};
+    static const char *const shown[] = {"overview", "biases"};
+    struct session *session = open_both();
+    struct screen s;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 4; k++) {
+            screen_start(&s, &(struct screen_options){
+                                 .views = views, .cols = sizes[i][0], .rows = sizes[i][1],
+                                 .view = shown[k % 2], .session = session,
+                                 .ascii = k / 2, .mono = k / 2});
+            screen_type(&s, "l l h j k Tab j j Tab Tab t + + - ] ] ] [ s I ^D ^U ^F ^B G gg ? q");
+            for (int row = 1; row < sizes[i][1] - 2; row += 3)
+                for (int col = 0; col < sizes[i][0]; col += 17) {
+                    screen_mouse(&s, MOUSE_PRESS, 1, row, col);
+                    screen_mouse(&s, MOUSE_WHEEL, 1, row, col);
+                }
+            char *text = screen_text(&s);
+            for (const char *p = text; k / 2 && *p; p++)
+                assert_true(*p > 0); /* ASCII */
+            free(text);
+            screen_resize(&s, 1, 1);
+            free(screen_text(&s));
+            screen_stop(&s);
+        }
+    session_close(session);
+}
+
+/* Painters on canvases smaller than any terminal. */
+static void tiny_canvases_are_fine(void **state)
+{
+    struct session *session = open_both();
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "1 4");
+    for (int rows = 1; rows < 30; rows += 2)
+        for (int cols = 1; cols < 130; cols += 3) {
+            struct canvas c;
+            canvas_init(&c, rows, cols);
+            view_biases_ops.draw(app_view(s.app, "biases"), &c);
+            view_overview_ops.draw(app_view(s.app, "overview"), &c);
+            canvas_finish(&c);
+        }
+    stop(&s, session);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_headline_answers_at_a_glance),
+        cmocka_unit_test(a_bar_lists_its_features_and_filters_the_table),
+        cmocka_unit_test(bars_are_taken_together),
+        cmocka_unit_test(the_list_opens_a_feature),
+        cmocka_unit_test(every_quantity_has_its_headline),
+        cmocka_unit_test(what_is_not_of_features_says_so),
+        cmocka_unit_test(bins_and_axes_change),
+        cmocka_unit_test(without_samples_the_weights_are_shown),
+        cmocka_unit_test(chosen_checkpoints_are_overlaid),
+        cmocka_unit_test(the_mouse_takes_bars_tabs_and_rows),
+        cmocka_unit_test(filters_are_exact_and_short),
+        cmocka_unit_test(a_card_says_what_is_open),
+        cmocka_unit_test(the_numbers_are_the_scans),
+        cmocka_unit_test(rows_load_and_items_open),
+        cmocka_unit_test(an_overview_without_samples_says_what_is_missing),
+        cmocka_unit_test(verdicts_are_plain),
+        cmocka_unit_test(nothing_breaks_at_any_size),
+        cmocka_unit_test(tiny_canvases_are_fine),
+    };
+    return cmocka_run_group_tests(tests, setup, test_dir_remove);
+}
