@@ -1,0 +1,453 @@
+"""What scripts rely on: exit status, one line on stderr, forms of output, missing inputs."""
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+from program import SMALL, Case
+
+INFO_KEYS = """format rule kind architecture d_in d_out d_sae dtype hook k config ignored notes
+    tensors b_enc b_dec threshold b_gate b_mag r_mag decoder_norm""".split()
+SUMMARY_KEYS = """count mean std min max negative_fraction zero_fraction histogram""".split()
+SCAN_KEYS = """tokens sequences skipped_tokens l0 l1 dead_fraction fvu explained_variance mse
+    cosine nonzeros seconds tokens_per_second index""".split()
+FEATURES_KEYS = """id density count mean max bias threshold decoder_norm
+    encoder_decoder_cosine nearest_cosine delta_fvu label""".split()
+FEATURE_KEYS = """id density wilson delta_fvu count mean max bias threshold decoder_norm
+    encoder_decoder_cosine histogram top intervals neighbours logits coactive""".split()
+EXAMPLE_KEYS = "sequence position activation token_id token context".split()
+
+
+def npy(path, values, shape, descr="<f4"):
+    code = {"<f4": "f", "<i4": "i", "<i8": "q", "<f2": "e"}[descr]
+    header = repr({"descr": descr, "fortran_order": False, "shape": tuple(shape)})
+    header += " " * (63 - (10 + len(header)) % 64) + "\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+                + struct.pack("<%d%s" % (len(values), code), *values))
+
+
+def npy_values(path, code):
+    with open(path, "rb") as f:
+        data = f.read()
+    start = 10 + struct.unpack("<H", data[8:10])[0]
+    return list(struct.unpack("<%d%s" % ((len(data) - start) // struct.calcsize(code), code),
+                              data[start:]))
+
+
+def without(answer, *keys):
+    return {k: v for k, v in answer.items() if k not in keys}
+
+
+class Bundle(Case):
+    """Works on a copy of the small bundle that it may change."""
+
+    def setUp(self):
+        super().setUp()
+        self.bundle = os.path.join(self.tmp, "small")
+        shutil.copytree(SMALL, self.bundle)
+        os.chmod(self.bundle, 0o755)
+
+    def path(self, *names):
+        return os.path.join(self.bundle, *names)
+
+    def edit(self, name, change):
+        with open(self.path(name)) as f:
+            value = json.load(f)
+        change(value)
+        with open(self.path(name), "w") as f:
+            json.dump(value, f)
+
+    def drop(self, *keys):
+        self.edit("bundle.json", lambda b: [b.pop(k) for k in keys])
+
+
+class CommandLine(Case):
+    def test_words_that_cannot_be_parsed(self):
+        for words in ([], ["--jsn", SMALL], ["info"], ["info", SMALL, "--top", "3"],
+                      ["info", SMALL, "extra"], ["feature", SMALL], ["feature", SMALL, "x"],
+                      ["feature", SMALL, "1x"], ["features", SMALL, "--limit", "many"],
+                      ["features", SMALL, "--sort", "densty"],
+                      ["features", SMALL, "--columns", "id,nothing"],
+                      ["features", SMALL, "--filter", "density <"],
+                      ["features", SMALL, "--filter", "nothing < 1"],
+                      ["hist", SMALL], ["hist", SMALL, "--of", "nothing"],
+                      ["hist", SMALL, "--of", "b_enc", "--range", "2,1"],
+                      ["scan", SMALL, "--memory", "lots"], ["scan", SMALL, "--seq-len", "0"],
+                      ["scan", SMALL, "--json", "--tsv"], ["scan", SMALL, "-j", "0"],
+                      ["scan", SMALL, "--tsv", "--table", "nothing"], ["fetures", SMALL]):
+            with self.subTest(words):
+                self.fails(2, *words)
+
+    def test_inputs_that_are_bad(self):
+        for words in (["info", "/nonexistent"], ["info", "/dev/null"],
+                      ["info", SMALL, "-s", "nothing"], ["info", SMALL, "--hook"][:2]
+                      + ["--acts", "/nonexistent.npy"],
+                      ["feature", SMALL, "48"], ["feature", SMALL, "-1"],
+                      ["feature", SMALL, "99999999999999999999"],
+                      ["feature", SMALL, "1", "40-48"],
+                      ["features", SMALL, "--filter", 'promotes = "x"'],
+                      ["hist", SMALL, "-s", "gated", "--of", "b_enc"],
+                      ["hist", SMALL, "-s", "standard", "--of", "threshold"],
+                      ["scan", os.path.join(SMALL, "saes", "standard")],
+                      ["scan", SMALL, "--skip-first", "16"],
+                      ["scan", SMALL, "--tokens", os.path.join(SMALL, "acts.npy")],
+                      ["scan", SMALL, "--index", "/nonexistent/index"]):
+            with self.subTest(words):
+                self.fails(1, *words)
+
+    def test_messages_say_what_to_do(self):
+        self.assertIn("--json", self.fails(2, "info", SMALL, "--jsn"))
+        self.assertIn("features", self.fails(2, "fetures", SMALL))
+        self.assertIn("density", self.fails(2, "features", SMALL, "--sort", "densty"))
+        self.assertIn("0 to 47", self.fails(1, "feature", SMALL, "48"))
+        self.assertIn("--acts",
+                      self.fails(1, "scan", os.path.join(SMALL, "saes", "standard")))
+
+    def test_help_and_version(self):
+        for words in (["--help"], ["-h"], ["info", "--help"], ["features", "-h"]):
+            r = self.ok(*words)
+            self.assertIn(b"usage: saescope", r.out)
+            self.assertLess(max(map(len, r.out.decode().splitlines())), 100)
+        for words in (["--version"], ["-V"], ["scan", "--version"]):
+            self.assertRegex(self.ok(*words).out, rb"\Asaescope \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(self.files(), [])
+
+    def test_options_may_stand_anywhere(self):
+        want = self.answer("info", SMALL, "-s", "topk")
+        self.assertEqual(want["architecture"], "topk")
+        for words in (["-s", "topk", "info", SMALL], ["info", "-stopk", "--", SMALL],
+                      ["--sae=topk", "info", SMALL],
+                      ["info", os.path.join(SMALL, "saes", "topk")]):
+            self.assertEqual(without(self.answer(*words), "path", "hook"),
+                             without(want, "path", "hook"))
+
+    def test_stdout_that_takes_nothing(self):
+        with open("/dev/full", "wb") as full:
+            r = self.run_program("info", SMALL, "--json", stdout=full)
+        self.assertEqual(r.status, 1)
+        self.assertRegex(r.err, rb"\Asaescope: standard output: [^\n]+\n\Z")
+        read, write = os.pipe()
+        os.close(read)
+        r = self.run_program("info", SMALL, "--json", stdout=write)
+        os.close(write)
+        self.assertEqual(r.status, 1)
+        self.assertRegex(r.err, rb"\Asaescope: standard output: [^\n]+\n\Z")
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(self.run_program("--help", stdout=full).status, 1)
+
+    def test_closed_descriptors_do_not_reach_files(self):
+        r = subprocess.run(["sh", "-c", 'exec "$0" info "$1" --json >&- 2>&-',
+                            os.environ["SAESCOPE"], SMALL], env=self.env)
+        self.assertEqual(r.returncode, 1)
+
+    def test_no_escape_sequence_where_there_is_no_terminal(self):
+        for words in (["info", SMALL], ["features", SMALL], ["feature", SMALL, 3],
+                      ["hist", SMALL, "--of", "b_enc"], ["scan", SMALL]):
+            r = self.ok(*words, "--color", "always", "--verbose")
+            self.assertNotIn(b"\x1b", r.out + r.err)
+            r = self.ok(*words, "--ascii")
+            self.assertTrue(r.out.isascii(), words)
+
+
+class Forms(Case):
+    def test_json_keys(self):
+        info = self.answer("info", SMALL)
+        self.assertLessEqual(set(INFO_KEYS), set(info))
+        self.assertLessEqual(set(SUMMARY_KEYS), set(info["b_enc"]))
+        self.assertEqual(len(info["b_enc"]["histogram"]["edges"]), 65)
+        self.assertEqual(len(info["b_enc"]["histogram"]["counts"]), 64)
+        self.assertEqual({t["name"] for t in info["tensors"]},
+                         {"W_enc", "W_dec", "b_enc", "b_dec"})
+        self.assertEqual(info["hook"], "blocks.2.hook_resid_pre")
+        scan = self.answer("scan", SMALL)
+        self.assertLessEqual(set(SCAN_KEYS), set(scan))
+        self.assertEqual(os.path.getsize(scan["index"]["path"]), scan["index"]["bytes"])
+        row = self.answer("features", SMALL)["features"][0]
+        self.assertLessEqual(set(FEATURES_KEYS), set(row))
+        page = self.answer("feature", SMALL, 3)
+        self.assertLessEqual(set(FEATURE_KEYS), set(page))
+        self.assertIsNone(page["logits"])
+        self.assertEqual(len(page["histogram"]["edges"]), 41)
+        self.assertLessEqual(set(EXAMPLE_KEYS), set(page["top"][0]))
+        self.assertEqual(set(page["neighbours"][0]) & {"id", "cosine"}, {"id", "cosine"})
+        self.assertLessEqual({"low", "high", "count", "examples"}, set(page["intervals"][0]))
+        several = self.answer("feature", SMALL, 3, "5,7-8")["features"]
+        self.assertEqual([f["id"] for f in several], [3, 5, 7, 8])
+        self.assertEqual(several[0], page)
+
+    def test_tsv_tables(self):
+        head, rows = self.ok("features", SMALL, "--tsv").tsv
+        self.assertEqual(head, FEATURES_KEYS)
+        self.assertEqual(len(rows), 48)
+        want = self.answer("features", SMALL)["features"]
+        for row, w in zip(rows, want):
+            self.assertEqual(row[0], str(w["id"]))
+            self.assertEqual(float(row[1]), w["density"])
+        page = self.answer("feature", SMALL, 3)
+        for table, n in (("top", len(page["top"])), ("neighbours", 10), ("intervals", 10),
+                         ("histogram", 40), ("coactive", len(page["coactive"])),
+                         ("examples", sum(len(i["examples"]) for i in page["intervals"]))):
+            head, rows = self.ok("feature", SMALL, 3, "--tsv", "--table", table).tsv
+            self.assertEqual(head[0], "feature")
+            self.assertEqual(len(rows), n, table)
+            self.assertEqual({r[0] for r in rows}, {"3"})
+        head, rows = self.ok("feature", SMALL, 3, 4, "--tsv").tsv
+        self.assertEqual([r[head.index("id")] for r in rows], ["3", "4"])
+        head, rows = self.ok("feature", SMALL, 3, 4, "--tsv", "--table", "top").tsv
+        self.assertEqual({r[0] for r in rows}, {"3", "4"})
+        head, rows = self.ok("scan", SMALL, "--tsv").tsv
+        self.assertEqual(len(rows), 1)
+        self.assertIn("index.path", head)
+        head, rows = self.ok("info", SMALL, "--tsv", "--table", "histogram").tsv
+        self.assertEqual(head, ["of", "low", "high", "count"])
+        self.assertEqual({r[0] for r in rows}, {"b_enc", "b_dec", "decoder_norm"})
+        head, rows = self.ok("hist", SMALL, "--of", "b_enc", "--tsv", "--table",
+                             "histogram").tsv
+        self.assertEqual(len(rows), 64)
+
+    def test_a_dead_feature(self):
+        page = self.answer("feature", SMALL, 47)
+        self.assertEqual((page["count"], page["max"], page["density"]), (0, 0, 0))
+        self.assertEqual((page["mean"], page["histogram"]), (None, None))
+        self.assertEqual((page["top"], page["intervals"], page["coactive"]), ([], [], []))
+        head, rows = self.ok("feature", SMALL, 47, "--tsv", "--table", "top").tsv
+        self.assertEqual(rows, [])
+        self.assertIn("activation", head)
+
+    def test_tokens_as_text(self):
+        tops = [e for i in range(20) for e in self.answer("feature", SMALL, i)["top"]]
+        seen = {e["token_id"]: e for e in tops}
+        self.assertEqual(seen[1]["token"], " king")
+        self.assertNotIn("bytes", seen[1])
+        self.assertEqual((seen[5]["token"], seen[5]["bytes"]), ("\ufffd", "c3"))
+        self.assertEqual(seen[40]["token"], "<40>")
+        self.assertEqual(seen[4]["token"], "\n")
+        rows = self.ok("feature", SMALL, "0-19", "--tsv", "--table", "top").tsv
+        column = rows[0].index("token")
+        self.assertLessEqual({"\\n", '"', "\\\\", " king", "<40>"},
+                             {r[column] for r in rows[1]})
+
+    def test_order_filter_and_columns(self):
+        rows = self.answer("features", SMALL)["features"]
+        def ids(*words):
+            return [r["id"] for r in self.answer("features", SMALL, *words)["features"]]
+        by = sorted(rows, key=lambda r: (-r["density"], r["id"]))
+        self.assertEqual(ids("--sort", "density"), [r["id"] for r in by])
+        self.assertEqual(ids("--sort", "density", "--limit", 3), [r["id"] for r in by[:3]])
+        up = sorted(rows, key=lambda r: (r["max"], r["id"]))
+        self.assertEqual(ids("--sort", "max", "--reverse"), [r["id"] for r in up])
+        self.assertEqual(ids("--reverse"), list(range(47, -1, -1)))
+        self.assertEqual(ids("--sort", "id"), list(range(47, -1, -1)))
+        self.assertEqual(ids("--filter", "density < 0.05 and max > 1 or id = 3"),
+                         [r["id"] for r in rows
+                          if r["density"] < 0.05 and r["max"] > 1 or r["id"] == 3])
+        self.assertEqual(ids("--filter", "mean < 100"), list(range(47)))
+        self.assertEqual(ids("--filter", "not mean < 100"), [47])
+        self.assertEqual(ids("--limit", 0), [])
+        got = self.answer("features", SMALL, "--columns", "max,density")["features"]
+        self.assertEqual(set(got[0]), {"id", "max", "density"})
+        self.assertTrue(all(r["nearest_cosine"] is None for r in rows))
+        near = self.answer("features", SMALL, "--columns", "nearest_cosine")["features"]
+        for i in (0, 5):
+            page = self.answer("feature", SMALL, i)
+            self.assertAlmostEqual(near[i]["nearest_cosine"], page["neighbours"][0]["cosine"],
+                                   delta=1e-5)
+
+    def test_filter_by_token(self):
+        pages = self.answer("feature", SMALL, "0-47")["features"]
+        got = self.answer("features", SMALL, "--filter", 'token = " king"')["features"]
+        self.assertEqual([r["id"] for r in got],
+                         [p["id"] for p in pages
+                          if " king" in [e["token"] for e in p["top"]]])
+
+    def test_labels(self):
+        name = os.path.join(self.tmp, "labels.jsonl")
+        with open(name, "w") as f:
+            f.write("")
+        rows = self.answer("features", SMALL, "--labels", name)["features"]
+        self.assertTrue(all(r["label"] is None for r in rows))
+        self.assertEqual(self.answer("features", SMALL, "--labels", name, "--filter",
+                                     'label ~ "x"')["features"], [])
+
+
+class Missing(Bundle):
+    def test_no_tokens(self):
+        self.drop("tokens")
+        page = self.answer("feature", self.bundle, 3)
+        for e in page["top"]:
+            self.assertEqual((e["token_id"], e["token"], e["context"]["tokens"]),
+                             (None, None, None))
+            self.assertTrue(e["context"]["activations"])
+
+    def test_no_tokenizer(self):
+        self.drop("tokenizer")
+        for e in self.answer("feature", self.bundle, 3)["top"]:
+            self.assertEqual(e["token"], "<%d>" % e["token_id"])
+
+    def test_no_samples(self):
+        self.drop("acts", "tokens")
+        self.fails(1, "scan", self.bundle)
+        row = self.answer("features", self.bundle)["features"][3]
+        for key in ("density", "count", "mean", "max", "delta_fvu"):
+            self.assertIsNone(row[key], key)
+        for key in ("bias", "decoder_norm", "encoder_decoder_cosine"):
+            self.assertIsNotNone(row[key], key)
+        page = self.answer("feature", self.bundle, 3)
+        for key in ("density", "wilson", "count", "mean", "max", "delta_fvu", "histogram",
+                    "top", "intervals", "coactive", "logits"):
+            self.assertIsNone(page[key], key)
+        self.assertEqual(len(page["neighbours"]), 10)
+        self.assertEqual(self.answer("hist", self.bundle, "--of", "b_enc")["count"], 48)
+        hist = self.answer("hist", self.bundle, "--of", "density")
+        self.assertEqual((hist["count"], hist["mean"], hist["histogram"]), (0, None, None))
+
+    def test_ids_without_a_token_are_one_warning(self):
+        r = self.ok("feature", self.bundle, "0-19", "--json")
+        lines = [x for x in r.err.decode().splitlines() if "tokenizer" in x]
+        self.assertEqual(len(lines), 1, r.err)
+
+    def test_negative_ids_are_an_error(self):
+        tokens = npy_values(self.path("tokens.npy"), "i")
+        tokens[17] = -2
+        npy(self.path("tokens.npy"), tokens, [12, 16], "<i4")
+        self.assertIn("-2", self.fails(1, "scan", self.bundle))
+
+    def test_samples_that_are_not_finite(self):
+        acts = npy_values(self.path("acts.npy"), "e")
+        acts[5 * 12 + 3] = float("nan")
+        acts[9 * 12] = float("inf")
+        npy(self.path("acts.npy"), acts, [12, 16, 12], "<f2")
+        self.drop("tokenizer")
+        r = self.ok("scan", self.bundle, "--json")
+        self.assertEqual((r.json["skipped_tokens"], r.json["tokens"]), (2, 190))
+        self.assertEqual(len(r.err.decode().splitlines()), 1, r.err)
+        npy(self.path("acts.npy"), [float("nan")] * len(acts), [12, 16, 12], "<f2")
+        self.fails(1, "scan", self.bundle)
+
+    def test_shapes_that_disagree_name_both(self):
+        npy(self.path("acts.npy"), [0.5] * (12 * 16 * 13), [12, 16, 13], "<f2")
+        line = self.fails(1, "scan", self.bundle)
+        for word in ("acts.npy", "13", "12"):
+            self.assertIn(word, line)
+        shutil.copy(os.path.join(SMALL, "acts.npy"), self.path("acts.npy"))
+        npy(self.path("tokens.npy"), [1] * (11 * 16), [11, 16], "<i4")
+        line = self.fails(1, "scan", self.bundle)
+        for word in ("acts.npy", "tokens.npy", "12", "11"):
+            self.assertIn(word, line)
+
+    def test_unknown_keys_are_ignored_and_told(self):
+        self.edit("bundle.json", lambda b: b.update(surprise={"x": 1}))
+        self.edit("saes/standard/cfg.json", lambda c: c.update(surprise=[1]))
+        info = self.answer("info", self.bundle)
+        self.assertIn("surprise", info["ignored"])
+
+    def test_names_from_files_do_no_harm(self):
+        evil = os.path.join(self.tmp, "a\x1b[31m\nb\u202e")
+        line = self.fails(1, "info", evil)
+        self.assertNotIn("\x1b", line)
+        self.assertNotIn("\u202e", line)
+
+
+class Index(Bundle):
+    def big(self, times=2500):
+        """The samples over and over: long enough to be interrupted."""
+        self.drop("tokenizer")
+        acts = npy_values(self.path("acts.npy"), "e") * times
+        npy(self.path("acts.npy"), acts, [12 * times, 16, 12], "<f2")
+        tokens = npy_values(self.path("tokens.npy"), "i") * times
+        npy(self.path("tokens.npy"), tokens, [12 * times, 16], "<i4")
+
+    def test_threads_change_nothing(self):
+        one = self.answer("scan", self.bundle, "-j1", "--no-index")
+        two = self.answer("scan", self.bundle, "-j2", "--no-index")
+        self.assertEqual(without(one, "seconds", "tokens_per_second"),
+                         without(two, "seconds", "tokens_per_second"))
+        self.assertEqual(self.files(), [])
+        for words in (["features"], ["feature", "0-47"]):
+            got = []
+            for j in "12":
+                r = self.run_program(words[0], self.bundle, *words[1:], "-j", j, "--rebuild",
+                                     "--json", "--index", os.path.join(self.tmp, "i" + j))
+                self.assertEqual(r.status, 0, r.err)
+                got.append(r.out)
+            self.assertEqual(*got)
+
+    def test_the_index_is_used_again(self):
+        first = self.answer("scan", self.bundle)
+        self.assertEqual(self.files(), [first["index"]["path"]])
+        stamp = os.stat(first["index"]["path"]).st_mtime_ns
+        self.assertEqual(self.answer("scan", self.bundle), first)
+        self.answer("features", self.bundle)
+        self.assertEqual(os.stat(first["index"]["path"]).st_mtime_ns, stamp)
+        self.answer("scan", self.bundle, "--rebuild")
+        self.assertNotEqual(os.stat(first["index"]["path"]).st_mtime_ns, stamp)
+
+    def test_a_stale_or_damaged_index_is_made_again(self):
+        name = os.path.join(self.tmp, "index")
+        first = self.answer("scan", self.bundle, "--index", name)
+        with open(name, "r+b") as f:
+            f.seek(os.path.getsize(name) // 2)
+            f.write(b"\xff" * 64)
+        again = self.answer("scan", self.bundle, "--index", name)
+        self.assertEqual(again["l0"], first["l0"])
+        acts = npy_values(self.path("acts.npy"), "e")
+        npy(self.path("acts.npy"), [2 * a for a in acts], [12, 16, 12], "<f2")
+        self.assertNotEqual(self.answer("scan", self.bundle, "--index", name)["l0"],
+                            first["l0"])
+
+    def test_a_foreign_file_is_not_overwritten(self):
+        name = self.path("acts.npy")
+        with open(name, "rb") as f:
+            before = f.read()
+        self.fails(1, "scan", self.bundle, "--index", name)
+        with open(name, "rb") as f:
+            self.assertEqual(f.read(), before)
+
+    def test_two_at_once(self):
+        self.big(200)
+        name = os.path.join(self.tmp, "index")
+        both = [self.start("scan", self.bundle, "--index", name, "--json", "-j1")
+                for _ in range(2)]
+        answers = []
+        for p in both:
+            out, err = p.communicate(timeout=300)
+            self.assertEqual((p.returncode, err), (0, b""))
+            answers.append(without(json.loads(out), "seconds", "tokens_per_second"))
+        self.assertEqual(*answers)
+
+    def test_interrupted_scans_leave_nothing_half_written(self):
+        self.big()
+        want = self.answer("scan", self.bundle, "--no-index")
+        name = os.path.join(self.tmp, "dir", "index")
+        os.mkdir(os.path.dirname(name))
+        rng = random.Random(1)
+        interrupted = 0
+        for number in [signal.SIGINT, signal.SIGKILL] * 5:
+            before = os.listdir(os.path.dirname(name))
+            p = self.start("scan", self.bundle, "--index", name, "--json")
+            time.sleep(rng.uniform(0.01, want["seconds"]))
+            p.send_signal(number)
+            out, err = p.communicate(timeout=300)
+            if p.returncode == 0:
+                os.remove(name)
+                continue
+            interrupted += 1
+            self.assertEqual(out, b"")
+            if number == signal.SIGINT:
+                self.assertEqual((p.returncode, err), (130, b""))
+                self.assertEqual(os.listdir(os.path.dirname(name)), before)
+            self.assertFalse(os.path.exists(name))
+        self.assertGreater(interrupted, 0)
+        got = self.answer("scan", self.bundle, "--index", name)
+        self.assertEqual(without(got, "seconds", "tokens_per_second", "index"),
+                         without(want, "seconds", "tokens_per_second", "index"))
+
+
+if __name__ == "__main__":
+    unittest.main()

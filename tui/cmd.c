@@ -1,0 +1,303 @@
+/* cmd.c - see cmd.h. */
+#include "tui/cmd.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/mem.h"
+#include "tui/meter.h"
+
+#define EXIT_BAD_USAGE 2
+
+const struct command commands[] = {
+    {
+        .name = "info",
+        .usage = "SAE",
+        .purpose = "what a checkpoint is: format, shapes, biases, norms",
+        .tables = "tensors,histogram",
+        .run = cmd_info,
+    },
+    {
+        .name = "scan",
+        .usage = "PATH",
+        .purpose = "run the samples through the SAE and keep an index of all firings",
+        .run = cmd_scan,
+    },
+    {
+        .name = "features",
+        .usage = "PATH",
+        .purpose = "the table of all features; scans first when there is no index",
+        .detail = "Filters: or < and < not, parentheses; = != < <= > >= on numbers; = and ~ "
+                  "(regular\nexpression) on strings. Names are the columns' keys, and label, "
+                  "token (among the tokens\nof its 20 strongest examples), promotes.\n",
+        .groups = OPT_TABLE,
+        .tables = "features",
+        .table = "features",
+        .run = cmd_features,
+    },
+    {
+        .name = "feature",
+        .usage = "PATH ID...",
+        .purpose = "all about one or several features",
+        .detail = "ID is a number, or several: 3,5,8 or 10-19.\n",
+        .ids = true,
+        .groups = OPT_PAGE,
+        .tables = "features,histogram,top,intervals,examples,neighbours,"
+                  "encoder_neighbours,coactive",
+        .run = cmd_feature,
+    },
+    {
+        .name = "hist",
+        .usage = "PATH --of WHAT",
+        .purpose = "histogram of one quantity over all features",
+        .groups = OPT_HIST,
+        .tables = "histogram",
+        .run = cmd_hist,
+    },
+    {0},
+};
+
+static const char *command_name(int i)
+{
+    return commands[i].name;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++)
+        if (!strcmp(c->name, name))
+            return c;
+    return NULL;
+}
+
+const char *command_nearest(const char *name)
+{
+    int n = (int)(sizeof commands / sizeof *commands) - 1;
+    return opt_nearest(name, command_name, n);
+}
+
+/* --- stderr and signals -------------------------------------------------------------------- */
+
+static volatile sig_atomic_t caught; /* the signal that asked to stop; 0: none */
+
+static void catch(int number)
+{
+    caught = number;
+}
+
+void cmd_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = catch, .sa_flags = (int)(SA_RESETHAND)};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static bool step(void *ctx, const char *what, int64_t done, int64_t of)
+{
+    if (ctx)
+        meter_step(what, done, of);
+    return !caught;
+}
+
+struct progress cmd_progress(bool quiet)
+{
+    static bool drawn;
+    drawn = !quiet && isatty(STDERR_FILENO);
+    return (struct progress){step, drawn ? &drawn : NULL};
+}
+
+static void say(const char *message)
+{
+    struct str line = {0};
+    str_puts(&line, "saescope: ");
+    str_visible(&line, message, strlen(message), STR_ESCAPED);
+    str_putc(&line, '\n');
+    const char *p = str_text(&line);
+    for (size_t left = line.len; left;) { /* one write: lines of two programs do not mix */
+        ssize_t n = write(STDERR_FILENO, p, left);
+        if (n <= 0)
+            break;
+        p += n;
+        left -= (size_t)n;
+    }
+    str_finish(&line);
+}
+
+int cmd_fail(const struct err *err)
+{
+    if (err->code == ERR_CANCELLED)
+        return 128 + (caught ? caught : SIGINT);
+    say(err->msg);
+    return err->code == ERR_USAGE ? EXIT_BAD_USAGE : EXIT_FAILURE;
+}
+
+/* --- one run -------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *list, const char *word)
+{
+    for (size_t n; *list; list += n + (list[n] == ',')) {
+        n = strcspn(list, ",");
+        if (n == strlen(word) && !memcmp(list, word, n))
+            return true;
+    }
+    return false;
+}
+
+/* PATH and numbers apart. Where --sae says which SAE, PATH may be left out. */
+static bool sort_words(struct cmd *c, struct err *err)
+{
+    const struct command *command = c->command;
+    struct opts *o = &c->opts;
+    bool no_path = !o->n_words ||
+                   (command->ids && o->n_saes && opt_is_ids(o->words[0]));
+    if (no_path && !o->n_saes)
+        return err_set(err, ERR_USAGE, "%s: no PATH given (expected saescope %s %s)",
+                       command->name, command->name, command->usage);
+    o->session.paths = o->words;
+    o->session.n_paths = no_path ? 0 : 1;
+    int i = o->session.n_paths;
+    if (!command->ids && i < o->n_words)
+        return err_set(err, ERR_USAGE, "%s: unexpected word (expected saescope %s %s)",
+                       o->words[i], command->name, command->usage);
+    if (command->ids && i == o->n_words)
+        return err_set(err, ERR_USAGE, "%s: no ID given (expected saescope %s %s)",
+                       command->name, command->name, command->usage);
+    for (; i < o->n_words; i++)
+        if (!opt_ids_parse(&c->ids, o->words[i], err))
+            return false;
+    return true;
+}
+
+static bool check_options(struct cmd *c, struct err *err)
+{
+    const struct command *command = c->command;
+    struct opts *o = &c->opts;
+    if (o->n_saes > 1)
+        return err_set(err, ERR_USAGE, "--sae: given %d times (expected once: %s is about "
+                                       "one SAE)", o->n_saes, command->name);
+    if (o->table && !(command->tables && is_one_of(command->tables, o->table)))
+        return err_set(err, ERR_USAGE, "--table: found '%s', expected %s", o->table,
+                       command->tables ? command->tables : "none: the answer is one row");
+    return true;
+}
+
+bool cmd_has_many(const struct cmd *c)
+{
+    return c->ids.n_spans > 1 ||
+           (c->ids.n_spans == 1 && c->ids.spans[0].first != c->ids.spans[0].last);
+}
+
+static void make_out(struct cmd *c)
+{
+    const struct opts *o = &c->opts;
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool wanted = o->color && strcmp(o->color, "auto") != 0
+                      ? strcmp(o->color, "never") != 0
+                      : !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    struct out_options options = {
+        .form = o->json ? OUT_JSON : o->tsv ? OUT_TSV : OUT_TEXT,
+        .table = o->table ? o->table : cmd_has_many(c) ? "features" : c->command->table,
+        .color = wanted && isatty(STDOUT_FILENO),
+        .ascii = o->ascii,
+    };
+    c->out = out_new(&options);
+}
+
+static bool open_session(struct cmd *c, struct err *err)
+{
+    c->session = session_open(&c->opts.session, &c->progress, err);
+    if (!c->session)
+        return false;
+    if (!c->session->n_chosen)
+        return err_set(err, ERR_MISSING, "%s: no SAE in it (expected saes in the bundle, or "
+                                         "--sae PATH)", c->session->bundle.path);
+    c->i = c->session->chosen[0];
+    if (!session_load(c->session, c->i, &c->progress, err))
+        return false;
+    c->sae = c->session->saes[c->i].sae;
+    return true;
+}
+
+static bool run(struct cmd *c, struct err *err)
+{
+    if (!sort_words(c, err) || !check_options(c, err))
+        return false;
+    make_out(c);
+    c->progress = cmd_progress(c->opts.quiet);
+    bool ok = open_session(c, err) && c->command->run(c, err);
+    meter_clear();
+    if (ok && caught)
+        ok = err_set(err, ERR_CANCELLED, "cancelled");
+    if (!ok || !out_write(c->out, STDOUT_FILENO, err))
+        return false;
+    for (int i = 0; i < c->session->n_warnings; i++)
+        say(c->session->warnings[i]);
+    return true;
+}
+
+static void help(const struct command *command)
+{
+    struct str text = {0};
+    str_appendf(&text, "saescope %s - %s\n\nusage: saescope %s [OPTIONS] %s\n",
+                command->name, command->purpose, command->name, command->usage);
+    if (command->detail)
+        str_appendf(&text, "%s", command->detail);
+    if (command->groups) {
+        str_puts(&text, "\n");
+        opt_help(&text, command->groups);
+    }
+    if (command->tables)
+        str_appendf(&text, "\n  tables of --tsv: %s\n", command->tables);
+    str_puts(&text, "\nInputs and output, for all commands:\n\n");
+    opt_help(&text, OPT_GENERAL);
+    fputs(str_text(&text), stdout);
+    str_finish(&text);
+}
+
+int cmd_main(const struct command *command, int argc, char *const *argv)
+{
+    struct cmd c = {.command = command};
+    struct err err = {0};
+    opt_init(&c.opts);
+    int status = EXIT_SUCCESS;
+    if (!opt_parse(&c.opts, argc, argv, command->groups, command->name, &err))
+        status = cmd_fail(&err);
+    else if (c.opts.help)
+        help(command);
+    else if (c.opts.version)
+        puts("saescope " SAESCOPE_VERSION);
+    else if (!run(&c, &err))
+        status = cmd_fail(&err);
+    out_free(c.out);
+    session_close(c.session);
+    opt_ids_finish(&c.ids);
+    opt_finish(&c.opts);
+    return status;
+}
+
+const struct samples *cmd_samples(const struct cmd *c)
+{
+    const struct samples *samples = c->session->samples;
+    return samples && samples->n_shards ? samples : NULL;
+}
+
+const struct index *cmd_need_index(struct cmd *c, struct err *err)
+{
+    struct session *s = c->session;
+    if (!cmd_samples(c)) {
+        err_set(err, ERR_MISSING, "%s: no activation samples (found none, expected --acts "
+                                  "FILE or a bundle that has them)", s->saes[c->i].path);
+        return NULL;
+    }
+    if (!session_need_index(s, c->i, &c->progress, NULL, err))
+        return NULL;
+    const struct index *ix = s->saes[c->i].index;
+    int64_t skipped = index_totals(ix)->skipped_tokens;
+    if (skipped)
+        session_warn(s, "%s: warning: %lld tokens are left out (NaN, Inf or nothing to "
+                        "normalise in the sample)", s->samples->path, (long long)skipped);
+    return ix;
+}

@@ -1,0 +1,580 @@
+/* opt.c - see opt.h. */
+#include "tui/opt.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+#include "io/str.h"
+
+enum kind {
+    KIND_FLAG,   /* bool */
+    KIND_STRING, /* const char * */
+    KIND_LIST,   /* const char ** and an int behind it: appends */
+    KIND_COUNT,  /* int64_t >= 0 */
+    KIND_AMOUNT, /* int64_t >= 1 */
+    KIND_SIZE,   /* int64_t bytes: 384M, 1G */
+    KIND_IDS,    /* int64_t * and an int: "1,2,3", appends */
+    KIND_RANGE,  /* bool, double, double: "LO,HI" */
+    KIND_CHOICE, /* const char *: one of the words of `argument` */
+};
+
+struct option {
+    const char *name;
+    char letter; /* 0: none */
+    enum kind kind;
+    unsigned group;
+    size_t at, count_at;  /* offsets in struct opts; count_at of lists */
+    const char *argument; /* its name in the help; for KIND_CHOICE the choices */
+    const char *help;
+};
+
+#define AT(field) offsetof(struct opts, field), 0
+#define LIST_AT(field) offsetof(struct opts, field), offsetof(struct opts, n_##field)
+
+static const struct option options[] = {
+    {"sae", 's', KIND_LIST, OPT_GENERAL, LIST_AT(saes), "NAME|PATH",
+     "which SAE: a bundle's name for it, or a path; repeatable"},
+    {"acts", 'a', KIND_LIST, OPT_GENERAL, LIST_AT(acts), "FILE|GLOB",
+     "activation samples [n_seq, seq_len, d_in] or [n_tok, d_in]; FILE:KEY picks an "
+     "array; repeatable: shards in order"},
+    {"tokens", 't', KIND_STRING, OPT_GENERAL, AT(session.tokens), "FILE",
+     "token ids [n_seq, seq_len] or [n_tok]"},
+    {"seq-len", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.seq_len), "N",
+     "cut flat samples into sequences of N"},
+    {"tokenizer", 0, KIND_STRING, OPT_GENERAL, AT(session.tokenizer), "FILE",
+     "tokenizer.json or vocab.json"},
+    {"model", 'm', KIND_STRING, OPT_GENERAL, AT(session.model), "DIR",
+     "language model: config.json and model.safetensors"},
+    {"hook", 0, KIND_STRING, OPT_GENERAL, AT(session.hook), "NAME",
+     "where the SAE sits: blocks.L.hook_resid_pre, hook_resid_mid, hook_resid_post, "
+     "hook_mlp_out, hook_attn_out"},
+    {"sequences", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.sequences), "N",
+     "only the first N sequences"},
+    {"tokens-limit", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.tokens_limit), "N",
+     "only the first N tokens"},
+    {"skip-first", 0, KIND_COUNT, OPT_GENERAL, AT(session.skip_first), "N",
+     "leave positions below N out of everything"},
+    {"skip-tokens", 0, KIND_IDS, OPT_GENERAL, LIST_AT(skip_tokens), "ID,..",
+     "leave these token ids out of everything"},
+    {"index", 0, KIND_STRING, OPT_GENERAL, AT(session.index), "FILE",
+     "where the scan's index is kept (default: the cache directory)"},
+    {"no-index", 0, KIND_FLAG, OPT_GENERAL, AT(session.no_index), NULL,
+     "neither read nor keep an index"},
+    {"rebuild", 0, KIND_FLAG, OPT_GENERAL, AT(session.rebuild), NULL,
+     "scan again even if there is an index"},
+    {"labels", 0, KIND_STRING, OPT_GENERAL, AT(session.labels), "FILE",
+     "labels of features, one JSON object a line"},
+    {"format", 0, KIND_STRING, OPT_GENERAL, AT(session.sae.format), "NAME",
+     "read the checkpoint as this format, whatever it looks like"},
+    {"fold-decoder-norms", 0, KIND_CHOICE, OPT_GENERAL, AT(fold), "on|off",
+     "scale decoder rows to unit length (default: as the format's own loader)"},
+    {"memory", 0, KIND_SIZE, OPT_GENERAL, AT(memory), "SIZE",
+     "memory beyond mapped files: 384M (default), 1G"},
+    {"threads", 'j', KIND_AMOUNT, OPT_GENERAL, AT(threads), "N",
+     "threads (default: all cores)"},
+    {"seed", 0, KIND_COUNT, OPT_GENERAL, AT(seed), "N",
+     "for what is drawn at random (default 0)"},
+    {"quick", 0, KIND_FLAG, OPT_GENERAL, AT(session.quick), NULL,
+     "leave out what is slow"},
+
+    {"sort", 0, KIND_STRING, OPT_TABLE, AT(sort), "KEY",
+     "sort by this column, greatest first (default: by id)"},
+    {"reverse", 0, KIND_FLAG, OPT_TABLE, AT(reverse), NULL, "turn the order around"},
+    {"filter", 0, KIND_STRING, OPT_TABLE, AT(filter), "EXPR",
+     "only these features: density < 0.01 and max > 3 and label ~ \"king\""},
+    {"limit", 0, KIND_COUNT, OPT_TABLE, AT(limit), "N", "at most N rows"},
+    {"columns", 0, KIND_STRING, OPT_TABLE, AT(columns), "KEY,..",
+     "only these columns, and id"},
+
+    {"top", 0, KIND_AMOUNT, OPT_PAGE, AT(top), "N", "strongest examples (default 20)"},
+    {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
+     "tokens shown on each side (default 10)"},
+
+    {"of", 0, KIND_STRING, OPT_HIST, AT(of), "WHAT",
+     "b_enc, b_dec, threshold, density, max, decoder_norm, encoder_decoder_cosine, "
+     "delta_fvu"},
+    {"bins", 0, KIND_AMOUNT, OPT_HIST, AT(bins), "N", "number of bins (default 64)"},
+    {"range", 0, KIND_RANGE, OPT_HIST, AT(range), "LO,HI", "bin only values within"},
+    {"log", 0, KIND_FLAG, OPT_HIST, AT(log), NULL, "bin log10 of the values"},
+
+    {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
+    {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},
+    {"table", 0, KIND_STRING, OPT_GENERAL, AT(table), "NAME",
+     "which nested list --tsv prints"},
+    {"color", 0, KIND_CHOICE, OPT_GENERAL, AT(color),
+     "auto|always|never|16|256|truecolor", "colours on a terminal"},
+    {"ascii", 0, KIND_FLAG, OPT_GENERAL, AT(ascii), NULL, "draw with ASCII only"},
+    {"theme", 0, KIND_STRING, OPT_GENERAL, AT(theme), "NAME", "colours of the explorer"},
+    {"quiet", 'q', KIND_FLAG, OPT_GENERAL, AT(quiet), NULL, "no progress"},
+    {"verbose", 0, KIND_FLAG, OPT_GENERAL, AT(verbose), NULL, "more of it"},
+    {"help", 'h', KIND_FLAG, OPT_GENERAL, AT(help), NULL, "this text"},
+    {"version", 'V', KIND_FLAG, OPT_GENERAL, AT(version), NULL, "the version"},
+};
+#define N_OPTIONS ((int)(sizeof options / sizeof *options))
+
+void opt_init(struct opts *o)
+{
+    *o = (struct opts){.limit = -1, .top = -1, .context = -1};
+}
+
+void opt_finish(struct opts *o)
+{
+    free(o->words);
+    free(o->saes);
+    free(o->acts);
+    free(o->skip_tokens);
+    *o = (struct opts){0};
+}
+
+/* --- numbers ---------------------------------------------------------------------------- */
+
+/* Digits at *s as a number, saturated; *s moves behind them. False: no digit. */
+static bool digits(const char **s, int64_t *value)
+{
+    const char *p = *s;
+    int64_t v = 0;
+    for (; isdigit((unsigned char)*p); p++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p - '0', &v))
+            v = INT64_MAX;
+    if (p == *s)
+        return false;
+    *s = p;
+    *value = v;
+    return true;
+}
+
+static bool parse_count(const char *s, int64_t *value)
+{
+    return digits(&s, value) && !*s;
+}
+
+/* 384M, 1G, 512k, 1000000; also with iB or B behind. */
+static bool parse_size(const char *s, int64_t *value)
+{
+    int64_t v;
+    if (!digits(&s, &v))
+        return false;
+    static const char units[] = "kmgt";
+    const char *unit = *s ? strchr(units, tolower((unsigned char)*s)) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    s += unit != NULL;
+    s += unit && *s == 'i';
+    s += *s == 'B';
+    if (*s || v <= 0 || v > INT64_MAX >> shift)
+        return false;
+    *value = v << shift;
+    return true;
+}
+
+static bool parse_double(const char **s, double *value)
+{
+    char *end;
+    *value = strtod(*s, &end);
+    bool ok = end != *s && isfinite(*value);
+    *s = end;
+    return ok;
+}
+
+static bool parse_range(const char *s, double *lo, double *hi)
+{
+    return parse_double(&s, lo) && *s++ == ',' && parse_double(&s, hi) && !*s && *lo < *hi;
+}
+
+static bool ids_span(const char **s, struct opt_span *span)
+{
+    bool negative = **s == '-';
+    *s += negative;
+    if (!digits(s, &span->first))
+        return false;
+    if (negative)
+        span->first = -span->first;
+    span->last = span->first;
+    if (**s != '-')
+        return true;
+    ++*s;
+    return digits(s, &span->last) && span->first <= span->last;
+}
+
+bool opt_is_ids(const char *word)
+{
+    struct opt_span span;
+    const char *s = word;
+    while (ids_span(&s, &span)) {
+        if (!*s)
+            return true;
+        if (*s++ != ',')
+            return false;
+    }
+    return false;
+}
+
+bool opt_ids_parse(struct opt_ids *ids, const char *word, struct err *err)
+{
+    if (!opt_is_ids(word))
+        return err_set(err, ERR_USAGE, "%s: not the number of a feature (expected 7, "
+                                       "3,5,8 or 10-19)", word);
+    const char *s = word;
+    for (;; s++) {
+        ids->spans = xreallocarray(ids->spans, (size_t)ids->n_spans + 1,
+                                   sizeof *ids->spans);
+        ids_span(&s, &ids->spans[ids->n_spans++]);
+        if (!*s)
+            return true;
+    }
+}
+
+void opt_ids_finish(struct opt_ids *ids)
+{
+    free(ids->spans);
+    *ids = (struct opt_ids){0};
+}
+
+/* --- names ------------------------------------------------------------------------------- */
+
+#define NAME_MAX_LEN 40
+
+/* Edits (insert, delete, replace) between two short words. */
+static int distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    if (n > NAME_MAX_LEN || m > NAME_MAX_LEN)
+        return INT_MAX;
+    int row[NAME_MAX_LEN + 1];
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int corner = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int best = corner + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            corner = row[j];
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+const char *opt_nearest(const char *word, const char *(*name)(int i), int n)
+{
+    const char *best = NULL;
+    int least = INT_MAX;
+    for (int i = 0; i < n; i++) {
+        int d = distance(word, name(i));
+        if (d < least) {
+            least = d;
+            best = name(i);
+        }
+    }
+    /* Half of the letters wrong is another word. */
+    return least <= (int)(strlen(word) + 2) / 3 ? best : NULL;
+}
+
+static const char *option_name(int i)
+{
+    return options[i].name;
+}
+
+static const struct option *find_long(const char *name, size_t len)
+{
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (strlen(options[i].name) == len && !memcmp(options[i].name, name, len))
+            return &options[i];
+    return NULL;
+}
+
+static const struct option *find_letter(char letter)
+{
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (options[i].letter == letter)
+            return &options[i];
+    return NULL;
+}
+
+static bool unknown(const char *word, struct err *err)
+{
+    char name[NAME_MAX_LEN + 1];
+    strncpy(name, word + 2, sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    name[strcspn(name, "=")] = 0;
+    const char *near = opt_nearest(name, option_name, N_OPTIONS);
+    if (near)
+        return err_set(err, ERR_USAGE, "--%s: unknown option (did you mean --%s?)", name,
+                       near);
+    return err_set(err, ERR_USAGE, "--%s: unknown option (see saescope --help)", name);
+}
+
+/* --- values ------------------------------------------------------------------------------ */
+
+static bool is_choice(const char *choices, const char *word)
+{
+    for (;;) {
+        size_t n = strcspn(choices, "|");
+        if (n == strlen(word) && !memcmp(choices, word, n))
+            return true;
+        if (!choices[n])
+            return false;
+        choices += n + 1;
+    }
+}
+
+static void append_string(struct opts *o, const struct option *option, const char *word)
+{
+    const char ***list = (const char ***)((char *)o + option->at);
+    int *n = (int *)((char *)o + option->count_at);
+    *list = xreallocarray(*list, (size_t)*n + 1, sizeof **list);
+    (*list)[(*n)++] = word;
+}
+
+static bool append_ids(struct opts *o, const struct option *option, const char *word)
+{
+    int64_t **list = (int64_t **)((char *)o + option->at);
+    int *n = (int *)((char *)o + option->count_at);
+    for (;; word++) {
+        int64_t id;
+        if (!digits(&word, &id) || (*word && *word != ','))
+            return false;
+        *list = xreallocarray(*list, (size_t)*n + 1, sizeof **list);
+        (*list)[(*n)++] = id;
+        if (!*word)
+            return true;
+    }
+}
+
+static const char *const kind_wants[] = {
+    [KIND_COUNT] = "a whole number",
+    [KIND_AMOUNT] = "a whole number above 0",
+    [KIND_SIZE] = "a size such as 384M or 1G",
+    [KIND_IDS] = "token ids such as 0,1",
+    [KIND_RANGE] = "two numbers LO,HI with LO below HI",
+};
+
+static bool set_value(struct opts *o, const struct option *option, const char *word,
+                      struct err *err)
+{
+    void *at = (char *)o + option->at;
+    int64_t v = 0;
+    bool ok = true;
+    switch (option->kind) {
+    case KIND_FLAG:
+        *(bool *)at = true;
+        break;
+    case KIND_STRING:
+        *(const char **)at = word;
+        break;
+    case KIND_LIST:
+        append_string(o, option, word);
+        break;
+    case KIND_COUNT:
+    case KIND_AMOUNT:
+        ok = parse_count(word, &v) && v >= (option->kind == KIND_AMOUNT);
+        if (ok)
+            *(int64_t *)at = v;
+        break;
+    case KIND_SIZE:
+        ok = parse_size(word, at);
+        break;
+    case KIND_IDS:
+        ok = append_ids(o, option, word);
+        break;
+    case KIND_RANGE:
+        o->range.given = ok = parse_range(word, &o->range.lo, &o->range.hi);
+        break;
+    case KIND_CHOICE:
+        if (!is_choice(option->argument, word))
+            return err_set(err, ERR_USAGE, "--%s: found '%s', expected %s", option->name,
+                           word, option->argument);
+        *(const char **)at = word;
+        break;
+    }
+    return ok || err_set(err, ERR_USAGE, "--%s: found '%s', expected %s", option->name,
+                         word, kind_wants[option->kind]);
+}
+
+/* --- words ------------------------------------------------------------------------------- */
+
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]);
+}
+
+struct reader {
+    struct opts *o;
+    int argc, i;
+    char *const *argv;
+    unsigned groups;
+    const char *command;
+};
+
+static bool taken(const struct reader *r, const struct option *option, struct err *err)
+{
+    return (option->group & r->groups) != 0 ||
+           err_set(err, ERR_USAGE, "--%s: not an option of %s (see saescope %s --help)",
+                   option->name, r->command, r->command);
+}
+
+/* The argument: what is `attached`, else the next word. NULL: there is none. */
+static const char *argument_of(struct reader *r, const char *attached)
+{
+    if (attached)
+        return attached;
+    return r->i + 1 < r->argc ? r->argv[++r->i] : NULL;
+}
+
+static bool read_value(struct reader *r, const struct option *option,
+                       const char *attached, struct err *err)
+{
+    const char *word = NULL;
+    if (!taken(r, option, err))
+        return false;
+    if (option->kind != KIND_FLAG && !(word = argument_of(r, attached)))
+        return err_set(err, ERR_USAGE, "--%s: needs an argument (expected %s)",
+                       option->name, option->argument);
+    return set_value(r->o, option, word, err);
+}
+
+static bool read_long(struct reader *r, struct err *err)
+{
+    const char *word = r->argv[r->i], *name = word + 2;
+    size_t len = strcspn(name, "=");
+    const struct option *option = find_long(name, len);
+    if (!option)
+        return unknown(word, err);
+    if (option->kind == KIND_FLAG && name[len])
+        return err_set(err, ERR_USAGE, "--%s: takes no argument (found '%s')",
+                       option->name, name + len + 1);
+    return read_value(r, option, name[len] ? name + len + 1 : NULL, err);
+}
+
+static bool read_letters(struct reader *r, struct err *err)
+{
+    for (const char *s = r->argv[r->i] + 1; *s; s++) {
+        const struct option *option = find_letter(*s);
+        if (!option)
+            return err_set(err, ERR_USAGE, "-%.1s: unknown option (see saescope --help)", s);
+        if (option->kind != KIND_FLAG)
+            return read_value(r, option, s[1] ? s + 1 : NULL, err);
+        if (!read_value(r, option, NULL, err))
+            return false;
+    }
+    return true;
+}
+
+/* What is simpler said than kept: bring it to the form that the session takes. */
+static bool settle(struct opts *o, struct err *err)
+{
+    if (o->json && o->tsv)
+        return err_set(err, ERR_USAGE, "--tsv: not together with --json");
+    if (o->table && !o->tsv)
+        return err_set(err, ERR_USAGE, "--table: only together with --tsv");
+    if (o->session.no_index && o->session.rebuild)
+        return err_set(err, ERR_USAGE, "--rebuild: not together with --no-index");
+    if (o->bins > 1 << 20)
+        return err_set(err, ERR_USAGE, "--bins: found %lld, expected at most %d",
+                       (long long)o->bins, 1 << 20);
+    o->session.saes = o->saes;
+    o->session.n_saes = o->n_saes;
+    o->session.acts = o->acts;
+    o->session.n_acts = o->n_acts;
+    o->session.skip_tokens = o->skip_tokens;
+    o->session.n_skip_tokens = o->n_skip_tokens;
+    o->session.memory = (size_t)o->memory;
+    o->session.seed = (uint64_t)o->seed;
+    o->session.threads = o->threads > 1024 ? 1024 : (int)o->threads;
+    o->session.sae.fold = !o->fold ? 0 : !strcmp(o->fold, "on") ? 1 : -1;
+    return true;
+}
+
+bool opt_parse(struct opts *o, int argc, char *const *argv, unsigned groups,
+               const char *command, struct err *err)
+{
+    struct reader r = {o, argc, 0, argv, groups | OPT_GENERAL, command};
+    bool options_end = false;
+    o->words = xcalloc((size_t)argc + 1, sizeof *o->words);
+    for (; r.i < argc; r.i++) {
+        const char *word = argv[r.i];
+        if (options_end || !is_option(word))
+            o->words[o->n_words++] = word;
+        else if (!strcmp(word, "--"))
+            options_end = true;
+        else if (!(word[1] == '-' ? read_long(&r, err) : read_letters(&r, err)))
+            return false;
+    }
+    return settle(o, err);
+}
+
+/* Does this option word use up the next word too? */
+static bool wants_next(const char *word)
+{
+    if (word[1] == '-') {
+        const struct option *option = find_long(word + 2, strlen(word + 2));
+        return option && option->kind != KIND_FLAG;
+    }
+    for (const char *s = word + 1; *s; s++) {
+        const struct option *option = find_letter(*s);
+        if (!option || option->kind != KIND_FLAG)
+            return option && !s[1];
+    }
+    return false;
+}
+
+int opt_first_word(int argc, char *const *argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (!is_option(argv[i]))
+            return i;
+        if (!strcmp(argv[i], "--"))
+            return argc; /* what follows is a PATH, whatever it is called */
+        i += wants_next(argv[i]);
+    }
+    return argc;
+}
+
+/* --- help -------------------------------------------------------------------------------- */
+
+#define HELP_INDENT 30
+#define HELP_WIDTH 92
+
+/* `text` from column HELP_INDENT on, broken at spaces. */
+static void put_wrapped(struct str *out, const char *text)
+{
+    int room = HELP_WIDTH - HELP_INDENT;
+    while ((int)strlen(text) > room) {
+        int n = room;
+        while (n > 1 && text[n] != ' ')
+            n--;
+        str_appendf(out, "%.*s\n%*s", n, text, HELP_INDENT, "");
+        text += n + (text[n] == ' ');
+    }
+    str_appendf(out, "%s\n", text);
+}
+
+void opt_help(struct str *out, unsigned groups)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const struct option *option = &options[i];
+        if (!(option->group & groups))
+            continue;
+        size_t start = out->len;
+        if (option->letter)
+            str_appendf(out, "  -%c, --%s", option->letter, option->name);
+        else
+            str_appendf(out, "      --%s", option->name);
+        if (option->argument)
+            str_appendf(out, " %s", option->argument);
+        int used = (int)(out->len - start);
+        if (used > HELP_INDENT - 2)
+            str_appendf(out, "\n%*s", HELP_INDENT, "");
+        else
+            str_appendf(out, "%*s", HELP_INDENT - used, "");
+        put_wrapped(out, option->help);
+    }
+}
