@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -127,6 +128,17 @@ bool fidx_commit(struct fidx_writer *w, struct err *err)
               fs_write_commit(&w->file, err);
     fidx_abort(w);
     return ok;
+}
+
+bool fidx_is(const char *path)
+{
+    char start[sizeof magic];
+    int fd = fs_open_regular(path, NULL, NULL);
+    bool is = fd >= 0 && fs_pread(fd, path, start, sizeof start, 0, NULL) &&
+              memcmp(start, magic, sizeof magic) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is;
 }
 
 struct fidx {

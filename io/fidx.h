@@ -45,6 +45,10 @@ int64_t fidx_tell(const struct fidx_writer *w);
 bool fidx_commit(struct fidx_writer *w, struct err *err);
 void fidx_abort(struct fidx_writer *w); /* NULL is fine */
 
+/* Does the file begin as one of ours? A damaged one still does; another program's file
+ * does not, and is not for us to replace. False when it cannot be read. */
+bool fidx_is(const char *path);
+
 struct fidx;
 
 /* Map the file and check its header. ERR_MISSING when there is no such file, ERR_RANGE for

@@ -354,8 +354,9 @@ static bool extra_from_samples(struct maker *m)
                      &extra, m->err))
         return false;
     p->delta_fvu = extra.delta_fvu;
-    if (m->sae->arch->selects) {
-        p->warning = xasprintf("coactive of %s needs an index", m->sae->arch->name);
+    if (m->sae->arch->selects && m->samples->n_tok > PROBE_SELECT_TOKENS) {
+        p->warning = xasprintf("coactive of %s needs an index (more than %d tokens)",
+                               m->sae->arch->name, PROBE_SELECT_TOKENS);
     } else {
         start_coactive(p);
         for (int64_t j = 0; j < m->sae->d_sae; j++)

@@ -38,6 +38,9 @@ struct probe_extra {
 };
 
 #define PROBE_EXTRA_TOKENS 20000
+/* TopK's co-occurrence needs a full encode of all tokens; of more than so many it is left
+ * to a scan. */
+#define PROBE_SELECT_TOKENS 200000
 
 /* From a full encode of the tokens of p; at most PROBE_EXTRA_TOKENS of them (assert). */
 bool probe_extra(const struct sae *sae, const struct samples *samples,

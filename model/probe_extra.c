@@ -23,10 +23,11 @@
 /* ---- passes over all samples ------------------------------------------------------ */
 
 struct counting;
+struct counter;
 
-/* What a pass does with the n tokens of a block that count: x as stored, u as encoded. */
-typedef void (*visit_fn)(struct counting *c, void *mine, const float *x, const float *u,
-                         int64_t n);
+/* What a pass does with the n tokens of a block that count: w->x as stored, w->u as
+ * encoded, its sums into w->mine. */
+typedef bool (*visit_fn)(const struct counting *c, struct counter *w, int64_t n);
 
 struct counting {
     const struct sae *sae;
@@ -40,6 +41,7 @@ struct counting {
     const float *W;        /* [n_features, d_in] features to count */
     const int64_t *ids;
     int n_features;
+    const struct encoder *encoder; /* to count those that are selected; else NULL */
     pthread_mutex_t lock;
     int64_t next;
     bool failed;
@@ -51,6 +53,8 @@ struct counter {
     float *x, *u;
     int64_t *ids;
     double *mine;
+    struct encode_scratch scratch;
+    struct encode_hit *hits;
     struct err err;
     bool ok;
 };
@@ -71,7 +75,8 @@ static bool visit_block(struct counter *w, int64_t first, int64_t n)
             continue;
         memmove(w->x + kept++ * d, x, (size_t)d * sizeof *x);
     }
-    c->visit(c, w->mine, w->x, w->u, kept);
+    if (!c->visit(c, w, kept))
+        return false;
     return progress_step(c->progress, c->what, first + n, c->samples->n_tok) ||
            err_set(&w->err, ERR_CANCELLED, "cancelled");
 }
@@ -102,7 +107,10 @@ static void counter_thread(void *ctx, int thread)
     w.u = xmalloc(elements * sizeof *w.u);
     w.ids = xmalloc(READ_ROWS * sizeof *w.ids);
     w.mine = xcalloc(c->mine_size, sizeof *w.mine);
-    bool ok = map_guard(counter_work, &w, &w.err) && w.ok;
+    bool ok = !c->encoder || encode_scratch_init(&w.scratch, c->encoder, READ_ROWS, &w.err);
+    if (ok && c->encoder)
+        w.hits = xmalloc((size_t)(READ_ROWS * c->sae->k) * sizeof *w.hits);
+    ok = ok && map_guard(counter_work, &w, &w.err) && w.ok;
     pthread_mutex_lock(&c->lock);
     for (size_t k = 0; k < c->mine_size; k++)
         c->sums[k] += w.mine[k];
@@ -115,6 +123,8 @@ static void counter_thread(void *ctx, int thread)
     free(w.u);
     free(w.ids);
     free(w.mine);
+    free(w.hits);
+    encode_scratch_finish(&w.scratch);
 }
 
 static bool count_all(struct counting *c, struct err *err)
@@ -129,19 +139,18 @@ static bool count_all(struct counting *c, struct err *err)
 }
 
 /* mine: count, then sums and sums of squares of x - b_dec. */
-static void visit_moments(struct counting *c, void *mine, const float *x, const float *u,
-                          int64_t n)
+static bool visit_moments(const struct counting *c, struct counter *w, int64_t n)
 {
     int64_t d = c->sae->d_in;
-    double *sum = (double *)mine + 1, *squares = sum + d;
-    (void)u;
-    *(double *)mine += (double)n;
+    double *sum = w->mine + 1, *squares = sum + d;
+    w->mine[0] += (double)n;
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < d; k++) {
-            double v = (double)x[i * d + k] - (double)c->sae->b_dec[k];
+            double v = (double)w->x[i * d + k] - (double)c->sae->b_dec[k];
             sum[k] += v;
             squares[k] += v * v;
         }
+    return true;
 }
 
 static bool sum_squares(struct counting c, double *out, struct err *err)
@@ -160,16 +169,28 @@ static bool sum_squares(struct counting c, double *out, struct err *err)
     return ok;
 }
 
-static void visit_firings(struct counting *c, void *mine, const float *x, const float *u,
-                          int64_t n)
+/* mine: firings of c->ids. */
+static bool visit_firings(const struct counting *c, struct counter *w, int64_t n)
 {
     int64_t d = c->sae->d_in;
-    (void)x;
     for (int f = 0; f < c->n_features; f++)
         for (int64_t i = 0; i < n; i++) {
-            float m = kern_best()->dot(u + i * d, c->W + f * d, d);
-            ((double *)mine)[f] += c->sae->arch->activate(c->sae, c->ids[f], m) != 0;
+            float m = kern_best()->dot(w->u + i * d, c->W + f * d, d);
+            w->mine[f] += c->sae->arch->activate(c->sae, c->ids[f], m) != 0;
         }
+    return true;
+}
+
+/* mine: firings of all features, where they are selected. */
+static bool visit_selected(const struct counting *c, struct counter *w, int64_t n)
+{
+    int64_t n_hits;
+    if (!encoder_block(c->encoder, &w->scratch, w->u, n, w->hits, READ_ROWS * c->sae->k,
+                       &n_hits))
+        return err_set(&w->err, ERR_NOMEM, "more than k features were selected");
+    for (int64_t i = 0; i < n_hits; i++)
+        w->mine[w->hits[i].feature]++;
+    return true;
 }
 
 /* ---- the tokens where the feature fires ------------------------------------------- */
@@ -360,6 +381,22 @@ static bool count_candidates(struct counting c, const struct firing *f,
     return ok;
 }
 
+/* Which features TopK selects shows only in a full encode of every token. */
+static bool count_selected(struct counting c, const struct firing *f,
+                           struct probe_extra *out, struct err *err)
+{
+    c.what = "co-occurrence";
+    c.visit = visit_selected;
+    c.encoder = &f->encoder;
+    c.mine_size = (size_t)c.sae->d_sae;
+    c.sums = xcalloc(c.mine_size, sizeof *c.sums);
+    bool ok = count_all(&c, err);
+    for (int64_t j = 0; ok && j < c.sae->d_sae; j++)
+        out->counts[j] = (int64_t)c.sums[j];
+    free(c.sums);
+    return ok;
+}
+
 bool probe_extra(const struct sae *sae, const struct samples *samples,
                  const struct scan_options *options, int64_t id, const struct probe *p,
                  const struct progress *progress, struct probe_extra *out,
@@ -378,7 +415,10 @@ bool probe_extra(const struct sae *sae, const struct samples *samples,
     double total = 0;
     bool ok = full_encode(&f, threads, err) &&
               (sae->d_in != sae->d_out || sum_squares(c, &total, err)) &&
-              (sae->arch->selects || count_candidates(c, &f, &made, err));
+              (!sae->arch->selects ? count_candidates(c, &f, &made, err)
+               : samples->n_tok > PROBE_SELECT_TOKENS
+                   ? true
+                   : count_selected(c, &f, &made, err));
     if (total > 0)
         made.delta_fvu = f.delta / total;
     encoder_finish(&f.encoder);

@@ -14,6 +14,7 @@
 
 #include <xxhash.h>
 
+#include "io/fidx.h"
 #include "io/fs.h"
 #include "io/labels.h"
 #include "io/mem.h"
@@ -488,6 +489,15 @@ static bool has_samples(const struct session *s)
     return s->samples && s->samples->n_shards;
 }
 
+/* "PATH: why" as a warning about PATH. */
+static void damaged_index(struct err *err, const struct err *why, const char *path)
+{
+    size_t n = strlen(path);
+    bool named = n && strncmp(why->msg, path, n) == 0 && why->msg[n] == ':';
+    err_set(err, why->code, "%s: warning: the index is not used (%s)", path,
+            named ? why->msg + n + 2 : why->msg);
+}
+
 struct index *session_read_index(const struct session *s, int i, struct err *err)
 {
     struct err e = {0};
@@ -503,7 +513,7 @@ struct index *session_read_index(const struct session *s, int i, struct err *err
         err_set(err, ERR_RANGE, "%s: warning: the index is of other inputs and is made again",
                 path);
     else if (!index && e.code && e.code != ERR_MISSING)
-        err_set(err, e.code, "%s: warning: the index is not used", e.msg);
+        damaged_index(err, &e, path ? path : "");
     else if (!index)
         err_set(err, ERR_MISSING, "%s: no index", s->saes[i].path);
     free(key);
@@ -552,6 +562,12 @@ static char *nameless_path(struct err *err)
     return NULL;
 }
 
+static bool holds_something(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_size > 0;
+}
+
 struct index *session_make_index(const struct session *s, int i,
                                  const struct progress *progress, struct scan_live *live,
                                  struct err *err)
@@ -563,6 +579,11 @@ struct index *session_make_index(const struct session *s, int i,
         return NULL;
     }
     char *path = nameless ? nameless_path(err) : session_index_path(s, i, err);
+    if (path && !nameless && s->options.index && holds_something(path) && !fidx_is(path)) {
+        err_set(err, ERR_FORMAT, "%s: not an index of saescope: it is not overwritten", path);
+        free(path);
+        return NULL;
+    }
     struct index *index = path ? scan(s, i, path, progress, live, err) : NULL;
     if (path && nameless)
         unlink(path);

@@ -33,14 +33,14 @@ static double median(double *v, int n)
 }
 
 /* Milliseconds of a run with its output thrown away. */
-static double run_once(char *const argv[])
+static double run_once(const char *const argv[])
 {
     double start = clock_seconds();
     pid_t pid = fork();
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY);
         dup2(null, 1);
-        execv(argv[0], argv);
+        execv(argv[0], (char *const *)argv);
         _exit(127);
     }
     int status;
@@ -52,7 +52,7 @@ static double run_once(char *const argv[])
     return 1e3 * (clock_seconds() - start);
 }
 
-static double run_median(char *const argv[])
+static double run_median(const char *const argv[])
 {
     double ms[RUNS];
     run_once(argv); /* warm */
@@ -62,7 +62,7 @@ static double run_median(char *const argv[])
 }
 
 /* Milliseconds from exec until the tabs of the frame have come out of the terminal. */
-static double first_screen(char *const argv[])
+static double first_screen(const char *const argv[])
 {
     struct winsize size = {.ws_row = 36, .ws_col = 120};
     char seen[1 << 16];
@@ -72,7 +72,7 @@ static double first_screen(char *const argv[])
     pid_t pid = forkpty(&fd, NULL, NULL, &size);
     if (pid == 0) {
         setenv("TERM", "xterm-256color", 1);
-        execv(argv[0], argv);
+        execv(argv[0], (char *const *)argv);
         _exit(127);
     }
     while (ms < 0 && n < sizeof seen - 1) {
@@ -97,7 +97,7 @@ static double first_screen(char *const argv[])
     return ms;
 }
 
-static double first_screen_median(char *const argv[])
+static double first_screen_median(const char *const argv[])
 {
     double ms[RUNS];
     first_screen(argv);
@@ -153,14 +153,14 @@ int main(int argc, char **argv)
     snprintf(sae, sizeof sae, "%s/sae", argv[2]);
     snprintf(index, sizeof index, "%s/index", argv[2]);
 
-    char *version[] = {argv[1], "--version", NULL};
-    char *quick[] = {argv[1], "feature", sae, "291", "--acts", acts, "--no-index", "--quick",
+    const char *version[] = {argv[1], "--version", NULL};
+    const char *quick[] = {argv[1], "feature", sae, "291", "--acts", acts, "--no-index", "--quick",
                      "--json", "-q", NULL};
-    char *small[] = {argv[1], "scan", sae, "--acts", acts, "--tokens-limit", "4096",
+    const char *small[] = {argv[1], "scan", sae, "--acts", acts, "--tokens-limit", "4096",
                      "--index", index, "-q", NULL};
-    char *indexed[] = {argv[1], "feature", sae, "291", "--acts", acts, "--tokens-limit",
+    const char *indexed[] = {argv[1], "feature", sae, "291", "--acts", acts, "--tokens-limit",
                        "4096", "--index", index, "--json", "-q", NULL};
-    char *explorer[] = {argv[1], sae, NULL};
+    const char *explorer[] = {argv[1], sae, NULL};
 
     double base = run_median(version), floor_ms = read_median(acts);
     double ms = run_median(quick) - base;
