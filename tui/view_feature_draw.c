@@ -379,7 +379,7 @@ static void paint_header(const struct view *v, struct canvas *c)
     int64_t id = shows_page(v) ? s->page->p.id : v->target.feature;
     const struct sae *sae = feature_sae(v);
     bool is_label = false;
-    char right[96], state[64];
+    char right[256], state[256];
     int at = canvas_printf(c, 0, 1, INK_TITLE | STYLE_BOLD, "#%lld", (long long)id) + 2, limit;
 
     desk_state_text(v->desk, v->target.sae, state, sizeof state);
@@ -387,8 +387,9 @@ static void paint_header(const struct view *v, struct canvas *c)
         snprintf(right, sizeof right, "computing #%lld", (long long)v->target.feature);
     else
         snprintf(right, sizeof right, "%s", state);
-    limit = c->cols - text_width(right) - 2;
-    canvas_text(c, 0, limit + 1, INK_DIM, right);
+    limit = text_width(right) < c->cols / 2 ? text_width(right) : c->cols / 2;
+    limit = c->cols - limit - 2;
+    canvas_fit(c, 0, limit + 1, c->cols - limit - 2, ALIGN_RIGHT, INK_DIM, right);
     struct canvas left = canvas_sub(c, 0, 0, 1, limit);
     const char *name = desk_name(v->desk, v->target.sae, id, &is_label);
     if (is_label)
@@ -419,7 +420,7 @@ static void paint_waiting(const struct view *v, struct canvas *c)
 {
     const struct desk_sae *d = desk_sae(v->desk, v->target.sae);
     struct canvas in = canvas_sub(c, 2, 1, c->rows - 2, c->cols - 2);
-    char text[64];
+    char text[256];
 
     if (view_paint_missing(v, SLOT_PAGE, &in))
         return;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -212,6 +213,59 @@ static void weights_alone_say_what_they_can(void **state)
     screen_expect(&s, "weights only");
     screen_expect(&s, "#19");
     stop(&s);
+}
+
+/* No index can be written here: the scan fails, and a page comes from the samples. */
+static void forbid_indexes(void)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s", test_path("little/bundle.json"));
+    setenv("XDG_CACHE_HOME", path, 1);
+}
+
+static void allow_indexes(void)
+{
+    setenv("XDG_CACHE_HOME", test_path("cache"), 1);
+}
+
+static void without_an_index_the_samples_are_asked(void **state)
+{
+    struct screen s;
+    char text[64];
+    float max;
+    int n = count_word(3, &max);
+
+    (void)state;
+    forbid_indexes();
+    start(&s, 36, 120, 3);
+    snprintf(text, sizeof text, "top %d of %d", n, n);
+    screen_expect(&s, text);
+    screen_type(&s, "j"); /* the message about the scan goes */
+    screen_expect(&s, "no index: from the samples");
+    screen_expect_not(&s, "computing");
+    screen_expect(&s, "Δ FVU     -0.06643 ");
+    stop(&s);
+    allow_indexes();
+}
+
+static void samples_that_shrink_are_said(void **state)
+{
+    struct screen s;
+    const char *path = test_path("little/acts.npy");
+
+    (void)state;
+    forbid_indexes();
+    struct session *open = little_open(false);
+    if (truncate(path, 200) != 0)
+        fail_msg("truncate");
+    start_at(&s, open, 36, 120, 3, false);
+    screen_expect(&s, "acts.npy");
+    screen_expect(&s, "R tries again");
+    screen_expect(&s, "bias      -0.5 shifts"); /* what the weights say stays */
+    little_put_samples();
+    stop(&s);
+    allow_indexes();
 }
 
 static void features_are_walked_through(void **state)
@@ -463,6 +517,8 @@ int main(void)
         cmocka_unit_test(any_size_can_be_painted),
         cmocka_unit_test(a_dead_feature_says_so),
         cmocka_unit_test(weights_alone_say_what_they_can),
+        cmocka_unit_test(without_an_index_the_samples_are_asked),
+        cmocka_unit_test(samples_that_shrink_are_said),
         cmocka_unit_test(features_are_walked_through),
         cmocka_unit_test(the_table_gives_the_order),
         cmocka_unit_test(neighbours_open),
