@@ -27,6 +27,8 @@ enum {
     FEATURE_TOP = 100,      /* examples in the list of the strongest */
     FEATURE_BINS = 160,     /* finest histogram; all others are sums of its bins */
     CURVE_POINTS = 512,
+    COMMON_TOKENS = 8,      /* listed of those it fires on */
+    COMMON_HITS = 65536,    /* looked at for that, evenly spread */
     NEAR_ROWS = 64,         /* room for neighbours of all three kinds */
 };
 
@@ -73,6 +75,12 @@ struct feature_near {
     double together;        /* jaccard; NaN: not known */
 };
 
+/* A token that it fires on. */
+struct feature_token {
+    int64_t id;
+    double share; /* of its firings */
+};
+
 struct feature_page {
     enum feature_stage stage;
     struct page_feature p;
@@ -81,6 +89,8 @@ struct feature_page {
     int64_t delta_rank;         /* of delta_fvu among all features, from 1; 0: not known */
     struct feature_near *near;  /* neighbours of all three kinds */
     int n_near;
+    struct feature_token common[COMMON_TOKENS]; /* by share, then id */
+    int n_common;
     float curve_x[CURVE_POINTS], curve_y[CURVE_POINTS];
     int n_curve;                /* 0: it has none */
     double gate;                /* greatest pre-activation at which it is off */
@@ -130,7 +140,7 @@ enum pane {
 /* The numbers of the first pane. */
 enum feature_stat {
     STAT_DENSITY, STAT_MEAN, STAT_MAX, STAT_DELTA, STAT_BIAS, STAT_THRESHOLD,
-    STAT_COSINE, STAT_NORM,
+    STAT_COSINE, STAT_NORM, STAT_TOKENS,
     STAT_COUNT
 };
 extern const char *const feature_stat_name[STAT_COUNT];

@@ -101,7 +101,7 @@ static double plain(const struct feature_view *s, double edge)
 }
 
 static void hist_title(const struct view *v, const int64_t *counts, const struct wid_hist *h,
-                       char *buf, size_t size)
+                       bool narrow, char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
     char lo[24], hi[24], n[48], gate[32] = "", x[24];
@@ -114,7 +114,9 @@ static void hist_title(const struct view *v, const int64_t *counts, const struct
                  number_text(plain(s, h->markers[0].x), 5, x, sizeof x));
     if (s->focus != PANE_HIST) {
         snprintf(buf, size, "activation · %d bins%s%s%s", s->bins,
-                 s->log_counts ? " · log counts" : s->log_values ? "" : " · linear",
+                 s->log_counts                 ? " · log counts"
+                 : s->log_values || narrow ? ""
+                                           : " · linear",
                  s->log_values ? " · log values" : "", gate);
         return;
     }
@@ -161,7 +163,7 @@ static void paint_hist(const struct view *v, struct canvas *c)
         h.brush_first = s->anchor < s->bin ? s->anchor : s->bin;
         h.brush_last = s->anchor < s->bin ? s->bin : s->anchor;
     }
-    hist_title(v, counts, &h, title, sizeof title);
+    hist_title(v, counts, &h, c->cols < 48, title, sizeof title);
     struct canvas in = paint_title(v, c, PANE_HIST, title);
     if (!paint_nothing(v, &in))
         wid_hist_paint(&in, &h);

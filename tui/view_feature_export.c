@@ -52,7 +52,7 @@ static void put_examples(struct str *s, const struct view *v, const struct examp
 
 static void put_stat(struct str *s, const struct view *v, enum feature_stat stat)
 {
-    char value[96];
+    char value[512];
 
     feature_stat_text(v, stat, value, sizeof value);
     str_appendf(s, "%s\t%s\n", feature_stat_name[stat], value);

@@ -64,6 +64,7 @@ static void make_curve(const struct sae *sae, struct feature_page *page)
 struct nearer {
     const struct feature_query *q;
     struct feature_page *page;
+    const struct progress *progress;
     float *own, *other; /* owned */
     struct hit *hits;   /* owned; of another feature */
     struct err *err;
@@ -120,6 +121,8 @@ static bool fill_together(struct nearer *n)
         struct feature_near *near = &n->page->near[i];
         if (!isnan(near->together))
             continue;
+        if (!progress_step(n->progress, "neighbours", i, n->page->n_near))
+            return err_set(n->err, ERR_CANCELLED, "cancelled");
         int64_t count = (int64_t)index_record(n->q->index, near->id)->count;
         n->hits = xreallocarray(n->hits, (size_t)count + 1, sizeof *n->hits);
         if (!index_hits(n->q->index, near->id, n->hits, n->err))
@@ -141,11 +144,11 @@ static void fill_guarded(void *ctx)
 }
 
 static bool make_near(const struct feature_query *q, struct feature_page *page,
-                      struct err *err)
+                      const struct progress *progress, struct err *err)
 {
     const struct page_feature *p = &page->p;
     const struct sae *sae = q->sae;
-    struct nearer n = {.q = q, .page = page, .err = err};
+    struct nearer n = {.q = q, .page = page, .progress = progress, .err = err};
     int co = p->n_coactive > 0 ? p->n_coactive : 0;
     bool ok;
 
@@ -195,14 +198,54 @@ static int64_t rank_of_delta(const struct index *ix, const struct page_feature *
     return rank;
 }
 
-struct ranker {
+/* -- the tokens that it fires on ------------------------------------------------------- */
+
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void add_common(struct feature_page *page, struct feature_token t)
+{
+    int i = page->n_common < COMMON_TOKENS ? page->n_common++ : COMMON_TOKENS;
+
+    for (; i > 0 && page->common[i - 1].share < t.share; i--)
+        if (i < COMMON_TOKENS)
+            page->common[i] = page->common[i - 1];
+    if (i < COMMON_TOKENS)
+        page->common[i] = t;
+}
+
+/* ids [COMMON_HITS] is room to work in. */
+static void count_tokens(const struct samples *samples, struct feature_page *page,
+                         int64_t *ids)
+{
+    const struct page_feature *p = &page->p;
+    int64_t n = p->n_hits < COMMON_HITS ? p->n_hits : COMMON_HITS;
+
+    for (int64_t i = 0; i < n; i++)
+        samples_ids(samples, p->hits[i * p->n_hits / n].token, 1, &ids[i]);
+    qsort(ids, (size_t)n, sizeof *ids, by_id);
+    for (int64_t i = 0, j; i < n; i = j) {
+        for (j = i; j < n && ids[j] == ids[i]; j++)
+            ;
+        if (ids[i] >= 0)
+            add_common(page, (struct feature_token){ids[i], (double)(j - i) / (double)n});
+    }
+}
+
+/* -- all of it ------------------------------------------------------------------------- */
+
+struct reader {
     const struct feature_query *q;
     struct feature_page *page;
+    int64_t *ids;
 };
 
 static void read_guarded(void *ctx)
 {
-    struct ranker *r = ctx;
+    struct reader *r = ctx;
     struct feature_page *page = r->page;
     const struct page_feature *p = &page->p;
 
@@ -211,6 +254,8 @@ static void read_guarded(void *ctx)
     for (int i = 0; i < p->n_intervals; i++)
         examples_make(r->q->samples, p, p->intervals[i].examples,
                       p->intervals[i].n_examples, &page->intervals[i]);
+    if (p->n_hits > 0)
+        count_tokens(r->q->samples, page, r->ids);
 }
 
 static bool feature_run(struct job *job, const struct progress *progress, struct err *err)
@@ -221,7 +266,7 @@ static bool feature_run(struct job *job, const struct progress *progress, struct
     struct page_feature_options options = {
         .top = FEATURE_TOP, .examples = q->examples, .context = q->context,
         .seed = q->seed, .quick = q->stage < STAGE_FULL, .scan = q->scan};
-    struct ranker r = {q, j->page};
+    struct reader r = {q, j->page, NULL};
 
     j->page->stage = q->stage;
     if (!page_feature_make(q->sae, weights ? NULL : q->samples, weights ? NULL : q->index,
@@ -229,7 +274,10 @@ static bool feature_run(struct job *job, const struct progress *progress, struct
         return false;
     make_histograms(j->page);
     make_curve(q->sae, j->page);
-    return make_near(q, j->page, err) && map_guard(read_guarded, &r, err);
+    r.ids = xmalloc(COMMON_HITS * sizeof *r.ids);
+    bool ok = make_near(q, j->page, progress, err) && map_guard(read_guarded, &r, err);
+    free(r.ids);
+    return ok;
 }
 
 void feature_page_free(struct feature_page *page)

@@ -10,6 +10,7 @@ const char *const feature_stat_name[STAT_COUNT] = {
     [STAT_DENSITY] = "density", [STAT_MEAN] = "mean",     [STAT_MAX] = "max",
     [STAT_DELTA] = "Δ FVU",     [STAT_BIAS] = "bias",     [STAT_THRESHOLD] = "threshold",
     [STAT_COSINE] = "enc·dec",  [STAT_NORM] = "|W_dec|",
+    [STAT_TOKENS] = "fires on",
 };
 
 static const char *short_number(double x, char *buf, size_t size)
@@ -72,6 +73,18 @@ static bool bias_gates(const struct sae *sae)
     return strcmp(sae->arch->name, "prolu") == 0 || strcmp(sae->arch->name, "gated") == 0;
 }
 
+/* '" LORD" 83 %  " God" 12 %' */
+static void common_text(const struct view *v, const struct feature_page *page, char *buf,
+                        size_t size)
+{
+    size_t n = (size_t)snprintf(buf, size, "%s", page->n_common > 0 ? "" : "·");
+
+    for (int i = 0; i < page->n_common && n < size; i++)
+        n += (size_t)snprintf(buf + n, size - n, "%s\"%s\" %.0f %%", i > 0 ? "  " : "",
+                              desk_token_text(v->desk, page->common[i].id),
+                              100 * page->common[i].share);
+}
+
 void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
@@ -90,11 +103,13 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
     case STAT_THRESHOLD: short_number(p->threshold, buf, size); break;
     case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;
     case STAT_NORM: short_number(p->decoder_norm, buf, size); break;
+    case STAT_TOKENS: common_text(v, s->page, buf, size); break;
     default: snprintf(buf, size, "·"); break;
     }
 }
 
-/* Numbers flow into cells of equal width; the long ones take two. */
+/* Numbers flow into cells of equal width; long ones take two, the tokens the rest
+ * of a row. */
 enum { STAT_CELL = 26, STAT_NAME = 10 };
 
 struct stat_cell {
@@ -106,7 +121,9 @@ static int place_stats(int cols, struct stat_cell at[STAT_COUNT])
     int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0;
 
     for (int i = 0; i < STAT_COUNT; i++) {
-        int span = (i == STAT_DENSITY || i == STAT_DELTA) && n > 1 ? 2 : 1;
+        int rest = n - cell > 1 ? n - cell : n;
+        int span = i == STAT_DENSITY || i == STAT_DELTA ? 2 : i == STAT_TOKENS ? rest : 1;
+        span = span < n ? span : n;
         if (cell + span > n) {
             row++;
             cell = 0;
@@ -130,7 +147,7 @@ void feature_paint_stats(const struct view *v, struct canvas *c)
     const struct feature_view *s = v->state;
     bool focused = s->focus == PANE_STATS;
     struct stat_cell at[STAT_COUNT];
-    char buf[96];
+    char buf[512];
 
     place_stats(c->cols, at);
     int above = focused && at[s->stat].row >= c->rows ? at[s->stat].row - c->rows + 1 : 0;

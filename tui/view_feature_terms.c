@@ -16,6 +16,9 @@ const struct view_term feature_terms[] = {
     {"threshold", "Of JumpReLU and BatchTopK: activations at or below it are 0."},
     {"enc·dec", "Cosine of the encoder row and the decoder row."},
     {"|W_dec|", "Length of the decoder row."},
+    {"fires on", "The tokens on which it is active most often, each with its share of the "
+                 "tokens where the feature is active (of 65 536 of them, evenly spread, when "
+                 "there are more)."},
     {"activation", "Histogram over (0, max], tokens where the feature is active. The dotted "
                    "line is the activation below which it cannot fire. Enter shows examples "
                    "of a bar, Space begins a range of bars."},

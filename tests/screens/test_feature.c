@@ -115,6 +115,7 @@ static void numbers_are_the_samples_own(void **state)
     screen_expect(&s, text);
     screen_expect(&s, "bias      -0.5 shifts");
     screen_expect(&s, "#3  \"king\"");
+    screen_expect(&s, "fires on  \" king\" 100 %");
     screen_expect(&s, "response · standard · off up to 0.5");
     screen_expect(&s, "▐king▌");
     screen_expect(&s, "decoder↓");
@@ -459,6 +460,7 @@ static void equal_examples_fold_and_unfold(void **state)
     start_at(&s, one_open(1, true, true), 36, 120, 0, false);
     screen_expect(&s, "top 12 of 12");
     screen_expect(&s, "×6");
+    screen_expect(&s, "fires on  \" In\" 50 %  \" beginning\" 50 %");
     screen_expect(&s, "half or more at position 0: --skip-first 1 leaves it out");
     screen_expect(&s, "no other feature");
     screen_expect(&s, "▐In▌ the beginning God");
