@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 struct progress {
-    /* `done` of `of` units ("tokens", "bytes") of the stage called `what`. Returns false
-     * when the work should stop with ERR_CANCELLED. */
+    /* `done` of `of` in the stage called `what`: its unit where that says enough
+     * ("tokens"), else words ("writing the index"). Returns false when the work should
+     * stop with ERR_CANCELLED. */
     bool (*step)(void *ctx, const char *what, int64_t done, int64_t of);
     void *ctx;
 };

@@ -340,7 +340,7 @@ static bool scan_block(struct scanner *w)
             return false;
         if (rows > 0 && !scan_rows(w, 0, rows))
             return false;
-        if (!progress_step(s->progress, "scanning", s->tokens, s->samples->n_tok))
+        if (!progress_step(s->progress, "tokens", s->tokens, s->samples->n_tok))
             return err_set(&w->err, ERR_CANCELLED, "cancelled");
     }
     return true;

@@ -153,7 +153,9 @@ static bool is_open(const struct session *s, int i)
 const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
 {
     const struct desk_sae *e = desk_sae(d, i);
+    char partial[32];
 
+    snprintf(partial, sizeof partial, "partial, %.0f %%, ", floor(100 * e->table.partial));
     switch (e->state) {
     case DESK_UNLOADED:
         snprintf(buf, size, "%s", e->err.code ? e->err.msg : "not loaded");
@@ -162,7 +164,8 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
     case DESK_OPENING: snprintf(buf, size, "looking for an index"); break;
     case DESK_WEIGHTS:
         if (e->err.code == ERR_CANCELLED)
-            snprintf(buf, size, "scan cancelled: R starts it again");
+            snprintf(buf, size, "%sscan cancelled: R starts it again",
+                     e->table.partial < 1 ? partial : "");
         else if (e->err.code)
             snprintf(buf, size, "%s", e->err.msg);
         else

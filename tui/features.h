@@ -15,7 +15,8 @@ enum { SLOT_PAGE, SLOT_ROWS, SLOT_SEARCH };
 
 enum {
     PANE_FROM = 110,   /* columns of the screen from which there is a right pane */
-    PANE_EXAMPLES = 12, /* at most; as many as there is room for */
+    PANE_TOP = 48,      /* strongest examples that are looked at */
+    PANE_EXAMPLES = 12, /* shown at most, those alike as one */
     PANE_CONTEXT = 20,  /* tokens to each side of an example */
     PANE_NEIGHBOURS = 8,
 };
@@ -27,7 +28,12 @@ struct pane {
     bool ready;             /* page is of `asked` */
     bool slow;              /* it has been in work for a tick: say so */
     struct page_feature page;
-    struct page_context context[PANE_EXAMPLES];
+    struct page_context context[PANE_TOP];
+    int n_contexts;
+    struct pane_example {
+        int top;            /* of page.top, and its context */
+        int alike;          /* so many with the same text and activation */
+    } examples[PANE_EXAMPLES];
     int n_examples;
 };
 
@@ -88,5 +94,6 @@ bool features_is_found(const struct view *v, int64_t feature);
 
 void pane_ask(struct view *v);  /* the page of the feature under the cursor */
 void pane_reset(struct view *v);
+void pane_finish(struct pane *p); /* free what it owns; none is asked for then */
 void pane_loaded(struct view *v, struct job *job);
 void pane_paint(const struct view *v, struct canvas *c);

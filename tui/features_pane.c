@@ -21,12 +21,35 @@ struct pane_job {
     struct pane pane; /* asked says which; the rest is the result, owned until taken */
 };
 
-static void finish(struct pane *p)
+void pane_finish(struct pane *p)
 {
     page_feature_finish(&p->page);
-    for (int i = 0; i < p->n_examples; i++)
+    for (int i = 0; i < p->n_contexts; i++)
         page_context_finish(&p->context[i]);
     *p = (struct pane){.asked = -1};
+}
+
+static bool is_alike(const struct pane *p, int a, int b)
+{
+    const struct page_context *x = &p->context[a], *y = &p->context[b];
+
+    return p->page.top[a].activation == p->page.top[b].activation && x->n == y->n &&
+           x->lit == y->lit && x->ids[x->lit] >= 0 &&
+           memcmp(x->ids, y->ids, (size_t)x->n * sizeof *x->ids) == 0;
+}
+
+/* Repeated text would fill the pane with one example. */
+static void fold(struct pane *p)
+{
+    for (int i = 0; i < p->n_contexts; i++) {
+        int at = 0;
+        while (at < p->n_examples && !is_alike(p, p->examples[at].top, i))
+            at++;
+        if (at < p->n_examples)
+            p->examples[at].alike++;
+        else if (at < PANE_EXAMPLES)
+            p->examples[p->n_examples++] = (struct pane_example){i, 1};
+    }
 }
 
 static bool pane_run(struct job *job, const struct progress *progress, struct err *err)
@@ -38,9 +61,10 @@ static bool pane_run(struct job *job, const struct progress *progress, struct er
     if (!page_feature_make(j->sae, j->samples, j->index, p->asked, &j->options, progress,
                            &p->page, err))
         return false;
-    for (int i = 0; i < page->n_top && i < PANE_EXAMPLES; i++)
+    for (int i = 0; i < page->n_top && i < PANE_TOP; i++)
         page_context_make(j->samples, page->hits, page->n_hits, page->top[i].token,
-                          PANE_CONTEXT, &p->context[p->n_examples++]);
+                          PANE_CONTEXT, &p->context[p->n_contexts++]);
+    fold(p);
     p->ready = true;
     return true;
 }
@@ -49,7 +73,7 @@ static void pane_free(struct job *job)
 {
     struct pane_job *j = (struct pane_job *)job;
 
-    finish(&j->pane);
+    pane_finish(&j->pane);
     free(j);
 }
 
@@ -60,7 +84,7 @@ void pane_reset(struct view *v)
     struct features *f = v->state;
 
     view_start(v, SLOT_PAGE, LANE_QUICK, NULL);
-    finish(&f->pane);
+    pane_finish(&f->pane);
 }
 
 /* Without an index a page is a pass over the samples: not while the scan makes one and
@@ -91,7 +115,7 @@ void pane_ask(struct view *v)
     j->samples = s->samples && s->samples->n_shards ? s->samples : NULL;
     j->index = e->index;
     j->options = (struct page_feature_options){
-        .top = PANE_EXAMPLES,
+        .top = PANE_TOP,
         .examples = 1,
         .neighbours = PANE_NEIGHBOURS,
         .context = PANE_CONTEXT,
@@ -108,7 +132,7 @@ void pane_loaded(struct view *v, struct job *job)
     struct features *f = v->state;
     struct pane_job *j = (struct pane_job *)job;
 
-    finish(&f->pane);
+    pane_finish(&f->pane);
     f->pane = j->pane;
     j->pane = (struct pane){.asked = -1};
 }
@@ -204,16 +228,28 @@ static void paint_histogram(const struct view *v, struct canvas *c)
     cut(c, rows);
 }
 
+static bool has_alike(const struct features *f)
+{
+    for (int i = 0; i < f->pane.n_examples; i++)
+        if (f->pane.examples[i].alike > 1)
+            return true;
+    return false;
+}
+
 static void paint_example(const struct view *v, struct canvas *c, int i)
 {
     const struct features *f = v->state;
-    const struct page_example *e = &f->pane.page.top[i];
-    const struct page_context *x = &f->pane.context[i];
-    struct canvas number = canvas_sub(c, 0, 0, 1, 6);
-    struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7);
+    const struct pane_example *shown = &f->pane.examples[i];
+    const struct page_example *e = &f->pane.page.top[shown->top];
+    const struct page_context *x = &f->pane.context[shown->top];
     struct token_piece pieces[2 * PANE_CONTEXT + 1];
+    int count = has_alike(f) ? 4 : 0;
+    struct canvas number = canvas_sub(c, 0, 0, 1, 6);
+    struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7 - count);
 
     features_number(&number, (double)e->activation, f->decimals[FCOL_MAX], INK_VALUE);
+    if (shown->alike > 1)
+        canvas_printf(c, 0, c->cols - 3, INK_DIM, "×%d", shown->alike);
     if (!v->session->samples->tokens) {
         canvas_printf(&text, 0, 0, INK_DIM, "sequence %lld, position %lld",
                       (long long)e->sequence, (long long)e->position);

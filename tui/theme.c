@@ -361,6 +361,8 @@ struct paint theme_paint(const struct theme *t, enum colour_level level, uint32_
     p.attr |= level == COLOUR_MONO || (p.back == COLOUR_DEFAULT && ground->back_rgb >= 0)
                   ? ground->mono
                   : ground->attr;
+    if (p.attr & STYLE_REVERSE) /* coloured text would become patches of ground */
+        p.front = COLOUR_DEFAULT;
     return p;
 }
 

@@ -411,9 +411,7 @@ static void features_close(struct view *v)
 {
     struct features *f = v->state;
 
-    page_feature_finish(&f->pane.page);
-    for (int i = 0; i < f->pane.n_examples; i++)
-        page_context_finish(&f->pane.context[i]);
+    pane_finish(&f->pane);
     free(f->ids);
     free(f->found);
 }

@@ -348,16 +348,30 @@ static const char *rate_text(double rate, char *buf, size_t size)
     return buf;
 }
 
+/* Stages that are called by what they count have a rate; others only a name. */
+static bool is_unit(const char *what)
+{
+    static const char *const units[] = {"tokens", "features", "sequences", "pairs", "rows",
+                                        "bytes", "positions", "steps"};
+
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(what, units[i]) == 0)
+            return true;
+    return false;
+}
+
 const char *job_status_text(const struct job_status *s, char *buf, size_t size)
 {
     double rate = s->seconds > 0.3 && s->done > 0 ? (double)s->done / s->seconds : 0;
     char number[32];
-    size_t n = (size_t)snprintf(buf, size, "%s", s->name);
+    bool counts = !*s->what || is_unit(s->what);
+    size_t n = (size_t)snprintf(buf, size, "%s%s%s", s->name, counts ? "" : ": ",
+                                counts ? "" : s->what);
 
     if (s->of > 0 && n < size)
         n += (size_t)snprintf(buf + n, size - n, " %d %%",
                               (int)(100.0 * (double)s->done / (double)s->of));
-    if (rate > 0 && n < size)
+    if (rate > 0 && counts && n < size)
         n += (size_t)snprintf(buf + n, size - n, " %s%s/s",
                               rate_text(rate, number, sizeof number), s->what);
     if (rate > 0 && s->of > s->done && n < size) {

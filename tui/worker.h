@@ -105,5 +105,6 @@ struct job_status {
 };
 bool worker_status(struct worker *w, enum lane lane, struct job_status *out);
 
-/* "scan 37 % 1.2 Mtokens/s 0:41 left" into buf; returns buf. Pure. */
+/* "scan 37 % 1.2 Mtokens/s 0:41 left", "scan: writing the index 80 %" into buf; returns
+ * buf. Pure. */
 const char *job_status_text(const struct job_status *s, char *buf, size_t size);

@@ -216,6 +216,8 @@ static void progress_reads_well(void **state)
         {{.name = "page", .what = "", .seconds = 9}, "page"},
         {{.name = "count", .what = "pairs", .done = 20000, .seconds = 2},
          "count 10 kpairs/s"},
+        {{.name = "scan", .what = "writing the index", .done = 1, .of = 4, .seconds = 1},
+         "scan: writing the index 25 % 0:03 left"},
     };
     char buf[128];
 
