@@ -105,7 +105,7 @@ void pane_ask(struct view *v)
     const struct session_sae *e = &s->saes[v->target.sae];
 
     if (f->pane.asked == v->target.feature && f->pane.asked_index == e->index &&
-        (f->pane.ready || view_busy(v, SLOT_PAGE)))
+        (f->pane.ready || view_busy(v, SLOT_PAGE) || v->slots[SLOT_PAGE].err.code))
         return;
     pane_reset(v);
     if (v->target.feature < 0 || !e->sae || !is_worth_it(v))

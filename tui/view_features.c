@@ -83,16 +83,32 @@ static void set_columns(struct features *f, const int *columns, int n)
     }
 }
 
-/* The usual columns, without the threshold where there is none. */
-static void usual_columns(struct view *v)
+static bool has_threshold(const struct view *v)
 {
     const struct sae *sae = v->session->saes[v->target.sae].sae;
+    return sae && sae->threshold;
+}
+
+/* The threshold only where there is one. */
+static void usual_columns(struct view *v)
+{
+    struct features *f = v->state;
     int columns[CELL_COLUMNS], n = 0;
 
+    f->has_threshold = has_threshold(v);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (usual[i] != FCOL_THRESHOLD || (sae && sae->threshold))
+        if (usual[i] != FCOL_THRESHOLD || f->has_threshold)
             columns[n++] = usual[i];
-    set_columns(v->state, columns, n);
+    set_columns(f, columns, n);
+}
+
+/* Another checkpoint, or it has been loaded. */
+static void fit_columns(struct view *v)
+{
+    const struct features *f = v->state;
+
+    if (!f->n_columns || (!f->has_chosen && f->has_threshold != has_threshold(v)))
+        usual_columns(v);
 }
 
 /* -- cells ----------------------------------------------------------------------------------- */
@@ -322,7 +338,6 @@ static bool move_to_feature(struct view *v, int64_t feature, struct err *err)
 static void show_sae(struct view *v, int sae)
 {
     struct features *f = v->state;
-    bool same_columns = f->shown && f->n_columns > 0;
 
     v->target.sae = sae;
     f->shown = true;
@@ -336,8 +351,7 @@ static void show_sae(struct view *v, int sae)
     f->found = NULL;
     f->pattern[0] = 0;
     pane_reset(v);
-    if (!same_columns)
-        usual_columns(v);
+    fit_columns(v);
     features_select(v);
 }
 
@@ -370,10 +384,14 @@ static void features_changed(struct view *v)
 
     if (!f->shown || sae < 0)
         return;
-    if (sae != v->target.sae)
+    if (sae != v->target.sae) {
         show_sae(v, sae);
-    else
-        features_select(v);
+        return;
+    }
+    fit_columns(v);
+    if (v->slots[SLOT_PAGE].err.code) /* try again */
+        pane_reset(v);
+    features_select(v);
 }
 
 /* Numbers move at every tick; rows change places twice a second, or nobody could read. */
@@ -617,7 +635,7 @@ static const char *features_word(const struct view *v, enum ask what, int i)
 /* -- options ---------------------------------------------------------------------------------------- */
 
 static const struct view_option options[] = {
-    {"columns", "columns after the id, in this order, by their keys; \"usual\": as they were",
+    {"columns", "keys of the columns after the id, in this order; \"usual\": as at first",
      NULL},
     {NULL, NULL, NULL},
 };
@@ -636,14 +654,17 @@ static void features_option_get(const struct view *v, int i, char *buf, size_t s
 
 static bool features_option_set(struct view *v, int i, const char *value, struct err *err)
 {
+    struct features *f = v->state;
     int columns[CELL_COLUMNS] = {FCOL_ID}, n = 1;
     char *words = xstrdup(value), *rest = words, *key;
     bool ok = true, seen[CELL_COLUMNS] = {[FCOL_ID] = true};
 
     (void)i;
+    if (desk_count(v->desk) == 0)
+        ok = err_set(err, ERR_USAGE, "no checkpoint is open");
     while (ok && (key = strsep(&rest, ", "))) {
         int c = find_column(key);
-        if (!*key)
+        if (!*key || strcmp(key, "usual") == 0)
             continue;
         if (c < 0)
             ok = err_set(err, ERR_USAGE, "columns: no column \"%s\" (expected name, "
@@ -653,9 +674,14 @@ static bool features_option_set(struct view *v, int i, const char *value, struct
         seen[c < 0 ? 0 : c] = true;
     }
     free(words);
-    if (ok)
-        set_columns(v->state, columns, n);
-    return ok;
+    if (!ok)
+        return false;
+    f->has_chosen = n > 1;
+    if (f->has_chosen)
+        set_columns(f, columns, n);
+    else
+        usual_columns(v);
+    return true;
 }
 
 /* -- taking it elsewhere -------------------------------------------------------------------------------- */
@@ -789,9 +815,9 @@ static const struct view_key keys[] = {
     {ACT_SEARCH, NULL},
     {ACT_SORT, NULL},
     {ACT_COLUMN_NEXT, NULL},
-    {ACT_LABEL, "label"},
+    {ACT_LABEL, "edit the label; :note TEXT keeps a note"},
     {ACT_FAVOURITE, NULL},
-    {ACT_SELECT, "select"},
+    {ACT_SELECT, NULL},
     {ACT_RANDOM, NULL},
     {ACT_GOTO, "go to a feature of the table"},
     {ACT_INVERT, NULL},

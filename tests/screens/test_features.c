@@ -118,6 +118,8 @@ static void columns_sort_both_ways(void **state)
     expect_ids(&s, 2, (const char *const[]){"32", "33"});
     screen_type(&s, ":\"set columns=nonsense\" Enter");
     screen_expect(&s, "no column \"nonsense\"");
+    screen_type(&s, "Esc :\"set columns=usual\" Enter");
+    screen_expect(&s, "density             mean      max");
     stop(&s);
 }
 
