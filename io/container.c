@@ -306,6 +306,11 @@ bool container_unchanged(const struct container *c, struct err *err)
     return map_unchanged(&c->map[0], err);
 }
 
+bool container_unpacked(const struct container *c)
+{
+    return c->n_maps > 1;
+}
+
 const char *container_path(const struct container *c)
 {
     return c->path;

@@ -38,6 +38,9 @@ bool container_verify(const struct container *c, const struct progress *progress
  * and its end. ERR_FORMAT "PATH: changed or truncated while open". */
 bool container_unchanged(const struct container *c, struct err *err);
 
+/* Was it decompressed? Then opening it again would cost as much again. */
+bool container_unpacked(const struct container *c);
+
 const char *container_path(const struct container *c);
 const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors" */
 

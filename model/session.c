@@ -243,19 +243,24 @@ static bool check_weights(struct sae *sae, const struct progress *progress, stru
     return sae_check_finite(sae, progress, err);
 }
 
-struct sae *session_read_sae(const struct session *s, int i,
-                             const struct progress *progress, struct err *err)
+static struct sae *read_sae(const struct session *s, int i, bool checked,
+                            const struct progress *progress, struct err *err)
 {
     const char *path = s->saes[i].path;
     struct sae *sae = sae_open(path, &s->options.sae, progress, err);
     if (!sae)
         return NULL;
-    if ((s->options.unchecked || check_weights(sae, progress, err)) &&
-        check_width(s, path, sae, err))
+    if ((!checked || check_weights(sae, progress, err)) && check_width(s, path, sae, err))
         return sae;
     sae_close(sae);
     err_path(err, path);
     return NULL;
+}
+
+struct sae *session_read_sae(const struct session *s, int i,
+                             const struct progress *progress, struct err *err)
+{
+    return read_sae(s, i, !s->options.unchecked, progress, err);
 }
 
 void session_set_sae(struct session *s, int i, struct sae *sae)
@@ -279,6 +284,28 @@ bool session_load(struct session *s, int i, const struct progress *progress,
     return sae != NULL;
 }
 
+static bool was_unpacked(const struct sae *sae)
+{
+    for (int i = 0; i < sae->n_containers; i++)
+        if (container_unpacked(sae->containers[i]))
+            return true;
+    return false;
+}
+
+/* Is SAE i one that will load? Costs its headers, unless it is compressed. */
+static bool look_at(struct session *s, int i, const struct progress *progress,
+                    struct err *err)
+{
+    struct sae *sae = read_sae(s, i, false, progress, err);
+    bool keep = sae && was_unpacked(sae);
+    bool ok = sae && (!keep || s->options.unchecked || check_weights(sae, progress, err));
+    if (ok && keep)
+        session_set_sae(s, i, sae);
+    else
+        sae_close(sae);
+    return ok;
+}
+
 struct session *session_open(const struct session_options *options,
                              const struct progress *progress, struct err *err)
 {
@@ -288,7 +315,8 @@ struct session *session_open(const struct session_options *options,
         s->options.memory = SESSION_MEMORY;
     bool ok = choose_saes(s, err) && open_samples(s, progress, err);
     for (int c = 0; c < s->n_chosen && ok; c++)
-        ok = session_load(s, s->chosen[c], progress, err);
+        ok = options->deferred ? look_at(s, s->chosen[c], progress, err)
+                               : session_load(s, s->chosen[c], progress, err);
     ok = ok && open_tokenizer(s, err);
     if (ok) {
         open_labels(s);

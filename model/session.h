@@ -37,6 +37,9 @@ struct session_options {
     int n_skip_tokens;
     size_t memory;            /* bytes, 0: SESSION_MEMORY */
     bool no_index, rebuild, quick;
+    bool deferred;            /* session_open looks at the headers of the chosen SAEs and
+                                 lets go of them: who shows them loads them in a job. (What
+                                 had to be decompressed for that stays.) */
     bool unchecked;           /* when loading, do not look for damage and NaN in the
                                  weights, which reads all of them */
     uint64_t seed;

@@ -21,6 +21,7 @@ bool explore(const struct opts *opts, struct err *err)
     struct progress progress = cmd_progress(opts->quiet);
     options.paths = opts->words;
     options.n_paths = opts->n_words;
+    options.deferred = true; /* the screen first, the weights behind it */
     config_init(&config);
     bool ok = false;
     struct session *session = NULL;
