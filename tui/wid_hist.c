@@ -174,25 +174,41 @@ static bool in_brush(const struct wid_hist *h, int x, int width)
     return h->brush_first >= 0 && last >= h->brush_first && first <= h->brush_last;
 }
 
-/* A dotted line; over full blocks in the bar's own colours turned round. */
-static void paint_marker(struct canvas *c, const struct wid_hist *h, int at)
-{
-    for (int row = 0; row < c->rows; row++) {
-        const char *there = c->cells[(ptrdiff_t)row * c->stride + at].text;
-        bool full = strcmp(there, "█") == 0 || strcmp(there, "#") == 0;
-        if (full)
-            canvas_text(c, row, at, h->series[0].style | STYLE_REVERSE, "┊");
-        else if (strcmp(there, " ") == 0)
-            canvas_text(c, row, at, INK_MARKER, "┊");
-    }
-}
-
 static bool is_blank(const struct canvas *c, int row, int col, int cols)
 {
     for (int i = col < 0 ? 0 : col; i < col + cols && i < c->cols; i++)
         if (strcmp(c->cells[(ptrdiff_t)row * c->stride + i].text, " ") != 0)
             return false;
     return true;
+}
+
+static bool is_full(const struct canvas *c, int row, int col)
+{
+    const char *text = c->cells[(ptrdiff_t)row * c->stride + col].text;
+
+    return strcmp(text, "█") == 0 || strcmp(text, "#") == 0;
+}
+
+static uint32_t bar_ink(const struct wid_hist *h, int x, int width)
+{
+    return in_brush(h, x, width) ? (uint32_t)INK_BRUSH : h->series[0].style;
+}
+
+/* A mark that leaves no hole in the bar it stands on: there in the bar's own colours,
+ * turned round. */
+static void put_mark(struct canvas *c, const struct wid_hist *h, int row, int col,
+                     uint32_t ink, const char *mark)
+{
+    bool full = is_full(c, row, col);
+
+    canvas_text(c, row, col, full ? bar_ink(h, col, c->cols) ^ STYLE_REVERSE : ink, mark);
+}
+
+static void paint_marker(struct canvas *c, const struct wid_hist *h, int at)
+{
+    for (int row = 0; row < c->rows; row++)
+        if (is_full(c, row, at) || is_blank(c, row, at, 1))
+            put_mark(c, h, row, at, INK_MARKER, "┊");
 }
 
 /* Its label stands in the first row where there is room beside the line. */
@@ -228,8 +244,7 @@ static void paint_bars(struct canvas *c, const struct wid_hist *h, double max)
 {
     for (int x = 0; x < c->cols; x++) {
         float f = (float)(height(h, column_count(h, &h->series[0], x, c->cols)) / max);
-        uint32_t ink = in_brush(h, x, c->cols) ? INK_BRUSH : h->series[0].style;
-        canvas_vbars(c, 0, x, c->rows, &f, 1, ink);
+        canvas_vbars(c, 0, x, c->rows, &f, 1, bar_ink(h, x, c->cols));
         if (!(f > 0) && in_brush(h, x, c->cols)) /* an empty bin under the cursor */
             canvas_text(c, c->rows - 1, x, INK_BRUSH, "_");
     }
@@ -243,7 +258,7 @@ static void paint_overlay(struct canvas *c, const struct wid_hist *h, int s, dou
         double f = height(h, column_count(h, &h->series[s], x, c->cols)) / max;
         int row = c->rows - 1 - (int)lround(f * (c->rows - 1));
         if (f > 0)
-            canvas_text(c, row, x, h->series[s].style, mark[(s - 1) % 4]);
+            put_mark(c, h, row, x, h->series[s].style, mark[(s - 1) % 4]);
     }
 }
 
@@ -336,6 +351,7 @@ static void paint_count_axis(struct canvas *c, const struct wid_hist *h, double 
     canvas_fit(c, rows - 1, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, "0");
     if (rows >= 5) {
         double half = h->log_counts ? pow(10, log10(1 + max) / 2) - 1 : max / 2;
+        half = half < 10 ? round(half * 10) / 10 : round(half); /* it is of counts */
         number_text(half, LEFT - 1, buf, sizeof buf);
         canvas_fit(c, rows / 2, 0, LEFT - 1, ALIGN_RIGHT, INK_AXIS, buf);
     }

@@ -108,9 +108,8 @@ static void paint_spots(struct canvas *field, const struct cloud *cloud)
         if (!spot->points)
             continue;
         double share = log1p(spot->points) / log1p(most);
-        uint32_t ink = spot->lit ? INK_BRUSH : style_heat(.35 + .65 * share);
-        if (field->mono)
-            ink = spot->lit ? INK_BRUSH : INK_BAR;
+        uint32_t crowd = share < .4 ? STYLE_FAINT : share > .8 ? STYLE_BOLD : 0;
+        uint32_t ink = spot->lit ? (uint32_t)INK_BRUSH : INK_BAR | crowd;
         const char *plain = bits(spot->dots) < 2 ? "." : bits(spot->dots) < 4 ? ":" : "*";
         canvas_text(field, i / cloud->cols, i % cloud->cols, ink,
                     field->ascii ? plain : text);

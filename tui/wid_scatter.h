@@ -2,8 +2,8 @@
  * wid_scatter.h - a cloud of points, as many as there are features.
  *
  * A painter over const data. Points are braille dots (2 x 4 a cell; with --ascii '.', ':'
- * and '*'), the ink of a cell by how many points fall into it, so that a hundred thousand
- * points still show where most of them are. The value axis leaves the same columns at its
+ * and '*'), faint or bold by how many points fall into their cell, so that a hundred
+ * thousand points still show where most of them are. The value axis leaves the same columns at its
  * left as wid_hist's does: a scatter below a histogram of the same range stands on the
  * same axis, and the bars that are taken there are lit here.
  */
