@@ -26,7 +26,7 @@ const struct quantity_info quantities[QUANTITY_COUNT] = {
         "b_dec", "b_dec", "decoder bias, one a dimension of the hook: the reconstruction of "
         "a token on which no feature fires", -1, true, false, false},
     [QUANTITY_DECODER_NORM] = {
-        "decoder_norm", "|W_dec|", "length of the decoder row: what an activation of 1 "
+        "decoder_norm", "norm", "length of the decoder row: what an activation of 1 "
         "writes", FCOL_DECODER_NORM, false, false, false},
     [QUANTITY_COSINE] = {
         "encoder_decoder_cosine", "enc·dec", "cosine of what a feature reads and what it "
@@ -40,7 +40,7 @@ const struct quantity_info quantities[QUANTITY_COUNT] = {
         false},
     [QUANTITY_DELTA_FVU] = {
         "delta_fvu", "ΔFVU", "rise of FVU when the feature is taken out; negative: the "
-        "reconstruction is better without it", FCOL_DELTA_FVU, false, true, false},
+        "reconstruction is better without it", FCOL_DELTA_FVU, false, true, true},
 };
 
 int quantity_find(const char *name)
@@ -277,4 +277,13 @@ bool quantity_filter(enum quantity q, const double *v, int64_t n, double lo, dou
         snprintf(buf, size, "%s >= %s and %s < %s", name, from, name, to);
     }
     return true;
+}
+
+void quantity_put(struct out *o, enum quantity q, const struct summary *s)
+{
+    out_text(o, "of", quantities[q].name);
+    out_summary_keys(o, s);
+    out_int(o, "excluded", s->excluded);
+    out_line(o, "%s", "");
+    out_hist(o, "histogram", &s->hist);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "model/page.h"
+#include "tui/out.h"
 
 enum quantity {
     QUANTITY_B_ENC, QUANTITY_B_GATE, QUANTITY_B_MAG, QUANTITY_THRESHOLD, QUANTITY_B_DEC,
@@ -23,7 +24,7 @@ enum quantity {
 
 struct quantity_info {
     const char *name;    /* "decoder_norm" */
-    const char *heading; /* "|W_dec|": tabs, columns */
+    const char *heading; /* "norm": tabs, columns */
     const char *help;    /* its definition */
     int column;          /* of the table of features, -1: it has none (b_dec, b_mag) */
     bool is_stored;      /* a vector of the checkpoint; else only the column has it */
@@ -65,3 +66,6 @@ void quantity_meaning(const struct sae *sae, enum quantity q, const struct summa
  */
 bool quantity_filter(enum quantity q, const double *v, int64_t n, double lo, double hi,
                      bool closed, char *buf, size_t size);
+
+/* The keys of contract.md, `hist`, into the open object. */
+void quantity_put(struct out *o, enum quantity q, const struct summary *s);

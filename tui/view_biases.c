@@ -10,6 +10,7 @@
 #include "io/mem.h"
 #include "io/str.h"
 #include "tui/biases.h"
+#include "tui/out.h"
 #include "tui/wid_hist.h"
 
 const struct sae *biases_sae(const struct view *v)
@@ -799,7 +800,7 @@ static const struct view_option biases_options[] = {
     [OPT_BINS] = {"bins", "number of bars, 1 to 1024", NULL},
     [OPT_RANGE] = {"range", "only values in LO,HI; empty: all", NULL},
     [OPT_COUNTS] = {"counts", "axis of counts (t)", counts_choices},
-    [OPT_VALUES] = {"values", "bins of the value or of its log10; auto: density is log10",
+    [OPT_VALUES] = {"values", "bins of the value or of its log10; auto: of log10 for density and ΔFVU",
                     values_choices},
     [OPT_OVERLAY] = {"overlay", "the other chosen checkpoints over the first",
                      switch_choices},
@@ -927,18 +928,48 @@ static char *biases_copy(const struct view *v, bool all)
     return out.len ? str_take(&out) : NULL;
 }
 
+/* What `saescope hist` prints; overlaid checkpoints follow under "overlaid". */
+static bool biases_export(const struct view *v, enum export_format format, FILE *f,
+                          struct err *err)
+{
+    const struct biases *b = v->state;
+    struct out_options options = {.form = format == EXPORT_JSON ? OUT_JSON : OUT_TSV};
+
+    if (b->n_series == 0)
+        return err_set(err, ERR_MISSING, "%s is not known: nothing to write",
+                       quantities[b->of].name);
+    struct out *o = out_new(&options);
+    quantity_put(o, b->of, &b->series[0].summary);
+    if (b->n_series > 1) {
+        out_rows(o, "overlaid", "name");
+        for (int i = 1; i < b->n_series; i++) {
+            out_begin(o, NULL);
+            out_text(o, "name", v->session->saes[b->series[i].sae].name);
+            quantity_put(o, b->of, &b->series[i].summary);
+            out_end(o);
+        }
+        out_end(o);
+    }
+    fflush(f);
+    bool ok = out_write(o, fileno(f), err);
+    out_free(o);
+    return ok;
+}
+
 /* -- the table of it ----------------------------------------------------------------------------- */
 
 static const struct view_key biases_keys[] = {
-    {ACT_OPEN, "filter table"},
-    {ACT_PANE_NEXT, "list"},
+    {ACT_OPEN, "filter the table of features to the bars taken; in the list: open the feature"},
+    {ACT_PANE_NEXT, "from the bars to the list, and to the scatter where it has no place of "
+                    "its own"},
     {ACT_COLUMN_NEXT, "quantity"},
     {ACT_LEFT, "bar"},
+    {ACT_SELECT, "take several bars from here on; again: only the one under the cursor"},
     {ACT_BINS_MORE, "bins"},
-    {ACT_AXIS, "log counts"},
-    {ACT_SELECT, "take bars"},
-    {ACT_SWAP, "next checkpoint"},
+    {ACT_AXIS, NULL},
+    {ACT_SWAP, "make the next of the chosen checkpoints current"},
     {ACT_OPTIONS, NULL},
+    {ACT_WRITE, "write what `saescope hist` prints, to a .tsv or .json file"},
     {ACT_RELOAD, "scan again after it failed or was cancelled"},
     {ACT_NONE, NULL},
 };
@@ -996,5 +1027,6 @@ const struct view_ops view_biases_ops = {
     .option_get = biases_option_get,
     .option_set = biases_option_set,
     .copy = biases_copy,
+    .export = biases_export,
     .close = biases_close,
 };

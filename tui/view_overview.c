@@ -14,6 +14,7 @@
 #include "io/str.h"
 #include "tui/checks.h"
 #include "tui/desk.h"
+#include "tui/out_info.h"
 #include "tui/quantity.h"
 #include "tui/view.h"
 #include "tui/wid_hist.h"
@@ -256,7 +257,7 @@ static void put_identity(struct page *p, int i)
         n += (size_t)snprintf(line + n, sizeof line - n, " · step %lld", (long long)sae->step);
     if (strcmp(sae->kind, "sae") != 0)
         n += (size_t)snprintf(line + n, sizeof line - n, " · %s", sae->kind);
-    snprintf(line + n, sizeof line - n, " · %s", sae->format);
+    snprintf(line + n, sizeof line - n, " · %s, by %s", sae->format, sae->rule);
     canvas_fit(p->c, p->row++, 2, p->cols - 3, ALIGN_LEFT, INK_VALUE, line);
     const char *hook = session_hook(p->v->session, i);
     n = (size_t)snprintf(line, sizeof line, "%s · ", hook ? hook : "hook not known (--hook NAME)");
@@ -273,7 +274,6 @@ static void put_identity(struct page *p, int i)
     }
     put_path(p, 2, INK_DIM, sae->path);
     p->row++;
-    canvas_fit(p->c, p->row++, 2, p->cols - 3, ALIGN_LEFT, INK_DIM, sae->rule);
 }
 
 /* -- numbers of the scan */
@@ -378,23 +378,6 @@ static int put_checks(struct page *p, int i, int row, int col, int cols)
     return row;
 }
 
-/* Numbers beside checks where there is room, else above them in two columns. */
-static void put_panels(struct page *p, int i)
-{
-    int left = p->cols >= 100 ? 36 : p->cols >= 76 ? 32 : 0, row = p->row;
-
-    if (left) {
-        for (int m = 0; m < METRICS; m++)
-            put_metric(p, i, m, row + m, 2, left - 4);
-        row = put_checks(p, i, row, left, p->cols - left - 1);
-        p->row = row > p->row + METRICS ? row : p->row + METRICS;
-        return;
-    }
-    for (int m = 0; m < METRICS; m++)
-        put_metric(p, i, m, row + m, 2, p->cols - 3);
-    p->row = put_checks(p, i, row + METRICS + 1, 2, p->cols - 3);
-}
-
 static void small_title(const struct summary *s, enum quantity q, char *buf, size_t size)
 {
     switch (q) {
@@ -402,7 +385,10 @@ static void small_title(const struct summary *s, enum quantity q, char *buf, siz
         snprintf(buf, size, "density  %.1f %% dead", 100 * s->zero_fraction);
         break;
     case QUANTITY_MAX: snprintf(buf, size, "max activation"); break;
-    case QUANTITY_DECODER_NORM: snprintf(buf, size, "decoder norm"); break;
+    case QUANTITY_DECODER_NORM:
+        snprintf(buf, size, "decoder norm%s",
+                 fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01 ? "  all 1" : "");
+        break;
     default:
         snprintf(buf, size, "%s  %.1f %% < 0", quantities[q].heading,
                  100 * s->negative_fraction);
@@ -460,6 +446,33 @@ static void put_smalls(struct page *p, int i)
     p->row += SMALL_HISTS / across * 7 - 1;
 }
 
+static void put_metrics(struct page *p, int i, int col, int cols, int across)
+{
+    int rows = METRICS / across, width = cols / across;
+
+    for (int m = 0; m < METRICS; m++)
+        put_metric(p, i, m, p->row + m % rows, col + m / rows * width, width - 2);
+}
+
+/* Numbers beside the checks, then histograms, where there is room; else numbers and
+ * histograms first, so that they stand on the first screen. */
+static void put_panels(struct page *p, int i)
+{
+    enum { LEFT = 36 };
+
+    if (p->cols >= 100) {
+        put_metrics(p, i, 2, LEFT - 2, 1);
+        int row = put_checks(p, i, p->row, LEFT, p->cols - LEFT - 1);
+        p->row = row > p->row + METRICS ? row + 1 : p->row + METRICS + 1;
+        put_smalls(p, i);
+        return;
+    }
+    put_metrics(p, i, 2, p->cols - 2, 2);
+    p->row += METRICS / 2 + 1;
+    put_smalls(p, i);
+    p->row = put_checks(p, i, p->row + 1, 2, p->cols - 3);
+}
+
 static void put_notes(struct page *p, const struct sae *sae)
 {
     struct canvas text = canvas_sub(p->c, 0, 4, p->c->rows, p->cols - 5);
@@ -478,7 +491,7 @@ static void put_card(struct page *p, int i)
 
     snprintf(title, sizeof title, "%s%s", s->name, current ? " · current" : "");
     canvas_rule(p->c, p->row, title, current ? INK_TITLE : INK_RULE);
-    light(p, i, ITEM_CARD, p->row, 1, 0, p->cols);
+    light(p, i, ITEM_CARD, p->row, 1, 2, text_width(title) + 2);
     put_item(p, (struct item){{i, ITEM_CARD}, p->row++, 0, 1, p->cols, "features", NULL, NULL,
                               NULL});
     put_identity(p, i);
@@ -488,8 +501,6 @@ static void put_card(struct page *p, int i)
                    p->v->slots[SLOT_FACTS].err.msg);
     p->row++;
     put_panels(p, i);
-    p->row++;
-    put_smalls(p, i);
     p->row++;
 }
 
@@ -552,10 +563,24 @@ static void put_warnings(struct page *p)
     }
 }
 
+static bool is_chosen(const struct session *s, int i)
+{
+    for (int k = 0; k < s->n_chosen; k++)
+        if (s->chosen[k] == i)
+            return true;
+    return false;
+}
+
+/* Those asked for in their order, then what was opened later. */
 static void build(struct page *p)
 {
-    for (int i = 0; i < desk_count(p->v->desk); i++)
-        if (is_loaded(p->v, i))
+    const struct session *s = p->v->session;
+
+    for (int k = 0; k < s->n_chosen; k++)
+        if (is_loaded(p->v, s->chosen[k]))
+            put_card(p, s->chosen[k]);
+    for (int i = 0; i < s->n_saes; i++)
+        if (is_loaded(p->v, i) && !is_chosen(s, i))
             put_card(p, i);
     put_others(p);
     put_warnings(p);
@@ -896,6 +921,29 @@ static char *overview_copy(const struct view *v, bool all)
     return out.len ? str_take(&out) : NULL;
 }
 
+/* What `saescope info` and `scan` say of the card under the cursor. */
+static bool overview_export(const struct view *v, enum export_format format, FILE *f,
+                            struct err *err)
+{
+    const struct overview *o = v->state;
+    struct out_options options = {.form = format == EXPORT_JSON ? OUT_JSON : OUT_TSV};
+    int i = o->cursor.sae;
+
+    if (i >= o->n_cards || !o->cards[i].has_info)
+        return err_set(err, ERR_MISSING, "the checkpoint is not open yet: nothing to write");
+    struct out *out = out_new(&options);
+    out_info(out, &o->cards[i].info, session_hook(v->session, i));
+    if (totals_of(v, i)) {
+        out_begin(out, "scan");
+        out_totals(out, totals_of(v, i));
+        out_end(out);
+    }
+    fflush(f);
+    bool ok = out_write(out, fileno(f), err);
+    out_free(out);
+    return ok;
+}
+
 /* -- the table of it ------------------------------------------------------------------------------- */
 
 static const struct view_key overview_keys[] = {
@@ -904,6 +952,7 @@ static const struct view_key overview_keys[] = {
     {ACT_PANE_NEXT, "next card"},
     {ACT_DOWN, NULL},
     {ACT_RELOAD, "again"},
+    {ACT_WRITE, "write what `saescope info` and `scan` print, to a .tsv or .json file"},
     {ACT_NONE, NULL},
 };
 
@@ -957,5 +1006,6 @@ const struct view_ops view_overview_ops = {
     .mouse = overview_mouse,
     .explain = overview_explain,
     .copy = overview_copy,
+    .export = overview_export,
     .close = overview_close,
 };

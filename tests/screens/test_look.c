@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "little.h"
 #include "screen.h"
@@ -460,6 +461,46 @@ static void tiny_canvases_are_fine(void **state)
     stop(&s, session);
 }
 
+/* What w writes has contract.md's keys and the numbers that are shown. */
+static json_t *written(struct screen *s, const char *file)
+{
+    char keys[400];
+    const char *path = test_path(file);
+
+    unlink(path);
+    snprintf(keys, sizeof keys, ": \"write %s\" Enter", path);
+    screen_type(s, keys);
+    json_t *j = json_load_file(path, 0, NULL);
+    assert_non_null(j);
+    return j;
+}
+
+static void what_is_written_is_what_the_commands_print(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    json_t *j = written(&s, "hist.json");
+    assert_string_equal(json_string_value(json_object_get(j, "of")), "b_enc");
+    assert_int_equal(json_integer_value(json_object_get(j, "count")), 48);
+    json_t *h = json_object_get(j, "histogram");
+    assert_int_equal(json_array_size(json_object_get(h, "edges")), 65);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(h, "counts"), 63)), 16);
+    json_decref(j);
+    screen_type(&s, "1");
+    j = written(&s, "info.json");
+    assert_string_equal(json_string_value(json_object_get(j, "architecture")), "standard");
+    assert_true(fabs(json_number_value(json_object_get(json_object_get(j, "b_enc"), "mean")) +
+                     23. / 6) < 1e-6);
+    const struct scan_totals *t = index_totals(session->saes[0].index);
+    json_t *scan = json_object_get(j, "scan");
+    assert_true(fabs(json_number_value(json_object_get(scan, "fvu")) - t->fvu) < 1e-8);
+    json_decref(j);
+    stop(&s, session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +522,7 @@ int main(void)
         cmocka_unit_test(verdicts_are_plain),
         cmocka_unit_test(nothing_breaks_at_any_size),
         cmocka_unit_test(tiny_canvases_are_fine),
+        cmocka_unit_test(what_is_written_is_what_the_commands_print),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
