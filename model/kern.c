@@ -75,3 +75,11 @@ void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                 (blasint)k, 1.0f, A, (blasint)lda, B, (blasint)ldb, 0.0f, C,
                 (blasint)ldc);
 }
+
+void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc, bool add)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n,
+                (blasint)k, 1.0f, A, (blasint)lda, B, (blasint)ldb, add ? 1.0f : 0.0f, C,
+                (blasint)ldc);
+}

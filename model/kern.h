@@ -60,3 +60,7 @@ double kern_dot_double(const float *a, const float *b, int64_t n);
 /* C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb): one thread, OpenBLAS. */
 void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc);
+
+/* C [m, n] (ldc) = A [m, k] (lda) . B [k, n] (ldb); add: += instead. Likewise. */
+void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc, bool add);

@@ -127,6 +127,38 @@ static void gemm_agrees_with_dots(void **state)
         }
 }
 
+/* Against loops in double; rows lie further apart than they are long. */
+static void products_are_products(void **state)
+{
+    (void)state;
+    enum { M = 5, N = 9, K = 33, LD = 40 };
+    static float a[M * LD], b[LD * LD], c[M * LD];
+    fill(a, M * LD, 1);
+    fill(b, LD * LD, 2);
+    for (int turned = 0; turned < 2; turned++)
+        for (int add = 0; add <= turned; add++) {
+            for (int i = 0; i < M * LD; i++)
+                c[i] = 0.5f;
+            if (turned)
+                kern_gemm_nn(M, N, K, a, LD, b, LD, c, LD, add);
+            else
+                kern_gemm_nt(M, N, K, a, LD, b, LD, c, LD);
+            for (int i = 0; i < M; i++)
+                for (int j = 0; j < N; j++) {
+                    double want = add ? 0.5 : 0, size = 1;
+                    for (int k = 0; k < K; k++) {
+                        double term = (double)a[i * LD + k] *
+                                      (double)(turned ? b[k * LD + j] : b[j * LD + k]);
+                        want += term;
+                        size += fabs(term);
+                    }
+                    assert_true(fabs((double)c[i * LD + j] - want) <=
+                                (double)kern_dot_error(K) * size);
+                }
+            assert_true(c[N] == 0.5f);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +167,7 @@ int main(void)
         cmocka_unit_test(axpy_has_equal_bits),
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(gemm_agrees_with_dots),
+        cmocka_unit_test(products_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

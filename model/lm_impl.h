@@ -1,0 +1,164 @@
+/* lm_impl.h - what lm_*.c share; lm.h is for everyone else. */
+#pragma once
+
+#include <jansson.h>
+
+#include "io/container.h"
+#include "io/tensor.h"
+#include "model/lm.h"
+
+#define LM_MAX_LAYERS 1024
+#define LM_MAX_DIM    ((int64_t)1 << 20) /* of d_model, d_mlp, heads times d_head */
+#define LM_MAX_VOCAB  ((int64_t)1 << 24)
+
+enum lm_act { LM_GELU_TANH, LM_GELU_ERF, LM_SILU, LM_RELU };
+
+struct lm_rope {
+    int64_t dims;        /* how many of a head's dimensions rotate; 0: none */
+    double base;
+    double factor;       /* linear scaling, or llama3's factor; 1: none */
+    bool llama3;
+    double low, high;    /* llama3's frequency factors */
+    double original;     /* llama3's original context */
+};
+
+/* What config.json says, in one spelling. */
+struct lm_config {
+    int64_t d_model, n_layers, n_heads, n_kv, d_head, d_mlp, vocab, context, bos;
+    double eps;
+    enum lm_act act;
+    struct lm_rope rope;
+    bool parallel;         /* attention and MLP read the same stream */
+    bool tied;             /* unembedding = embedding */
+    bool tied_said;        /* and config.json says which */
+    bool scale_by_layer;   /* scores / (L + 1) */
+    double attn_scale;     /* of q.k */
+    double attn_cap, final_cap; /* cap tanh(x / cap); 0: none */
+    int64_t window;        /* of attention on even layers; 0: none */
+    float embed_scale;     /* of the token embedding */
+};
+
+/* What a family calls its tensors. "%lld" stands for the layer. NULL: it has none. */
+struct lm_names {
+    const char *embed, *positions, *final_norm, *unembed;
+    const char *norm1, *norm2;             /* before attention, before the MLP */
+    const char *attn_post, *mlp_post;      /* norms of what these write */
+    const char *qkv;                       /* all three in one, or */
+    const char *q, *k, *v;
+    const char *o, *gate, *up, *down;
+};
+
+struct lm_family {
+    const char *model_type;   /* config.json's "model_type"; NULL ends the table */
+    const char *architecture; /* and "architectures" */
+    struct lm_names names;
+    bool conv1d;              /* linear weights are stored [in, out] */
+    bool qkv_by_head;         /* rows of qkv are (head, q/k/v, d_head), not (q/k/v, head, ..) */
+    bool rms;                 /* norms are RMS, without a bias */
+    bool one_plus;            /* their gain is 1 + w */
+    bool biases;              /* linear layers must have one; else they may */
+    bool (*configure)(const json_t *cfg, struct lm_config *c, struct err *err);
+};
+
+extern const struct lm_family lm_families[];
+const struct lm_family *lm_family_of(const json_t *cfg, struct err *err);
+/* Read and check the configuration. */
+bool lm_configure(const struct lm_family *family, const json_t *cfg, struct lm_config *c,
+                  struct err *err);
+
+/* y = x W' + b, W [out, in] as stored or transposed. */
+struct lm_linear {
+    struct mat W; /* .t NULL: none */
+    float *b;     /* [out] owned, NULL: none */
+};
+
+struct lm_norm {
+    float *w, *b; /* [d] owned; b NULL for RMS; w NULL: no such norm */
+};
+
+struct lm_layer {
+    struct lm_norm norm1, norm2, attn_post, mlp_post;
+    struct lm_linear qkv[3]; /* side by side in a row of q, k and v; .W.t NULL: no more */
+    struct lm_linear o, gate, up, down;
+};
+
+struct lm {
+    char *path;
+    const struct lm_family *family;
+    struct lm_config c;
+    struct container **files; /* owned */
+    int n_files;
+    struct lm_used {          /* tensors that the model is made of */
+        const struct tensor *t;
+        const struct container *file;
+    } *used;                  /* owned */
+    int n_used, cap_used;
+    struct mat embed, positions, unembed;
+    struct lm_norm final_norm;
+    struct lm_layer *layers;  /* [n_layers] owned */
+    float *inv_freq;          /* [rope.dims / 2] */
+};
+
+/* Columns of a row of q, k and v, and where head h's (kv head g's) begin. */
+static inline int64_t lm_q_width(const struct lm *lm)
+{
+    return lm->c.n_heads * lm->c.d_head;
+}
+static inline int64_t lm_kv_width(const struct lm *lm)
+{
+    return lm->c.n_kv * lm->c.d_head;
+}
+static inline int64_t lm_qkv_width(const struct lm *lm)
+{
+    return lm_q_width(lm) + 2 * lm_kv_width(lm);
+}
+/* which: 0 q, 1 k, 2 v. */
+static inline int64_t lm_qkv_column(const struct lm *lm, int which, int64_t h)
+{
+    int64_t dh = lm->c.d_head;
+    if (lm->family->qkv_by_head)
+        return (3 * h + which) * dh;
+    return (which > 0 ? lm_q_width(lm) : 0) + (which > 1 ? lm_kv_width(lm) : 0) + h * dh;
+}
+
+/* ---- lm_weights.c */
+
+/* Open the files of lm->path and fill in all weights. */
+bool lm_bind(struct lm *lm, const struct progress *progress, struct err *err);
+void lm_unbind(struct lm *lm);
+
+/* Room for a block of converted weights: what lm_linear needs beside x and y. */
+#define LM_BLOCK ((int64_t)1 << 19) /* floats */
+size_t lm_block_floats(const struct lm *lm);
+
+/* y [n, out] (row stride ldy) = x [n, in] (ldx) . W' + b. */
+void lm_linear(const struct lm_linear *l, const float *x, int64_t ldx, int64_t n, float *y,
+               int64_t ldy, float *block);
+
+/* y [n, rows of W from `first`, `width` of them] = x . W'. */
+void lm_multiply(const struct mat *W, int64_t first, int64_t width, const float *x,
+                 int64_t ldx, int64_t n, float *y, int64_t ldy, float *block);
+
+/* ---- lm_forward.c */
+
+struct lm_run {
+    const struct lm *lm;
+    struct lm_work *work;
+    int64_t T;              /* room for so many positions */
+    float *keys, *values;   /* [T, kv width] of the layer that runs */
+    float *qkv, *z, *scores; /* [CHUNK, ..] */
+    float *normed, *attn, *mlp, *gate, *up;
+    float *stack, *tile;    /* [LM_STREAMS CHUNK, d], and their logits of a block */
+    float *cosines, *sines; /* [T, rope.dims / 2] */
+    float *block;           /* converted weights */
+    float *memory;          /* owned; all of the above */
+};
+
+#define LM_CHUNK 128 /* positions at a time */
+#define LM_TILE  1024 /* tokens of the vocabulary at a time */
+
+void lm_apply_norm(const struct lm *lm, const struct lm_norm *norm, const float *x,
+                   int64_t n, float *y);
+
+/* Count work that is done; false: ERR_CANCELLED. */
+bool lm_worked(struct lm_run *r, int64_t units, struct err *err);
