@@ -1,233 +1,22 @@
 /* view_features.c - view 2: the table of all features, and one of them in small. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <jansson.h>
 
 #include "io/mem.h"
 #include "io/str.h"
 #include "model/clock.h"
 #include "model/rows.h"
 #include "model/session.h"
-#include "tui/features.h"
+#include "tui/view_features.h"
 #include "tui/wid_hist.h"
-
-/* -- columns ------------------------------------------------------------------------------ */
-
-static const struct {
-    const char *key, *title; /* NULL: feature_columns' */
-    int width, grow, rank;   /* rank: struct table_column */
-    enum align align;
-} cells[CELL_COLUMNS] = {
-    [FCOL_ID] = {.width = 9, .align = ALIGN_RIGHT},
-    [CELL_NAME] = {"name", "name", 14, 4, 1, ALIGN_LEFT},
-    [FCOL_DENSITY] = {.width = 15, .rank = 1, .align = ALIGN_LEFT},
-    [CELL_HISTOGRAM] = {"histogram", "histogram", 10, 1, 4, ALIGN_LEFT},
-    [FCOL_MEAN] = {.width = 7, .rank = 3, .align = ALIGN_RIGHT},
-    [FCOL_MAX] = {.width = 7, .rank = 2, .align = ALIGN_RIGHT},
-    [FCOL_BIAS] = {.width = 7, .rank = 2, .align = ALIGN_RIGHT},
-    [FCOL_THRESHOLD] = {.width = 9, .rank = 4, .align = ALIGN_RIGHT},
-    [FCOL_DELTA_FVU] = {.width = 9, .rank = 3, .align = ALIGN_RIGHT},
-    [FCOL_ENCODER_DECODER_COSINE] = {.width = 7, .rank = 5, .align = ALIGN_RIGHT},
-    [FCOL_DECODER_NORM] = {.width = 7, .rank = 6, .align = ALIGN_RIGHT},
-    [FCOL_NEAREST_COSINE] = {.width = 7, .rank = 7, .align = ALIGN_RIGHT},
-    [FCOL_ACTIVE] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
-};
-
-/* In the order in which they stand unless the user has another in mind. */
-static const int usual[] = {
-    FCOL_ID, CELL_NAME, FCOL_DENSITY, CELL_HISTOGRAM, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
-    FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
-    FCOL_NEAREST_COSINE, FCOL_ACTIVE,
-};
-
-static const char *column_key(int column)
-{
-    return column < FCOL_COUNT ? feature_columns[column].key : cells[column].key;
-}
-
-static const char *column_title(int column)
-{
-    return column < FCOL_COUNT ? feature_columns[column].heading : cells[column].title;
-}
-
-static int find_column(const char *key)
-{
-    for (int c = 0; c < CELL_COLUMNS; c++)
-        if (strcmp(column_key(c), key) == 0 || strcmp(column_title(c), key) == 0)
-            return c;
-    return -1;
-}
-
-static void set_columns(struct features *f, const int *columns, int n)
-{
-    int chosen = f->n_columns ? f->columns[f->table.column] : FCOL_ID;
-
-    f->n_columns = n;
-    f->table.sort = -1;
-    f->table.first = 0;
-    f->table.column = chosen == FCOL_ID ? 0 : n > 1;
-    for (int i = 0; i < n; i++) {
-        int c = columns[i];
-        f->columns[i] = c;
-        f->heads[i] = (struct table_column){
-            .title = column_title(c), .width = cells[c].width, .grow = cells[c].grow,
-            .align = cells[c].align, .rank = cells[c].rank, .is_sortable = c < FCOL_COUNT,
-        };
-        if (c == f->sort)
-            f->table.sort = i;
-        if (c == chosen)
-            f->table.column = i;
-    }
-}
-
-static bool has_threshold(const struct view *v)
-{
-    const struct sae *sae = v->session->saes[v->target.sae].sae;
-    return sae && sae->threshold;
-}
-
-/* The threshold only where there is one. */
-static void usual_columns(struct view *v)
-{
-    struct features *f = v->state;
-    int columns[CELL_COLUMNS], n = 0;
-
-    f->has_threshold = has_threshold(v);
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (usual[i] != FCOL_THRESHOLD || f->has_threshold)
-            columns[n++] = usual[i];
-    set_columns(f, columns, n);
-}
-
-/* Another checkpoint, or it has been loaded. */
-static void fit_columns(struct view *v)
-{
-    const struct features *f = v->state;
-
-    if (!f->n_columns || (!f->has_chosen && f->has_threshold != has_threshold(v)))
-        usual_columns(v);
-}
-
-/* -- cells ----------------------------------------------------------------------------------- */
-
-void features_number(struct canvas *c, double x, int decimals, uint32_t style)
-{
-    char buf[64];
-
-    if (isnan(x)) {
-        table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
-        return;
-    }
-    snprintf(buf, sizeof buf, "%.*f", decimals, x);
-    if (x != 0 && strspn(buf, "-0.") == strlen(buf))
-        snprintf(buf, sizeof buf, "%.0e", x);
-    if (text_width(buf) > c->cols)
-        number_text(x, c->cols < 5 ? 5 : c->cols, buf, sizeof buf);
-    table_cell_text(c, ALIGN_RIGHT, style, buf);
-}
-
-static void paint_id(const struct view *v, int64_t id, struct canvas *c)
-{
-    const struct sae *sae = v->session->saes[v->target.sae].sae;
-    int i = v->target.sae;
-    bool selected = desk_selected(v->desk, i, id);
-    char number[32];
-
-    if (selected)
-        canvas_text(c, 0, 0, INK_MARKER | STYLE_BOLD, "+");
-    if (sae->broken && sae->broken[id])
-        canvas_text(c, 0, 1, INK_WARNING, "!");
-    else if (desk_favourite(v->desk, i, id))
-        canvas_text(c, 0, 1, INK_NOTE, "*");
-    snprintf(number, sizeof number, "%lld", (long long)id);
-    canvas_fit(c, 0, 2, c->cols - 2, ALIGN_RIGHT, selected ? INK_MARKER : INK_LABEL, number);
-}
-
-static void paint_name(const struct view *v, int64_t id, struct canvas *c)
-{
-    bool is_label;
-    const char *name = desk_name(v->desk, v->target.sae, id, &is_label);
-    uint32_t ink = is_label ? INK_NOTE : INK_TEXT;
-
-    if (features_is_found(v, id))
-        ink = INK_MATCH;
-    table_cell_text(c, ALIGN_LEFT, ink, name);
-}
-
-/* The bar is logarithmic: from one firing in all tokens to the densest feature. */
-static void paint_density(const struct view *v, int64_t id, struct canvas *c)
-{
-    const struct features *f = v->state;
-    double x = feature_table_at(&features_sae(v)->table, FCOL_DENSITY, id);
-    struct canvas number = canvas_sub(c, 0, 0, 1, 7);
-    double one = 1 / features_sae(v)->table.tokens;
-    double fraction = log(x / (0.8 * one)) / log(f->densest / (0.8 * one));
-
-    features_number(&number, x, f->decimals[FCOL_DENSITY], x > 0 ? INK_VALUE : INK_DIM);
-    if (x > 0)
-        canvas_hbar(c, 0, 8, c->cols - 8, fraction, INK_BAR);
-}
-
-static void paint_spark(const struct view *v, int64_t id, struct canvas *c)
-{
-    const struct index *ix = v->session->saes[v->target.sae].index;
-    int64_t counts[INDEX_BINS];
-
-    if (!ix) {
-        table_cell_text(c, ALIGN_LEFT, INK_DIM, "·");
-        return;
-    }
-    for (int i = 0; i < INDEX_BINS; i++)
-        counts[i] = index_record(ix, id)->histogram[i];
-    spark_paint(c, counts, INDEX_BINS, false, INK_BAR);
-}
-
-static void paint_count(double x, struct canvas *c)
-{
-    char text[32];
-
-    if (isnan(x))
-        features_number(c, x, 0, INK_VALUE);
-    else
-        table_cell_text(c, ALIGN_RIGHT, x > 0 ? INK_VALUE : INK_DIM,
-                        count_text((int64_t)x, text, sizeof text));
-}
-
-void features_value(const struct view *v, int column, int64_t feature, struct canvas *c)
-{
-    const struct features *f = v->state;
-    double x = feature_table_at(&features_sae(v)->table, column, feature);
-
-    if (column == FCOL_ACTIVE)
-        paint_count(x, c);
-    else
-        features_number(c, x, f->decimals[column], x < 0 ? INK_NEGATIVE : INK_VALUE);
-}
-
-static void paint_cell(const void *ctx, int64_t row, int at, struct canvas *c)
-{
-    const struct view *v = ctx;
-    const struct features *f = v->state;
-    int64_t id = f->ids[row];
-
-    switch (f->columns[at]) {
-    case FCOL_ID: paint_id(v, id, c); break;
-    case FCOL_DENSITY: paint_density(v, id, c); break;
-    case CELL_NAME: paint_name(v, id, c); break;
-    case CELL_HISTOGRAM: paint_spark(v, id, c); break;
-    default: features_value(v, f->columns[at], id, c);
-    }
-}
 
 static struct table table_of(const struct view *v)
 {
     const struct features *f = v->state;
 
     return (struct table){.columns = f->heads, .n_columns = f->n_columns,
-                          .n_rows = f->n_ids, .ctx = v, .cell = paint_cell};
+                          .n_rows = f->n_ids, .ctx = v, .cell = features_paint_cell};
 }
 
 /* -- draw --------------------------------------------------------------------------------------- */
@@ -287,7 +76,7 @@ static void features_status(const struct view *v, char *buf, size_t size)
     str_appendf(&s, "%s/%s", row, rows);
     if (v->target.filter[0])
         str_appendf(&s, " of %s · filter %s", all, v->target.filter);
-    str_appendf(&s, " · sort %s %s", column_title(f->sort), f->table.ascending ? "↑" : "↓");
+    str_appendf(&s, " · sort %s %s", features_column_title(f->sort), f->table.ascending ? "↑" : "↓");
     if (f->pattern[0])
         str_appendf(&s, " · /%s %lld", f->pattern, (long long)f->n_found);
     if (selected)
@@ -351,7 +140,7 @@ static void show_sae(struct view *v, int sae)
     f->found = NULL;
     f->pattern[0] = 0;
     pane_reset(v);
-    fit_columns(v);
+    features_fit_columns(v);
     features_select(v);
 }
 
@@ -388,7 +177,7 @@ static void features_changed(struct view *v)
         show_sae(v, sae);
         return;
     }
-    fit_columns(v);
+    features_fit_columns(v);
     if (v->slots[SLOT_PAGE].err.code) /* try again */
         pane_reset(v);
     features_select(v);
@@ -498,7 +287,7 @@ static bool act_table(struct view *v, const struct press *p)
         return false;
     f->moved |= cursor != f->table.cursor || p->action == ACT_DOWN;
     if (p->action == ACT_SORT && f->columns[f->table.column] >= FCOL_COUNT)
-        app_message(v->app, "%s is no order", column_title(f->columns[f->table.column]));
+        app_message(v->app, "%s is no order", features_column_title(f->columns[f->table.column]));
     if (sort != f->table.sort || ascending != f->table.ascending)
         sort_anew(v);
     features_follow(v);
@@ -632,182 +421,13 @@ static const char *features_word(const struct view *v, enum ask what, int i)
     return what == ASK_COMMAND && i < 2 ? commands[i] : NULL;
 }
 
-/* -- options ---------------------------------------------------------------------------------------- */
+/* -- help --------------------------------------------------------------------------------------------------- */
 
 static const struct view_option options[] = {
     {"columns", "keys of the columns after the id, in this order; \"usual\": as at first",
      NULL},
     {NULL, NULL, NULL},
 };
-
-static void features_option_get(const struct view *v, int i, char *buf, size_t size)
-{
-    const struct features *f = v->state;
-    struct str s = {0};
-
-    (void)i;
-    for (int k = 1; k < f->n_columns; k++)
-        str_appendf(&s, "%s%s", k > 1 ? "," : "", column_key(f->columns[k]));
-    snprintf(buf, size, "%s", str_text(&s));
-    str_finish(&s);
-}
-
-static bool features_option_set(struct view *v, int i, const char *value, struct err *err)
-{
-    struct features *f = v->state;
-    int columns[CELL_COLUMNS] = {FCOL_ID}, n = 1;
-    char *words = xstrdup(value), *rest = words, *key;
-    bool ok = true, seen[CELL_COLUMNS] = {[FCOL_ID] = true};
-
-    (void)i;
-    if (desk_count(v->desk) == 0)
-        ok = err_set(err, ERR_USAGE, "no checkpoint is open");
-    while (ok && (key = strsep(&rest, ", "))) {
-        int c = find_column(key);
-        if (!*key || strcmp(key, "usual") == 0)
-            continue;
-        if (c < 0)
-            ok = err_set(err, ERR_USAGE, "columns: no column \"%s\" (expected name, "
-                         "histogram, density, count, mean, max, bias, ...)", key);
-        else if (!seen[c])
-            columns[n++] = c;
-        seen[c < 0 ? 0 : c] = true;
-    }
-    free(words);
-    if (!ok)
-        return false;
-    f->has_chosen = n > 1;
-    if (f->has_chosen)
-        set_columns(f, columns, n);
-    else
-        usual_columns(v);
-    return true;
-}
-
-/* -- taking it elsewhere -------------------------------------------------------------------------------- */
-
-static void put_escaped(FILE *out, const char *s)
-{
-    for (; *s; s++)
-        switch (*s) {
-        case '\t': fputs("\\t", out); break;
-        case '\n': fputs("\\n", out); break;
-        case '\r': fputs("\\r", out); break;
-        case '\\': fputs("\\\\", out); break;
-        default: putc(*s, out);
-        }
-}
-
-static void put_row(const struct view *v, FILE *out, int64_t id)
-{
-    const struct features *f = v->state;
-
-    for (int k = 0; k < f->n_columns; k++) {
-        int column = f->columns[k];
-        if (column == CELL_HISTOGRAM)
-            continue;
-        if (k > 0)
-            putc('\t', out);
-        if (column == CELL_NAME) {
-            put_escaped(out, desk_name(v->desk, v->target.sae, id, NULL));
-            continue;
-        }
-        double x = feature_table_at(&features_sae(v)->table, column, id);
-        if (isfinite(x))
-            fprintf(out, "%.9g", x);
-    }
-    putc('\n', out);
-}
-
-static void put_heads(const struct view *v, FILE *out)
-{
-    const struct features *f = v->state;
-
-    for (int k = 0; k < f->n_columns; k++)
-        if (f->columns[k] != CELL_HISTOGRAM)
-            fprintf(out, "%s%s", k ? "\t" : "", column_key(f->columns[k]));
-    putc('\n', out);
-}
-
-static void put_json(const struct view *v, FILE *out, int64_t id)
-{
-    const struct features *f = v->state;
-    json_t *row = json_object();
-
-    for (int k = 0; k < f->n_columns; k++) {
-        int column = f->columns[k];
-        const char *key = column_key(column);
-        if (column == CELL_HISTOGRAM)
-            continue;
-        if (column == CELL_NAME) {
-            json_object_set_new(row, key,
-                                json_string(desk_name(v->desk, v->target.sae, id, NULL)));
-            continue;
-        }
-        double x = feature_table_at(&features_sae(v)->table, column, id);
-        bool whole = column == FCOL_ID || column == FCOL_ACTIVE;
-        json_object_set_new(row, key, !isfinite(x) ? json_null()
-                                      : whole      ? json_integer((json_int_t)x)
-                                                   : json_real(x));
-    }
-    json_dumpf(row, out, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
-    json_decref(row);
-}
-
-/* The rows shown; if some features are selected, only these. */
-static void put_rows(const struct view *v, FILE *out,
-                     void (*put)(const struct view *v, FILE *out, int64_t id),
-                     const char *between)
-{
-    const struct features *f = v->state;
-    bool all = desk_selected_count(v->desk, v->target.sae) == 0, first = true;
-
-    for (int64_t r = 0; r < f->n_ids; r++) {
-        if (!all && !desk_selected(v->desk, v->target.sae, f->ids[r]))
-            continue;
-        if (!first)
-            fputs(between, out);
-        put(v, out, f->ids[r]);
-        first = false;
-    }
-}
-
-static bool features_export(const struct view *v, enum export_format format, FILE *out,
-                            struct err *err)
-{
-    const struct features *f = v->state;
-
-    if (f->n_ids == 0)
-        return err_set(err, ERR_MISSING, "no rows to write");
-    if (format == EXPORT_JSON) {
-        fputs("{\"features\": [\n", out);
-        put_rows(v, out, put_json, ",\n");
-        fputs("\n]}\n", out);
-    } else {
-        put_heads(v, out);
-        put_rows(v, out, put_row, "");
-    }
-    return true;
-}
-
-static char *features_copy(const struct view *v, bool all)
-{
-    const struct features *f = v->state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = f->n_ids ? open_memstream(&text, &size) : NULL;
-
-    if (!out)
-        return NULL;
-    if (all)
-        features_export(v, EXPORT_TSV, out, NULL);
-    else
-        put_row(v, out, v->target.feature);
-    fclose(out);
-    return text;
-}
-
-/* -- help --------------------------------------------------------------------------------------------------- */
 
 static const struct view_key keys[] = {
     {ACT_OPEN, NULL},
@@ -868,7 +488,7 @@ static const struct view_term terms[] = {
 static const char *features_explain(const struct view *v)
 {
     const struct features *f = v->state;
-    return f->n_columns ? column_title(f->columns[f->table.column]) : NULL;
+    return f->n_columns ? features_column_title(f->columns[f->table.column]) : NULL;
 }
 
 const struct view_ops view_features_ops = {

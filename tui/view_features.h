@@ -1,5 +1,5 @@
 /*
- * features.h - the inside of view 2, shared by view_features.c and features_*.c only.
+ * view_features.h - the inside of view 2, shared by view_features*.c only.
  */
 #pragma once
 
@@ -74,6 +74,20 @@ static inline const struct desk_sae *features_sae(const struct view *v)
 /* The cursor is somewhere else, or the rows are: what it is on, the page of that. */
 void features_follow(struct view *v);
 
+/* -- view_features_cells.c: columns ------------------------------------------------------- */
+
+const char *features_column_key(int column);   /* as in files and options */
+const char *features_column_title(int column);
+
+/* Another checkpoint, or it has been loaded: the usual columns fit to it, unless the user
+ * has chosen columns. */
+void features_fit_columns(struct view *v);
+void features_option_get(const struct view *v, int i, char *buf, size_t size);
+bool features_option_set(struct view *v, int i, const char *value, struct err *err);
+
+/* struct table's cell; ctx is the view. */
+void features_paint_cell(const void *ctx, int64_t row, int column, struct canvas *c);
+
 /* The value of column c of a feature, in the column's manner. */
 void features_value(const struct view *v, int c, int64_t feature, struct canvas *canvas);
 
@@ -81,7 +95,7 @@ void features_value(const struct view *v, int c, int64_t feature, struct canvas 
  * shortened, NaN a dim dot. */
 void features_number(struct canvas *c, double x, int decimals, uint32_t style);
 
-/* -- features_rows.c: which rows, in which order; search ----------------------------------- */
+/* -- view_features_rows.c: which rows, in which order; search ----------------------------------- */
 
 /* Filter and sort anew, on a worker when that takes long: the old rows stay until then. */
 void features_select(struct view *v);
@@ -92,10 +106,16 @@ void features_rows_loaded(struct view *v, int slot, struct job *job);
 int64_t features_row_of(const struct view *v, int64_t feature); /* -1: not among them */
 bool features_is_found(const struct view *v, int64_t feature);
 
-/* -- features_pane.c --------------------------------------------------------------------- */
+/* -- view_features_pane.c---------------------------------------------------------------- */
 
 void pane_ask(struct view *v);  /* the page of the feature under the cursor */
 void pane_reset(struct view *v);
 void pane_finish(struct pane *p); /* free what it owns; none is asked for then */
 void pane_loaded(struct view *v, struct job *job);
 void pane_paint(const struct view *v, struct canvas *c);
+
+/* -- view_features_write.c: the rows shown; if some are selected, only these ----------------- */
+
+bool features_export(const struct view *v, enum export_format format, FILE *out,
+                     struct err *err);
+char *features_copy(const struct view *v, bool all);

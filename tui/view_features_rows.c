@@ -1,4 +1,4 @@
-/* features_rows.c - view 2: filter, sort, search; see features.h. */
+/* view_features_rows.c - view 2: filter, sort, search; see view_features.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "model/clock.h"
 #include "model/rows.h"
 #include "model/session.h"
-#include "tui/features.h"
+#include "tui/view_features.h"
 #include "tui/features_order.h"
 
 /* Up to here it is done at once, within a frame. */

@@ -1,4 +1,4 @@
-/* features_pane.c - view 2: the feature under the cursor in small; see features.h. */
+/* view_features_pane.c - view 2: the feature under the cursor in small; see view_features.h. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "io/mem.h"
 #include "model/session.h"
-#include "tui/features.h"
+#include "tui/view_features.h"
 #include "tui/wid_hist.h"
 #include "tui/wid_tokens.h"
 
