@@ -13,7 +13,7 @@
 #include "tui/desk_impl.h"
 #include "tui/wid_hist.h"
 
-/* -- jobs: what they read of the session does not change while they run ---------------- */
+/* -- jobs: what they read of the session does not change while they run ------------ */
 
 struct desk_job {
     struct job job;
@@ -101,7 +101,7 @@ static uint64_t start(struct desk *d, int i, const struct job_ops *ops, enum lan
     return app_start(d->app, lane, &j->job, done, d);
 }
 
-/* -- what the user is told -------------------------------------------------------------- */
+/* -- what the user is told --------------------------------------------------------- */
 
 static const char *last_part(const char *path)
 {
@@ -179,7 +179,7 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
     return buf;
 }
 
-/* -- steps ------------------------------------------------------------------------------- */
+/* -- steps ------------------------------------------------------------------------- */
 
 static bool has_samples(const struct desk *d)
 {
@@ -417,7 +417,7 @@ void desk_tick(struct desk *d)
     }
 }
 
-/* -- which one is current ------------------------------------------------------------------ */
+/* -- which one is current ---------------------------------------------------------- */
 
 struct session *desk_session(const struct desk *d)
 {
@@ -485,7 +485,7 @@ int desk_find(const struct desk *d, const char *name)
     return n_begins == 1 ? begins : n_begins == 0 && n_contains == 1 ? contains : -1;
 }
 
-/* -- life ------------------------------------------------------------------------------------ */
+/* -- life -------------------------------------------------------------------------- */
 
 struct desk *desk_new(struct app *app, struct session *session)
 {

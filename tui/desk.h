@@ -59,7 +59,7 @@ void desk_free(struct desk *d); /* after the worker is gone; NULL is fine */
 
 struct session *desk_session(const struct desk *d);
 
-/* -- checkpoints -------------------------------------------------------------------- */
+/* -- checkpoints ------------------------------------------------------------------- */
 
 /* i counts session->saes, from 0 to desk_count - 1. Borrowed; valid while the desk is. */
 int desk_count(const struct desk *d);
@@ -92,7 +92,7 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
 /* For the frame: at most 10 times a second while jobs run. */
 void desk_tick(struct desk *d);
 
-/* -- names ---------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------- */
 
 /* What the user (or the bundle) calls it; "" if nothing. Text of files: neutralised when
  * painted. Borrowed until the labels change. */
@@ -121,7 +121,7 @@ uint64_t desk_labels_version(const struct desk *d);
 const char *desk_token_bytes(struct desk *d, int64_t id, size_t *len);
 const char *desk_token_text(struct desk *d, int64_t id);
 
-/* -- selection (Space): for export and compare ----------------------------------------- */
+/* -- selection (Space): for export and compare ------------------------------------- */
 
 bool desk_selected(const struct desk *d, int i, int64_t feature);
 void desk_select(struct desk *d, int i, int64_t feature, bool selected);

@@ -14,7 +14,7 @@ enum {
     NAME_TOKENS = 3,    /* different tokens that it has at most */
 };
 
-/* -- labels ------------------------------------------------------------------------------- */
+/* -- labels ------------------------------------------------------------------------ */
 
 static struct label label_of(const struct desk *d, int i, int64_t feature)
 {
@@ -86,7 +86,7 @@ bool desk_set_favourite(struct desk *d, int i, int64_t feature, bool favourite)
     return ok;
 }
 
-/* -- tokens: a hash table by id, made as they are asked for -------------------------------- */
+/* -- tokens: a hash table by id, made as they are asked for ------------------------ */
 
 static size_t place_of(const struct desk *d, int64_t id)
 {
@@ -147,7 +147,7 @@ const char *desk_token_text(struct desk *d, int64_t id)
     return token(d, id)->text;
 }
 
-/* -- automatic names ------------------------------------------------------------------------- */
+/* -- automatic names --------------------------------------------------------------- */
 
 struct vote {
     const char *text;
@@ -258,7 +258,7 @@ void desk_names_finish(struct desk *d)
     free(d->tokens);
 }
 
-/* -- selection --------------------------------------------------------------------------------- */
+/* -- selection --------------------------------------------------------------------- */
 
 bool desk_selected(const struct desk *d, int i, int64_t feature)
 {

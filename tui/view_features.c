@@ -19,7 +19,7 @@ static struct table table_of(const struct view *v)
                           .n_rows = f->n_ids, .ctx = v, .cell = features_paint_cell};
 }
 
-/* -- draw --------------------------------------------------------------------------------------- */
+/* -- draw -------------------------------------------------------------------------- */
 
 static int pane_cols(int cols)
 {
@@ -76,7 +76,8 @@ static void features_status(const struct view *v, char *buf, size_t size)
     str_appendf(&s, "%s/%s", row, rows);
     if (v->target.filter[0])
         str_appendf(&s, " of %s · filter %s", all, v->target.filter);
-    str_appendf(&s, " · sort %s %s", features_column_title(f->sort), f->table.ascending ? "↑" : "↓");
+    str_appendf(&s, " · sort %s %s", features_column_title(f->sort),
+                f->table.ascending ? "↑" : "↓");
     if (f->pattern[0])
         str_appendf(&s, " · /%s %lld", f->pattern, (long long)f->n_found);
     if (selected)
@@ -88,7 +89,7 @@ static void features_status(const struct view *v, char *buf, size_t size)
     str_finish(&s);
 }
 
-/* -- the cursor ---------------------------------------------------------------------------------- */
+/* -- the cursor -------------------------------------------------------------------- */
 
 void features_follow(struct view *v)
 {
@@ -223,7 +224,7 @@ static void features_close(struct view *v)
     free(f->found);
 }
 
-/* -- keys ------------------------------------------------------------------------------------------ */
+/* -- keys -------------------------------------------------------------------------- */
 
 static void select_row(struct view *v, int count)
 {
@@ -287,7 +288,8 @@ static bool act_table(struct view *v, const struct press *p)
         return false;
     f->moved |= cursor != f->table.cursor || p->action == ACT_DOWN;
     if (p->action == ACT_SORT && f->columns[f->table.column] >= FCOL_COUNT)
-        app_message(v->app, "%s is no order", features_column_title(f->columns[f->table.column]));
+        app_message(v->app, "%s is no order",
+                    features_column_title(f->columns[f->table.column]));
     if (sort != f->table.sort || ascending != f->table.ascending)
         sort_anew(v);
     features_follow(v);
@@ -342,7 +344,7 @@ static enum outcome features_mouse(struct view *v, const struct mouse *m)
     return OUT_DONE;
 }
 
-/* -- lines ------------------------------------------------------------------------------------------ */
+/* -- lines ------------------------------------------------------------------------- */
 
 static bool go_to_number(struct view *v, const char *text, struct err *err)
 {
@@ -421,7 +423,7 @@ static const char *features_word(const struct view *v, enum ask what, int i)
     return what == ASK_COMMAND && i < 2 ? commands[i] : NULL;
 }
 
-/* -- help --------------------------------------------------------------------------------------------------- */
+/* -- help -------------------------------------------------------------------------- */
 
 static const struct view_option options[] = {
     {"columns", "keys of the columns after the id, in this order; \"usual\": as at first",

@@ -35,6 +35,9 @@ struct pane {
         int alike;          /* so many with the same text and activation */
     } examples[PANE_EXAMPLES];
     int n_examples;
+    struct page_context range[PAGE_INTERVALS]; /* one example of each interval that has */
+    const struct page_example *range_of[PAGE_INTERVALS];
+    int n_range;
 };
 
 struct features {
@@ -64,7 +67,7 @@ struct features {
     struct pane pane;
 };
 
-/* -- view_features.c ------------------------------------------------------------------- */
+/* -- view_features.c --------------------------------------------------------------- */
 
 static inline const struct desk_sae *features_sae(const struct view *v)
 {
@@ -74,7 +77,7 @@ static inline const struct desk_sae *features_sae(const struct view *v)
 /* The cursor is somewhere else, or the rows are: what it is on, the page of that. */
 void features_follow(struct view *v);
 
-/* -- view_features_cells.c: columns ------------------------------------------------------- */
+/* -- view_features_cells.c: columns ------------------------------------------------ */
 
 const char *features_column_key(int column);   /* as in files and options */
 const char *features_column_title(int column);
@@ -95,7 +98,7 @@ void features_value(const struct view *v, int c, int64_t feature, struct canvas 
  * shortened, NaN a dim dot. */
 void features_number(struct canvas *c, double x, int decimals, uint32_t style);
 
-/* -- view_features_rows.c: which rows, in which order; search ----------------------------------- */
+/* -- view_features_rows.c: which rows, in which order; search ---------------------- */
 
 /* Filter and sort anew, on a worker when that takes long: the old rows stay until then. */
 void features_select(struct view *v);
@@ -106,7 +109,7 @@ void features_rows_loaded(struct view *v, int slot, struct job *job);
 int64_t features_row_of(const struct view *v, int64_t feature); /* -1: not among them */
 bool features_is_found(const struct view *v, int64_t feature);
 
-/* -- view_features_pane.c---------------------------------------------------------------- */
+/* -- view_features_pane.c ----------------------------------------------------------- */
 
 void pane_ask(struct view *v);  /* the page of the feature under the cursor */
 void pane_reset(struct view *v);
@@ -114,7 +117,7 @@ void pane_finish(struct pane *p); /* free what it owns; none is asked for then *
 void pane_loaded(struct view *v, struct job *job);
 void pane_paint(const struct view *v, struct canvas *c);
 
-/* -- view_features_write.c: the rows shown; if some are selected, only these ----------------- */
+/* -- view_features_write.c: the rows shown; if some are selected, only these ------- */
 
 bool features_export(const struct view *v, enum export_format format, FILE *out,
                      struct err *err);

@@ -11,7 +11,7 @@
 #include "tui/view_features.h"
 #include "tui/wid_hist.h"
 
-/* -- columns ------------------------------------------------------------------------------ */
+/* -- columns ----------------------------------------------------------------------- */
 
 static const struct {
     const char *key, *title; /* NULL: feature_columns' */
@@ -19,8 +19,8 @@ static const struct {
     enum align align;
 } cells[CELL_COLUMNS] = {
     [FCOL_ID] = {.width = 9, .align = ALIGN_RIGHT},
-    [CELL_NAME] = {"name", "name", 14, 4, 1, ALIGN_LEFT},
-    [FCOL_DENSITY] = {.width = 15, .rank = 1, .align = ALIGN_LEFT},
+    [CELL_NAME] = {"name", "name", 16, 4, 1, ALIGN_LEFT},
+    [FCOL_DENSITY] = {.width = 13, .rank = 1, .align = ALIGN_LEFT},
     [CELL_HISTOGRAM] = {"histogram", "histogram", 10, 1, 4, ALIGN_LEFT},
     [FCOL_MEAN] = {.width = 7, .rank = 3, .align = ALIGN_RIGHT},
     [FCOL_MAX] = {.width = 7, .rank = 2, .align = ALIGN_RIGHT},
@@ -53,7 +53,8 @@ const char *features_column_title(int column)
 static int find_column(const char *key)
 {
     for (int c = 0; c < CELL_COLUMNS; c++)
-        if (strcmp(features_column_key(c), key) == 0 || strcmp(features_column_title(c), key) == 0)
+        if (strcmp(features_column_key(c), key) == 0 ||
+            strcmp(features_column_title(c), key) == 0)
             return c;
     return -1;
 }
@@ -108,7 +109,7 @@ void features_fit_columns(struct view *v)
         usual_columns(v);
 }
 
-/* -- the option "columns" ----------------------------------------------------------------- */
+/* -- the option "columns" ---------------------------------------------------------- */
 
 void features_option_get(const struct view *v, int i, char *buf, size_t size)
 {
@@ -154,7 +155,7 @@ bool features_option_set(struct view *v, int i, const char *value, struct err *e
     return true;
 }
 
-/* -- cells ----------------------------------------------------------------------------------- */
+/* -- cells ------------------------------------------------------------------------- */
 
 void features_number(struct canvas *c, double x, int decimals, uint32_t style)
 {

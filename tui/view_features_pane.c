@@ -10,7 +10,7 @@
 #include "tui/wid_hist.h"
 #include "tui/wid_tokens.h"
 
-/* -- the page, by a job --------------------------------------------------------------------- */
+/* -- the page, by a job ------------------------------------------------------------ */
 
 struct pane_job {
     struct job job;
@@ -26,6 +26,8 @@ void pane_finish(struct pane *p)
     page_feature_finish(&p->page);
     for (int i = 0; i < p->n_contexts; i++)
         page_context_finish(&p->context[i]);
+    for (int i = 0; i < p->n_range; i++)
+        page_context_finish(&p->range[i]);
     *p = (struct pane){.asked = -1};
 }
 
@@ -65,6 +67,14 @@ static bool pane_run(struct job *job, const struct progress *progress, struct er
         page_context_make(j->samples, page->hits, page->n_hits, page->top[i].token,
                           PANE_CONTEXT, &p->context[p->n_contexts++]);
     fold(p);
+    for (int i = page->n_intervals - 1; i >= 0; i--) {
+        if (page->intervals[i].n_examples == 0)
+            continue;
+        const struct page_example *e = &page->intervals[i].examples[0];
+        p->range_of[p->n_range] = e;
+        page_context_make(j->samples, page->hits, page->n_hits, e->token, PANE_CONTEXT,
+                          &p->range[p->n_range++]);
+    }
     p->ready = true;
     return true;
 }
@@ -137,7 +147,7 @@ void pane_loaded(struct view *v, struct job *job)
     j->pane = (struct pane){.asked = -1};
 }
 
-/* -- painting: each part takes rows from the top of what is left ------------------------------- */
+/* -- painting: each part takes rows from the top of what is left ------------------- */
 
 static void cut(struct canvas *c, int rows)
 {
@@ -236,20 +246,19 @@ static bool has_alike(const struct features *f)
     return false;
 }
 
-static void paint_example(const struct view *v, struct canvas *c, int i)
+/* One line: activation, text around it, and how many there are like it (0: not said). */
+static void paint_example(const struct view *v, struct canvas *c, int count_cols,
+                          const struct page_example *e, const struct page_context *x,
+                          int alike)
 {
     const struct features *f = v->state;
-    const struct pane_example *shown = &f->pane.examples[i];
-    const struct page_example *e = &f->pane.page.top[shown->top];
-    const struct page_context *x = &f->pane.context[shown->top];
     struct token_piece pieces[2 * PANE_CONTEXT + 1];
-    int count = has_alike(f) ? 4 : 0;
     struct canvas number = canvas_sub(c, 0, 0, 1, 6);
-    struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7 - count);
+    struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7 - count_cols);
 
     features_number(&number, (double)e->activation, f->decimals[FCOL_MAX], INK_VALUE);
-    if (shown->alike > 1)
-        canvas_printf(c, 0, c->cols - 3, INK_DIM, "×%d", shown->alike);
+    if (alike > 1)
+        canvas_printf(c, 0, c->cols - count_cols + 1, INK_DIM, "×%d", alike);
     if (!v->session->samples->tokens) {
         canvas_printf(&text, 0, 0, INK_DIM, "sequence %lld, position %lld",
                       (long long)e->sequence, (long long)e->position);
@@ -280,8 +289,27 @@ static void paint_examples(const struct view *v, struct canvas *c)
     int room = (c->rows - 1 - f->pane.page.n_decoder_neighbours) / rows;
     int n = room < 5 ? 5 : room;
     for (int i = 0; i < f->pane.n_examples && i < n && c->rows >= rows; i++) {
+        const struct pane_example *e = &f->pane.examples[i];
         struct canvas line = canvas_sub(c, 0, 0, rows, c->cols);
-        paint_example(v, &line, i);
+        paint_example(v, &line, has_alike(f) ? 4 : 0, &f->pane.page.top[e->top],
+                      &f->pane.context[e->top], e->alike);
+        cut(c, rows);
+    }
+}
+
+/* Where there is room: how it fires when it fires less. */
+static void paint_range(const struct view *v, struct canvas *c)
+{
+    const struct features *f = v->state;
+    int rows = tokens_line_rows(c), neighbours = f->pane.page.n_decoder_neighbours;
+
+    if (!f->pane.ready || f->pane.n_range < 2 ||
+        c->rows < 1 + f->pane.n_range * rows + (neighbours ? neighbours + 1 : 0) ||
+        !rule(c, "from strong to weak, one of each tenth of the range", rows))
+        return;
+    for (int i = 0; i < f->pane.n_range; i++) {
+        struct canvas line = canvas_sub(c, 0, 0, rows, c->cols);
+        paint_example(v, &line, 0, f->pane.range_of[i], &f->pane.range[i], 0);
         cut(c, rows);
     }
 }
@@ -315,5 +343,6 @@ void pane_paint(const struct view *v, struct canvas *c)
     paint_numbers(v, &left);
     paint_histogram(v, &left);
     paint_examples(v, &left);
+    paint_range(v, &left);
     paint_neighbours(v, &left);
 }

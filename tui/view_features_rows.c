@@ -18,7 +18,7 @@ enum { ROWS_AT_ONCE = 131072, TOKENS_AT_ONCE = 8192 };
 /* Of densities and delta_fvu: most are far below the greatest. */
 enum { SMALL_DECIMALS = 5 };
 
-/* -- one selection, here or on a worker ------------------------------------------------- */
+/* -- one selection, here or on a worker -------------------------------------------- */
 
 struct rows_job {
     struct job job;
@@ -95,7 +95,7 @@ static void start_job(struct view *v, int slot, const struct job_ops *ops,
     view_start(v, slot, LANE_QUICK, &j->job);
 }
 
-/* -- rows ----------------------------------------------------------------------------------- */
+/* -- rows -------------------------------------------------------------------------- */
 
 int64_t features_row_of(const struct view *v, int64_t feature)
 {
@@ -225,7 +225,7 @@ bool features_filter(struct view *v, const char *text, struct err *err)
     return true;
 }
 
-/* -- search ------------------------------------------------------------------------------------ */
+/* -- search ------------------------------------------------------------------------ */
 
 bool features_is_found(const struct view *v, int64_t feature)
 {

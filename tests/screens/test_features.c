@@ -119,7 +119,7 @@ static void columns_sort_both_ways(void **state)
     screen_type(&s, ":\"set columns=nonsense\" Enter");
     screen_expect(&s, "no column \"nonsense\"");
     screen_type(&s, "Esc :\"set columns=usual\" Enter");
-    screen_expect(&s, "density             mean      max");
+    screen_expect(&s, "density           mean      max");
     stop(&s);
 }
 
