@@ -9,8 +9,7 @@
 #include "io/mem.h"
 #include "io/npy.h"
 #include "io/reader.h"
-#include "io/zip.h"
-#include "io/zstream.h"
+#include  "io/zstream.h"
 
 /* The file, what zstd made of it, what the members of an npz became. */
 #define MAX_MAPS 3
@@ -36,6 +35,7 @@ struct container {
     size_t n_checks, cap_checks;
     struct meta *meta;
     size_t n_meta, cap_meta;
+    json_t *values;
 };
 
 /* ---- the table of formats */
@@ -43,12 +43,6 @@ struct container {
 static bool starts(const unsigned char *head, size_t n, const char *magic, size_t len)
 {
     return n >= len && memcmp(head, magic, len) == 0;
-}
-
-static bool is_torch_legacy(const unsigned char *head, size_t n, const struct map *m)
-{
-    (void)m;
-    return n >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5;
 }
 
 static bool is_gzip(const unsigned char *head, size_t n, const struct map *m)
@@ -75,45 +69,34 @@ static bool is_hdf5(const unsigned char *head, size_t n, const struct map *m)
     return starts(head, n, "\x89HDF\r\n\x1a\n", 8);
 }
 
-/* PyTorch's zip holds its pickle as NAME/data.pkl. */
-static bool is_torch_zip(const unsigned char *head, size_t n, const struct map *m)
+/* PyTorch before 0.1.10. */
+static bool is_tar(const unsigned char *head, size_t n, const struct map *m)
 {
-    struct zip zip = {0};
-    bool found = false;
-    if (!zip_is(head, n) || !zip_open(&zip, m, NULL))
-        return false;
-    for (size_t i = 0; i < zip.n && !found; i++) {
-        const char *slash = strchr(zip.member[i].name, '/');
-        found = slash && strcmp(slash, "/data.pkl") == 0;
-    }
-    zip_close(&zip);
-    return found;
+    (void)m;
+    return n >= 262 && memcmp(head + 257, "ustar", 5) == 0;
 }
 
-static const struct reader torch_reader = {
-    .kind = "torch", .recognise = is_torch_zip,
-    .refusal = "a PyTorch file is not read (expected npy, npz or safetensors)"};
-static const struct reader pickle_reader = {
-    .kind = "pickle", .recognise = is_torch_legacy,
-    .refusal = "a Python pickle or old PyTorch file is not read (expected npy, npz or "
-               "safetensors)"};
+static const struct reader tar_reader = {
+    .kind = "tar", .recognise = is_tar,
+    .refusal = "a tar file is not read (expected npy, npz, safetensors or PyTorch)"};
 static const struct reader gzip_reader = {
     .kind = "gzip", .recognise = is_gzip,
-    .refusal = "a gzip file is not read; unpack it first (expected npy, npz or safetensors)"};
+    .refusal = "a gzip file is not read; unpack it first (expected npy, npz, safetensors "
+               "or PyTorch)"};
 static const struct reader arrow_reader = {
     .kind = "arrow", .recognise = is_arrow,
-    .refusal = "an Arrow file is not read (expected npy, npz or safetensors)"};
+    .refusal = "an Arrow file is not read (expected npy, npz, safetensors or PyTorch)"};
 static const struct reader parquet_reader = {
     .kind = "parquet", .recognise = is_parquet,
-    .refusal = "a Parquet file is not read (expected npy, npz or safetensors)"};
+    .refusal = "a Parquet file is not read (expected npy, npz, safetensors or PyTorch)"};
 static const struct reader hdf5_reader = {
     .kind = "hdf5", .recognise = is_hdf5,
-    .refusal = "an HDF5 file is not read (expected npy, npz or safetensors)"};
+    .refusal = "an HDF5 file is not read (expected npy, npz, safetensors or PyTorch)"};
 
 /* Asked in this order; the safetensors magic is the weakest and comes last. */
 static const struct reader *const readers[] = {
-    &npy_reader,   &torch_reader,   &npz_reader,  &gzip_reader,        &pickle_reader,
-    &arrow_reader, &parquet_reader, &hdf5_reader, &safetensors_reader,
+    &npy_reader,   &torch_reader,   &npz_reader,  &pickle_reader, &gzip_reader,
+    &arrow_reader, &parquet_reader, &hdf5_reader, &tar_reader,    &safetensors_reader,
 };
 
 /* The beginning of m, zero padded; *n gets how much of it is the file's. */
@@ -140,7 +123,7 @@ static const struct reader *recognise(const struct map *m, struct err *err)
             return readers[i];
     err_set(err, ERR_FORMAT,
             "unknown format (found bytes %02x %02x %02x %02x, expected npy, npz, "
-            "safetensors or one of them in zstd)", head[0], head[1], head[2], head[3]);
+            "safetensors, PyTorch, or one of them in zstd)", head[0], head[1], head[2], head[3]);
     return NULL;
 }
 
@@ -204,6 +187,12 @@ void container_add_check(struct container *c, const char *name, int64_t offset,
     c->checks[c->n_checks++] = (struct check){xstrdup(name), offset, size, crc};
 }
 
+void container_set_values(struct container *c, json_t *values)
+{
+    json_decref(c->values);
+    c->values = values;
+}
+
 /* ---- for everyone */
 
 /* If zstd is around the file, what is in it becomes the source. Once: no one packs twice,
@@ -257,6 +246,7 @@ void container_close(struct container *c)
         free(c->meta[i].key);
         free(c->meta[i].value);
     }
+    json_decref(c->values);
     free(c->tensors);
     free(c->checks);
     free(c->meta);
@@ -357,4 +347,23 @@ const char *container_meta(const struct container *c, const char *key)
         if (strcmp(c->meta[i].key, key) == 0)
             return c->meta[i].value;
     return NULL;
+}
+
+/* name below v. Keys may have dots in them themselves: all ways to cut it are tried. */
+static const json_t *value_below(const json_t *v, const char *name)
+{
+    const json_t *found = json_object_get(v, name);
+    for (const char *dot = strchr(name, '.'); !found && dot; dot = strchr(dot + 1, '.')) {
+        char *key = xstrndup(name, (size_t)(dot - name));
+        const json_t *inner = json_object_get(v, key);
+        free(key);
+        if (inner)
+            found = value_below(inner, dot + 1);
+    }
+    return found;
+}
+
+const json_t *container_value(const struct container *c, const char *name)
+{
+    return *name ? value_below(c->values, name) : c->values;
 }

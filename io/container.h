@@ -10,11 +10,16 @@
  *   npy          one tensor, named "" (the file's own)
  *   npz          one tensor a member, ".npy" taken off its name
  *   safetensors  all entries
+ *   torch        every tensor in what torch.save or pickle wrote (.pt, .pth, .pkl), by its
+ *                way there: "encoder.weight", "state_dict.W_enc"; "" if it is the whole.
+ *                Nothing in the file is executed (io/pickle.h)
  *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel)
  *
  * Only regular files are opened (fifos, devices and directories give ERR_FORMAT at once).
  */
 #pragma once
+
+#include <jansson.h>
 
 #include "io/err.h"
 #include "io/progress.h"
@@ -42,7 +47,8 @@ bool container_unchanged(const struct container *c, struct err *err);
 bool container_unpacked(const struct container *c);
 
 const char *container_path(const struct container *c);
-const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors" */
+const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors",
+                                                          * "torch" */
 
 /* Tensors in file order. Borrowed: they live until container_close. */
 size_t container_count(const struct container *c);
@@ -55,3 +61,8 @@ int container_fd(const struct container *c, const struct tensor *t, int64_t *off
 
 /* A string of safetensors' "__metadata__", or NULL. */
 const char *container_meta(const struct container *c, const char *key);
+
+/* What a PyTorch file holds beside tensors: strings, numbers, dictionaries (and objects,
+ * as dictionaries of their attributes) and lists of them. name as of tensors ("cfg.k"), ""
+ * for all. NULL: there is no such thing, or it is another format. Borrowed. */
+const json_t *container_value(const struct container *c, const char *name);

@@ -32,7 +32,8 @@ struct reader {
     const char *refusal;
 };
 
-extern const struct reader npy_reader, npz_reader, safetensors_reader;
+extern const struct reader npy_reader, npz_reader, pickle_reader, safetensors_reader,
+    torch_reader;
 
 /* The bytes that the container's format is in: the file, or what zstd made of it. */
 const struct map *container_source(const struct container *c);
@@ -45,6 +46,9 @@ void container_add(struct container *c, const struct tensor *t, const char *name
 
 /* A string for container_meta; both are copied. */
 void container_add_meta(struct container *c, const char *key, const char *value);
+
+/* What container_value looks into, a new reference; NULL: nothing. */
+void container_set_values(struct container *c, json_t *values);
 
 /* Bytes of the source that container_verify will hold against a CRC-32. `name` is for the
  * message, copied. */
