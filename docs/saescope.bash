@@ -1,0 +1,74 @@
+# bash completion for saescope(1)
+
+_saescope()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local commands='info scan features feature hist'
+    local columns='id density count mean max bias threshold decoder_norm
+        encoder_decoder_cosine nearest_cosine delta_fvu label'
+    local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
+        --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
+        --format --fold-decoder-norms --memory --threads --seed --quick --json --tsv --table
+        --color --ascii --theme --quiet --verbose --help --version'
+    local word command='' first=1
+    COMPREPLY=()
+
+    # bash splits --color=never in three
+    if [[ $cur == '=' ]]; then
+        cur=''
+    elif [[ $prev == '=' ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
+        case $word in
+        info | scan | features | feature | hist) [[ $command ]] || command=$word first='' ;;
+        esac
+    done
+    case $command in
+    features) options+=' --sort --reverse --filter --limit --columns' ;;
+    feature) options+=' --top --context' ;;
+    hist) options+=' --of --bins --range --log' ;;
+    esac
+
+    case $prev in
+    --model | -m)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    --color)
+        mapfile -t COMPREPLY < <(compgen -W 'auto always never 16 256 truecolor' -- "$cur") ;;
+    --fold-decoder-norms)
+        mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
+    --format)
+        mapfile -t COMPREPLY < <(compgen -W 'saelens gemma-scope npy' -- "$cur") ;;
+    --of)
+        mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
+            encoder_decoder_cosine delta_fvu' -- "$cur") ;;
+    --sort)
+        mapfile -t COMPREPLY < <(compgen -W "$columns" -- "$cur") ;;
+    --columns)
+        local before=''
+        [[ $cur == *,* ]] && before=${cur%,*},
+        mapfile -t COMPREPLY < <(compgen -P "$before" -W "$columns" -- "${cur##*,}")
+        compopt -o nospace ;;
+    --table)
+        mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
+            neighbours encoder_neighbours coactive' -- "$cur") ;;
+    --theme)
+        mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
+    --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels) ;;
+    --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
+        --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \
+        --bins | --range)
+        compopt +o default ;;
+    *)
+        if [[ $cur == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+        elif [[ $first ]]; then
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur"; compgen -f -- "$cur")
+        fi ;;
+    esac
+}
+
+complete -o default -F _saescope saescope

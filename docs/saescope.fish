@@ -1,0 +1,68 @@
+# fish completion for saescope(1)
+
+set -l commands info scan features feature hist
+set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
+set -l no_command "not __fish_seen_subcommand_from $commands"
+
+complete -c saescope -n $no_command -a info \
+    -d 'What a checkpoint is: format, shapes, biases, norms'
+complete -c saescope -n $no_command -a scan \
+    -d 'Run the samples through the SAE, keep an index'
+complete -c saescope -n $no_command -a features \
+    -d 'The table of all features'
+complete -c saescope -n $no_command -a feature \
+    -d 'All about one or several features'
+complete -c saescope -n $no_command -a hist \
+    -d 'Histogram of one quantity over all features'
+
+complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
+complete -c saescope -s a -l acts -r -F -d 'Activation samples'
+complete -c saescope -s t -l tokens -r -F -d 'Token ids'
+complete -c saescope -l seq-len -x -d 'Cut flat samples into sequences'
+complete -c saescope -l tokenizer -r -F -d 'tokenizer.json or vocab.json'
+complete -c saescope -s m -l model -x -a '(__fish_complete_directories)' -d 'Language model'
+complete -c saescope -l hook -x -d 'Where the SAE sits'
+complete -c saescope -l sequences -x -d 'Only the first sequences'
+complete -c saescope -l tokens-limit -x -d 'Only the first tokens'
+complete -c saescope -l skip-first -x -d 'Leave the first positions out'
+complete -c saescope -l skip-tokens -x -d 'Leave these token ids out'
+complete -c saescope -l index -r -F -d 'Where the index of the scan is kept'
+complete -c saescope -l no-index -d 'Neither read nor keep an index'
+complete -c saescope -l rebuild -d 'Scan again even if there is an index'
+complete -c saescope -l labels -r -F -d 'Labels of features'
+complete -c saescope -l format -x -a 'saelens gemma-scope npy' -d 'Read as this format'
+complete -c saescope -l fold-decoder-norms -x -a 'on off' -d 'Scale decoder rows to unit length'
+complete -c saescope -l memory -x -d 'Memory beyond mapped files'
+complete -c saescope -s j -l threads -x -d 'Threads'
+complete -c saescope -l seed -x -d 'For what is drawn at random'
+complete -c saescope -l quick -d 'Leave out what is slow'
+complete -c saescope -l json -d 'Print one JSON object'
+complete -c saescope -l tsv -d 'Print tab-separated values'
+complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours coactive'
+complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
+complete -c saescope -l ascii -d 'Draw with ASCII only'
+complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
+complete -c saescope -s q -l quiet -d 'No progress'
+complete -c saescope -l verbose -d 'More of it'
+complete -c saescope -s h -l help -d 'Help'
+complete -c saescope -s V -l version -d 'The version'
+
+set -l of_features '__fish_seen_subcommand_from features'
+complete -c saescope -n $of_features -l sort -x -a $columns -d 'Sort by this column'
+complete -c saescope -n $of_features -l reverse -d 'Turn the order around'
+complete -c saescope -n $of_features -l filter -x -d 'Only these features'
+complete -c saescope -n $of_features -l limit -x -d 'At most this many rows'
+complete -c saescope -n $of_features -l columns -x -d 'Only these columns' \
+    -a "(__fish_append , (string split -n ' ' '$columns'))"
+
+set -l of_feature '__fish_seen_subcommand_from feature'
+complete -c saescope -n $of_feature -l top -x -d 'Strongest examples'
+complete -c saescope -n $of_feature -l context -x -d 'Tokens shown on each side'
+
+set -l of_hist '__fish_seen_subcommand_from hist'
+complete -c saescope -n $of_hist -l of -x -d 'Of what' \
+    -a 'b_enc b_dec threshold density max decoder_norm encoder_decoder_cosine delta_fvu'
+complete -c saescope -n $of_hist -l bins -x -d 'Number of bins'
+complete -c saescope -n $of_hist -l range -x -d 'Bin only values within LO,HI'
+complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
