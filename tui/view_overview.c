@@ -269,7 +269,9 @@ static void put_identity(struct page *p, int i)
                  (long long)s->seq_len, dtype_info[s->dtype].name);
     canvas_fit(p->c, p->row++, 2, p->cols - 3, ALIGN_LEFT, INK_TEXT, line);
     if (has_samples(p->v)) {
-        put_path(p, 2, INK_DIM, s->path);
+        snprintf(line, sizeof line, s->n_shards > 1 ? "%s and %d more" : "%s", s->path,
+                 s->n_shards - 1);
+        put_path(p, 2, INK_DIM, line);
         p->row++;
     }
     put_path(p, 2, INK_DIM, sae->path);
@@ -382,15 +384,15 @@ static void small_title(const struct summary *s, enum quantity q, char *buf, siz
 {
     switch (q) {
     case QUANTITY_DENSITY:
-        snprintf(buf, size, "density  %.1f %% dead", 100 * s->zero_fraction);
+        snprintf(buf, size, "density %.1f %% dead", 100 * s->zero_fraction);
         break;
     case QUANTITY_MAX: snprintf(buf, size, "max activation"); break;
     case QUANTITY_DECODER_NORM:
         snprintf(buf, size, "decoder norm%s",
-                 fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01 ? "  all 1" : "");
+                 fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01 ? " all 1" : "");
         break;
     default:
-        snprintf(buf, size, "%s  %.1f %% < 0", quantities[q].heading,
+        snprintf(buf, size, "%s %.1f %% < 0", quantities[q].heading,
                  100 * s->negative_fraction);
     }
 }
@@ -442,7 +444,7 @@ static void put_smalls(struct page *p, int i)
     int across = p->cols >= 76 ? 4 : 2, width = (p->cols - 3) / across;
 
     for (int k = 0; k < SMALL_HISTS; k++)
-        put_small(p, i, k, p->row + k / across * 7, 2 + k % across * width, width - 2);
+        put_small(p, i, k, p->row + k / across * 7, 2 + k % across * width, width - 1);
     p->row += SMALL_HISTS / across * 7 - 1;
 }
 

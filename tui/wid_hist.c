@@ -303,13 +303,13 @@ static void put_tick(struct ticks *t, double x, double figure)
     t->free_from = at + width + 1;
 }
 
-/* Less than two decades: 1, 2 and 5 of each. */
-static void put_log_ticks(struct ticks *t, double step)
+/* Whole decades, at most n of them; less than two: 1, 2 and 5 of each. */
+static void put_log_ticks(struct ticks *t, int n)
 {
     static const int figures[] = {1, 2, 5};
+    double step = ceil((t->hi - t->lo) / n);
 
     if (t->hi - t->lo >= 2) {
-        step = ceil(step);
         for (double i = ceil(t->lo / step - 1e-9); i * step <= t->hi + step * 1e-9; i++)
             put_tick(t, i * step, pow(10, i * step));
         return;
@@ -324,7 +324,8 @@ static void put_log_ticks(struct ticks *t, double step)
 
 void axis_paint(struct canvas *c, double lo, double hi, bool is_log, const char *unit)
 {
-    double step = axis_step(lo, hi, c->cols / 7 > 0 ? c->cols / 7 : 1);
+    int n = c->cols / 7 > 0 ? c->cols / 7 : 1;
+    double step = axis_step(lo, hi, n);
     int width = unit ? text_width(unit) + 1 : 0;
     struct ticks t = {c, lo, hi, 0, c->cols - width};
     char buf[32];
@@ -333,11 +334,13 @@ void axis_paint(struct canvas *c, double lo, double hi, bool is_log, const char 
         number_text(is_log ? pow(10, lo) : lo, 8, buf, sizeof buf);
         t.free_from = canvas_text(c, 0, 0, INK_AXIS, buf);
     } else if (is_log) {
-        put_log_ticks(&t, step);
+        put_log_ticks(&t, n);
     } else {
         for (double i = ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++)
             put_tick(&t, i * step, i * step);
     }
+    if (t.free_from == 0) /* no round value is inside */
+        put_tick(&t, lo, is_log ? pow(10, lo) : lo);
     if (unit && t.free_from <= t.end + 1)
         canvas_text(c, 0, t.end + 1, INK_AXIS, unit);
 }

@@ -407,6 +407,77 @@ static void verdicts_are_plain(void **state)
     session_close(session);
 }
 
+/* -- checkpoints that are not like the others --------------------------------------------- */
+
+static struct session *open_only(const char *name)
+{
+    static char path[256];
+    static const char *paths[] = {path};
+    struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1};
+    struct err err = {0};
+
+    snprintf(path, sizeof path, "%s", test_path(name));
+    struct session *session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    return session;
+}
+
+static void a_single_feature_is_enough(void **state)
+{
+    static const float row[] = {.6f, .8f}, bias[] = {-.25f};
+    struct array a[] = {{"W_enc", DTYPE_F32, 2, {2, 1}, row},
+                        {"W_dec", DTYPE_F32, 2, {1, 2}, row},
+                        {"b_enc", DTYPE_F32, 1, {1}, bias},
+                        {"b_dec", DTYPE_F32, 1, {2}, NULL}};
+    struct screen s;
+
+    (void)state;
+    make_dir("single");
+    write_safetensors("single/sae_weights.safetensors", a, 4);
+    write_text("single/cfg.json", "{}");
+    struct session *session = open_only("single");
+    start(&s, session, "biases", 80, 24);
+    screen_expect(&s, "100.0 % of 1 bias is negative · 0 exactly zero");
+    screen_expect(&s, "value -0.25");
+    screen_expect(&s, "1 feature in [-0.25, -0.25]");
+    screen_type(&s, "h l G gg + - t Space l Space Tab j k Enter");
+    screen_type(&s, "1 G gg j j j l h");
+    screen_expect(&s, "standard · 2 → 1 (x 0.5)");
+    stop(&s, session);
+}
+
+static void a_gated_one_has_two_biases(void **state)
+{
+    static const float w[] = {1, 0, 0, 1}, gate[] = {-1, 1}, mag[] = {.5f, .5f};
+    struct array a[] = {{"W_enc", DTYPE_F32, 2, {2, 2}, w},
+                        {"W_dec", DTYPE_F32, 2, {2, 2}, w},
+                        {"b_gate", DTYPE_F32, 1, {2}, gate},
+                        {"b_mag", DTYPE_F32, 1, {2}, mag},
+                        {"r_mag", DTYPE_F32, 1, {2}, NULL},
+                        {"b_dec", DTYPE_F32, 1, {2}, NULL}};
+    struct screen s;
+
+    (void)state;
+    make_dir("gated");
+    write_safetensors("gated/sae_weights.safetensors", a, 6);
+    write_text("gated/cfg.json", "{\"architecture\":\"gated\"}");
+    struct session *session = open_only("gated");
+    start(&s, session, "biases", 80, 24);
+    screen_expect(&s, " b_gate   b_mag   b_dec");
+    screen_expect(&s, "50.0 % of 2 biases are negative");
+    screen_expect(&s, "the gate: on where m > -b_gate");
+    screen_type(&s, ": \"of b_enc\" Enter");
+    screen_expect(&s, "this checkpoint has no b_enc");
+    screen_type(&s, "Esc ]");
+    screen_expect(&s, "0.0 % of 2 biases are negative");
+    screen_type(&s, "Enter");
+    screen_expect(&s, "the table of features has no column b_mag");
+    screen_type(&s, "1");
+    screen_expect(&s, "b_gate 50.0 % < 0");
+    stop(&s, session);
+}
+
 /* -- both --------------------------------------------------------------------------------- */
 
 /* Keys and the mouse everywhere, at every size, in ASCII and without colour. */
@@ -520,6 +591,8 @@ int main(void)
         cmocka_unit_test(rows_load_and_items_open),
         cmocka_unit_test(an_overview_without_samples_says_what_is_missing),
         cmocka_unit_test(verdicts_are_plain),
+        cmocka_unit_test(a_single_feature_is_enough),
+        cmocka_unit_test(a_gated_one_has_two_biases),
         cmocka_unit_test(nothing_breaks_at_any_size),
         cmocka_unit_test(tiny_canvases_are_fine),
         cmocka_unit_test(what_is_written_is_what_the_commands_print),

@@ -359,6 +359,22 @@ static void figures_are_short(void **state)
 
 /* -- plot ---------------------------------------------------------------------------------------- */
 
+/* Whatever the range and the width: a figure, where there is room for one. */
+static void a_logarithmic_axis_has_figures(void **state)
+{
+    (void)state;
+    for (int cols = 12; cols < 80; cols++)
+        for (double span = .3; span < 12; span += .3) {
+            struct canvas c;
+            canvas_init(&c, 1, cols);
+            axis_paint(&c, -4.3, -4.3 + span, true, NULL);
+            char *text = canvas_dump(&c);
+            assert_true(strlen(text) > 1);
+            free(text);
+            canvas_finish(&c);
+        }
+}
+
 static void scatters_stand_on_the_axis_of_a_histogram(void **state)
 {
     /* 16 columns: no room for figures at the left; a row of the axis and one of the floor */
@@ -713,6 +729,7 @@ int main(void)
         cmocka_unit_test(columns_share_bins_without_loss),
         cmocka_unit_test(every_histogram_size_is_fine),
         cmocka_unit_test(figures_are_short),
+        cmocka_unit_test(a_logarithmic_axis_has_figures),
         cmocka_unit_test(scatters_stand_on_the_axis_of_a_histogram),
         cmocka_unit_test(scatters_light_what_is_taken),
         cmocka_unit_test(every_scatter_size_is_fine),
