@@ -19,7 +19,7 @@
 
 const struct sae *feature_sae(const struct view *v)
 {
-    return v->session->saes[v->target.sae].sae;
+    return v->target.sae < v->session->n_saes ? v->session->saes[v->target.sae].sae : NULL;
 }
 
 bool feature_has_samples(const struct view *v)
@@ -39,6 +39,21 @@ struct example_list *feature_list(struct feature_view *s, enum pane pane)
     return s->band == PAGE_INTERVALS ? &s->brush : &s->page->intervals[s->band];
 }
 
+struct rows_state *feature_rows(struct feature_view *s, enum pane pane)
+{
+    return pane == PANE_TOP ? &s->top : &s->interval;
+}
+
+static void keep_in_range(struct feature_view *s, enum pane pane)
+{
+    struct rows_state *at = feature_rows(s, pane);
+
+    if (at->cursor >= feature_list(s, pane)->n_lines) {
+        *at = (struct rows_state){0};
+        s->reading = false;
+    }
+}
+
 void feature_fold(struct view *v)
 {
     struct feature_view *s = v->state;
@@ -52,6 +67,8 @@ void feature_fold(struct view *v)
     examples_fold(&s->page->top, s->shown_context);
     for (int i = 0; i < PAGE_INTERVALS; i++)
         examples_fold(&s->page->intervals[i], s->shown_context);
+    keep_in_range(s, PANE_TOP);
+    keep_in_range(s, PANE_INTERVAL);
 }
 
 static double near_value(const struct feature_near *n, int column)
@@ -128,13 +145,14 @@ bool feature_shows_target(const struct view *v)
 void feature_load(struct view *v, bool again)
 {
     struct feature_view *s = v->state;
-    const struct index *index = v->session->saes[v->target.sae].index;
 
     if (!feature_sae(v) || !is_settled(v) || v->target.feature < 0)
         return;
-    if (!again && feature_shows_target(v) && s->page_index == index && v->slots[SLOT_PAGE].err.code == 0)
+    const struct index *index = v->session->saes[v->target.sae].index;
+    bool shows = feature_shows_target(v);
+    if (!again && shows && s->page_index == index && v->slots[SLOT_PAGE].err.code == 0)
         return;
-    if (feature_shows_target(v) && s->page->stage == STAGE_FULL) /* without going back in between */
+    if (shows && s->page->stage == STAGE_FULL) /* without going back in between */
         start_page(v, STAGE_FULL);
     else
         start_page(v, index ? STAGE_QUICK : STAGE_WEIGHTS);
@@ -153,26 +171,32 @@ void feature_show(struct view *v, int64_t id)
     feature_load(v, false);
 }
 
+/* Nothing of one checkpoint is shown with the numbers of another. */
+static void set_sae(struct view *v, int sae)
+{
+    struct feature_view *s = v->state;
+
+    v->target.sae = sae;
+    if (s->page && s->page_sae != sae) {
+        feature_page_free(s->page);
+        s->page = NULL;
+    }
+}
+
 static void feature_go(struct view *v, const struct target *at)
 {
-    if (!v->desk)
+    if (!v->desk || desk_count(v->desk) == 0)
         return;
-    v->target.sae = desk_go(v->desk, at);
+    set_sae(v, desk_go(v->desk, at));
     desk_need(v->desk, v->target.sae);
     feature_show(v, at->feature >= 0 ? at->feature : v->target.feature);
 }
 
 static void feature_changed(struct view *v)
 {
-    struct feature_view *s = v->state;
-
-    if (!v->desk)
+    if (!v->desk || desk_count(v->desk) == 0)
         return;
-    v->target.sae = desk_current(v->desk);
-    if (s->page && s->page_sae != v->target.sae) {
-        feature_page_free(s->page);
-        s->page = NULL;
-    }
+    set_sae(v, desk_current(v->desk));
     feature_show(v, v->target.feature);
 }
 
@@ -280,18 +304,23 @@ static void feature_status(const struct view *v, char *buf, size_t size)
         snprintf(buf + n, size - n, " · %s", s->page->p.warning);
 }
 
+static bool set_label(struct view *v, const char *label, const char *note, struct err *err)
+{
+    return desk_set_label(v->desk, v->target.sae, v->target.feature, label, note) ||
+           err_set(err, ERR_OS, "not saved");
+}
+
 static bool feature_answer(struct view *v, enum ask what, const char *text, struct err *err)
 {
-    const char *label = desk_label(v->desk, v->target.sae, v->target.feature);
-    const char *note = desk_note(v->desk, v->target.sae, v->target.feature);
+    int64_t id = v->target.feature;
+    bool is_note = what == ASK_COMMAND && strncmp(text, "note", 4) == 0 &&
+                   (!text[4] || text[4] == ' ');
 
-    if (what == ASK_LABEL)
-        return desk_set_label(v->desk, v->target.sae, v->target.feature, text, note) ||
-               err_set(err, ERR_OS, "not saved");
-    if (what == ASK_COMMAND && strncmp(text, "note", 4) == 0 && (!text[4] || text[4] == ' '))
-        return desk_set_label(v->desk, v->target.sae, v->target.feature, label,
-                              text + 4 + strspn(text + 4, " ")) ||
-               err_set(err, ERR_OS, "not saved");
+    if (what == ASK_LABEL && id >= 0)
+        return set_label(v, text, desk_note(v->desk, v->target.sae, id), err);
+    if (is_note && id >= 0)
+        return set_label(v, desk_label(v->desk, v->target.sae, id),
+                         text + 4 + strspn(text + 4, " "), err);
     if (what == ASK_SEARCH || what == ASK_FILTER)
         return err_set(err, ERR_RANGE, "2 (Features) searches and filters");
     return err_set(err, ERR_USAGE, "no such command (found \"%s\")", text);

@@ -175,8 +175,9 @@ struct feature_view {
     int64_t brush_count;
 };
 
-/* The list of a pane of examples. */
+/* The list of a pane of examples, and where its cursor is. */
 struct example_list *feature_list(struct feature_view *s, enum pane pane);
+struct rows_state *feature_rows(struct feature_view *s, enum pane pane);
 
 /* The histogram in the bins chosen; counts [FEATURE_BINS] is filled. */
 void feature_bins(const struct feature_view *s, int64_t *counts, double *lo, double *hi);

@@ -258,7 +258,7 @@ static void paint_list(const struct view *v, struct canvas *c, enum pane pane)
 {
     const struct feature_view *s = v->state;
     const struct example_list *l = feature_list((struct feature_view *)s, pane);
-    const struct rows_state *at = pane == PANE_TOP ? &s->top : &s->interval;
+    const struct rows_state *at = feature_rows((struct feature_view *)s, pane);
     bool focused = s->focus == pane;
     char title[160];
 
@@ -437,7 +437,7 @@ void feature_draw(const struct view *v, struct canvas *c)
 {
     struct place at[PANE_COUNT];
 
-    if (!v->desk) {
+    if (!v->desk || desk_count(v->desk) == 0) {
         canvas_wrap(c, 0, INK_DIM, "no checkpoint is open");
         return;
     }

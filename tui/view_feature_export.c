@@ -96,7 +96,7 @@ static void put_cursor(struct str *s, const struct view *v)
     case PANE_TOP:
     case PANE_INTERVAL:
         l = feature_list(state, state->focus);
-        line = (state->focus == PANE_TOP ? &state->top : &state->interval)->cursor;
+        line = feature_rows(state, state->focus)->cursor;
         if (line < l->n_lines)
             put_example(s, v, &l->v[l->lines[line].example]);
         break;

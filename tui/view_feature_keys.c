@@ -47,11 +47,6 @@ static void open_random(struct view *v)
 
 /* -- within panes ----------------------------------------------------------------------- */
 
-static struct rows_state *rows_of(struct feature_view *s, enum pane pane)
-{
-    return pane == PANE_TOP ? &s->top : &s->interval;
-}
-
 void feature_focus(struct view *v, enum pane pane)
 {
     struct feature_view *s = v->state;
@@ -88,7 +83,7 @@ static int focused_rows(const struct view *v)
 static bool move_in_list(struct view *v, const struct press *p)
 {
     struct feature_view *s = v->state;
-    struct rows_state *at = rows_of(s, s->focus);
+    struct rows_state *at = feature_rows(s, s->focus);
     struct table table = {.n_rows = feature_list(s, s->focus)->n_lines};
     struct table_state t = {.cursor = at->cursor, .top = at->top, .sort = -1};
 
@@ -252,14 +247,14 @@ static enum outcome unfold(struct view *v)
     if ((s->focus != PANE_TOP && s->focus != PANE_INTERVAL) || !s->page || s->reading)
         return OUT_IGNORED;
     struct example_list *l = feature_list(s, s->focus);
-    int line = rows_of(s, s->focus)->cursor;
+    int line = feature_rows(s, s->focus)->cursor;
     if (line >= l->n_lines || l->lines[line].count == 1)
         return OUT_IGNORED;
     while (l->lines[line].count == 0) /* on one of them: back to where they began */
         line--;
     bool *open = &l->unfolded[l->lines[line].example];
     *open = !*open;
-    rows_of(s, s->focus)->cursor = line;
+    feature_rows(s, s->focus)->cursor = line;
     examples_fold(l, s->shown_context);
     return OUT_DONE;
 }
@@ -378,7 +373,7 @@ static void point(struct view *v, enum pane pane, int row, int col, int rows, in
         int bin = wid_hist_bin_at(&h, rows, cols, col);
         s->bin = bin >= 0 ? bin : s->bin;
     } else if (pane == PANE_TOP || pane == PANE_INTERVAL) {
-        struct rows_state *at = rows_of(s, pane);
+        struct rows_state *at = feature_rows(s, pane);
         const struct example_list *l = feature_list(s, pane);
         int line = at->top + (row - (l->at_start && rows > 3)) / (v->mono ? 2 : 1);
         if (line >= 0 && line < l->n_lines)
