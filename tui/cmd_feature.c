@@ -25,12 +25,17 @@ static const char *label_of(const struct cmd *c, int64_t id)
 
 /* --- examples --------------------------------------------------------------------------- */
 
+/* Tokens shown on each side. */
+static int reach(const struct cmd *c)
+{
+    int64_t n = c->opts.context < 0 ? DEFAULT_CONTEXT : c->opts.context;
+    return n > INT_MAX ? INT_MAX : (int)n;
+}
+
 static void make_context(const struct cmd *c, const struct page_feature *p,
                          const struct page_example *e, struct page_context *context)
 {
-    int64_t n = c->opts.context < 0 ? DEFAULT_CONTEXT : c->opts.context;
-    page_context_make(c->session->samples, p->hits, p->n_hits, e->token,
-                      n > INT_MAX ? INT_MAX : (int)n, context);
+    page_context_make(c->session->samples, p->hits, p->n_hits, e->token, reach(c), context);
 }
 
 static void put_example(struct cmd *c, const struct page_feature *p,
@@ -269,6 +274,7 @@ static bool one_page(struct cmd *c, int64_t id, struct err *err)
     struct session *s = c->session;
     struct page_feature_options options = {
         .top = c->opts.top > INT_MAX ? INT_MAX : c->opts.top < 0 ? 0 : (int)c->opts.top,
+        .context = reach(c),
         .seed = s->options.seed,
         .quick = s->options.quick,
         .scan = session_scan_options(s),

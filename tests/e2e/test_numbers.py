@@ -160,6 +160,17 @@ class Small(Numbers):
                     self.assertEqual(a["top"], b["top"])
                     self.assertEqual(a["histogram"], b["histogram"])
 
+    def test_wide_contexts_are_exact_too(self):
+        words = ("feature", SMALL, 3, "--context", 15)
+        self.ok("scan", SMALL)
+        indexed = self.answer(*words)
+        self.assertEqual(indexed["top"], self.answer(*words, "--no-index")["top"])
+        for e in indexed["top"]:
+            self.assertEqual(e["context"]["start"], 0)
+            self.assertEqual(len(e["context"]["tokens"]), 16)
+        for e in self.answer("feature", SMALL, 3, "--context", 0)["top"]:
+            self.assertEqual(e["context"]["tokens"], [e["token"]])
+
     def test_hist_prints_what_info_and_features_say(self):
         place = (SMALL, "-s", "jumprelu")
         info = self.answer("info", *place)
