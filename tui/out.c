@@ -215,12 +215,18 @@ void out_summary(struct out *o, const char *key, const struct summary *s)
 
 /* --- writing ---------------------------------------------------------------------------- */
 
-bool out_write(struct out *o, int fd, struct err *err)
+const char *out_finish(struct out *o, size_t *len)
 {
     while (o->depth)
         out_end(o);
-    const char *p = str_text(&o->text);
-    size_t left = o->text.len;
+    *len = o->text.len;
+    return str_text(&o->text);
+}
+
+bool out_write(struct out *o, int fd, struct err *err)
+{
+    size_t left;
+    const char *p = out_finish(o, &left);
     while (left) {
         ssize_t n = write(fd, p, left);
         if (n < 0 && errno != EINTR)

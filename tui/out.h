@@ -88,6 +88,9 @@ void out_span(struct out *o, enum out_style style, const char *bytes, size_t n);
 
 /* -------------------------------------------------------------------------------------- */
 
+/* Close what is open. All of the answer; borrowed until out_free. */
+const char *out_finish(struct out *o, size_t *len);
+
 /* Write all to the descriptor. ERR_OS when it does not take it. */
 bool out_write(struct out *o, int fd, struct err *err);
 

@@ -436,6 +436,7 @@ static const struct view_key feature_keys[] = {
     {ACT_RIGHT, "the same to the right"},
     {ACT_RANDOM, "random"},
     {ACT_SORT, "neighbours: sort by the chosen column"},
+    {ACT_WRITE, "to a .json file all of it, to a .tsv file the table of the pane"},
     {ACT_COMMAND, ":note TEXT writes a note"},
     {0},
 };
@@ -462,5 +463,6 @@ const struct view_ops view_feature_ops = {
     .option_get = feature_option_get,
     .option_set = feature_option_set,
     .copy = feature_copy,
+    .export = feature_export,
     .close = feature_close,
 };

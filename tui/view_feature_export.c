@@ -1,8 +1,10 @@
-/* view_feature_export.c - what view 3 puts on the clipboard; see view_feature.h. */
+/* view_feature_export.c - what view 3 copies and writes; see view_feature.h. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/str.h"
+#include "tui/out_feature.h"
 #include "tui/view_feature.h"
 #include "tui/wid_hist.h"
 
@@ -148,4 +150,29 @@ char *feature_copy(const struct view *v, bool all)
         return str_take(&s);
     str_finish(&s);
     return NULL;
+}
+
+/* -- files ----------------------------------------------------------------------------- */
+
+/* JSON has all of it; TSV one table, that of the pane with the focus. */
+bool feature_export(const struct view *v, enum export_format format, FILE *out,
+                    struct err *err)
+{
+    static const char *const table[PANE_COUNT] = {
+        [PANE_HIST] = "histogram", [PANE_TOP] = "top", [PANE_INTERVAL] = "examples",
+        [PANE_NEIGHBOURS] = "neighbours"};
+    const struct feature_view *s = v->state;
+    struct out_options options = {.form = format == EXPORT_JSON ? OUT_JSON : OUT_TSV,
+                                  .table = table[s->focus]};
+
+    if (!v->desk || !feature_shows_target(v))
+        return err_set(err, ERR_MISSING, "nothing to write yet");
+    struct feature_printer f = {.out = out_new(&options), .session = v->session,
+                                .i = s->page_sae, .context = s->shown_context};
+    size_t len;
+    out_feature(&f, &s->page->p);
+    const char *text = out_finish(f.out, &len);
+    fwrite(text, 1, len, out); /* the caller asks ferror */
+    out_free(f.out);
+    return true;
 }

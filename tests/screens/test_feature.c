@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "little.h"
 #include "screen.h"
@@ -440,6 +441,55 @@ static void lines_and_numbers_are_copied(void **state)
     stop(&s);
 }
 
+/* A file of up to 64 KiB, deleted; the caller frees. */
+static char *take_file(const char *path)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *f = fopen(path, "r");
+
+    if (!f || !text)
+        fail_msg("%s was not written", path);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    unlink(path);
+    return text;
+}
+
+static char *written(struct screen *s, const char *name)
+{
+    char keys[512];
+
+    snprintf(keys, sizeof keys, "w \"%s\" Enter", test_path(name));
+    screen_type(s, keys);
+    return take_file(test_path(name));
+}
+
+static void files_have_the_keys_of_the_command(void **state)
+{
+    struct screen s;
+
+    (void)state;
+    start_at(&s, one_open(1, true, true), 36, 120, 0, false);
+    char *json = written(&s, "page.json");
+    json_t *page = json_loads(json, 0, NULL);
+    assert_non_null(page);
+    assert_int_equal(json_integer_value(json_object_get(page, "count")), 12);
+    assert_true(json_real_value(json_object_get(page, "density")) == 0.5);
+    json_t *first = json_array_get(json_object_get(page, "top"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "token")), " In");
+    assert_int_equal(json_array_size(json_object_get(page, "intervals")), 10);
+    json_decref(page);
+    free(json);
+    char *tsv = written(&s, "page.tsv");
+    assert_ptr_equal(strstr(tsv, "feature\tsequence\tposition\tactivation\t"), tsv);
+    free(tsv);
+    screen_type(&s, "Tab Tab Tab");
+    tsv = written(&s, "page.tsv");
+    assert_non_null(strstr(tsv, "density"));
+    free(tsv);
+    stop(&s);
+}
+
 static void help_opens_at_the_number(void **state)
 {
     struct screen s;
@@ -530,6 +580,7 @@ int main(void)
         cmocka_unit_test(contexts_grow_and_examples_are_read),
         cmocka_unit_test(labels_notes_and_favourites_are_kept),
         cmocka_unit_test(lines_and_numbers_are_copied),
+        cmocka_unit_test(files_have_the_keys_of_the_command),
         cmocka_unit_test(help_opens_at_the_number),
         cmocka_unit_test(equal_examples_fold_and_unfold),
         cmocka_unit_test(tokens_may_be_unknown),

@@ -1,5 +1,5 @@
-/* cmd_token.c - see cmd_token.h. */
-#include "tui/cmd_token.h"
+/* out_token.c - see out_token.h. */
+#include "tui/out_token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,9 @@ struct token {
     char number[32];
 };
 
-static void find_token(const struct cmd *c, int64_t id, struct token *t)
+static void find_token(const struct tokenizer *tk, int64_t id, struct token *t)
 {
-    t->bytes = c->session->tokenizer ? tokenizer_bytes(c->session->tokenizer, id, &t->n)
-                                     : NULL;
+    t->bytes = tk ? tokenizer_bytes(tk, id, &t->n) : NULL;
     if (t->bytes)
         return;
     t->n = (size_t)snprintf(t->number, sizeof t->number, "<%lld>", (long long)id);
@@ -39,64 +38,65 @@ static void put_hex(struct out *o, const char *key, const struct token *t)
     str_finish(&hex);
 }
 
-void cmd_put_token(struct cmd *c, int64_t id)
+void out_token(struct out *o, const struct tokenizer *tk, int64_t id)
 {
     if (id < 0) {
-        out_null(c->out, "token_id");
-        out_null(c->out, "token");
+        out_null(o, "token_id");
+        out_null(o, "token");
         return;
     }
     struct token t;
-    find_token(c, id, &t);
-    out_int(c->out, "token_id", id);
-    if (!put_text(c->out, "token", &t))
-        put_hex(c->out, "bytes", &t);
+    find_token(tk, id, &t);
+    out_int(o, "token_id", id);
+    if (!put_text(o, "token", &t))
+        put_hex(o, "bytes", &t);
 }
 
-static void put_all_bytes(struct cmd *c, const int64_t *ids, int n)
+static void put_all_bytes(struct out *o, const struct tokenizer *tk, const int64_t *ids, int n)
 {
-    out_list(c->out, "bytes");
+    out_list(o, "bytes");
     for (int i = 0; i < n; i++) {
         struct token t;
         struct str text = {0};
-        find_token(c, ids[i], &t);
+        find_token(tk, ids[i], &t);
         if (str_utf8(&text, t.bytes, t.n))
-            out_null(c->out, NULL);
+            out_null(o, NULL);
         else
-            put_hex(c->out, NULL, &t);
+            put_hex(o, NULL, &t);
         str_finish(&text);
     }
-    out_end(c->out);
+    out_end(o);
 }
 
-void cmd_put_tokens(struct cmd *c, const int64_t *ids, int n)
+void out_tokens(struct out *o, const struct tokenizer *tk, const int64_t *ids, int n)
 {
     if (n && ids[0] < 0) {
-        out_null(c->out, "token_ids");
-        out_null(c->out, "tokens");
+        out_null(o, "token_ids");
+        out_null(o, "tokens");
         return;
     }
     bool valid = true;
-    out_list(c->out, "token_ids");
+    out_list(o, "token_ids");
     for (int i = 0; i < n; i++)
-        out_int(c->out, NULL, ids[i]);
-    out_end(c->out);
-    out_list(c->out, "tokens");
+        out_int(o, NULL, ids[i]);
+    out_end(o);
+    out_list(o, "tokens");
     for (int i = 0; i < n; i++) {
         struct token t;
-        find_token(c, ids[i], &t);
-        valid &= put_text(c->out, NULL, &t);
+        find_token(tk, ids[i], &t);
+        valid &= put_text(o, NULL, &t);
     }
-    out_end(c->out);
+    out_end(o);
     if (!valid)
-        put_all_bytes(c, ids, n);
+        put_all_bytes(o, tk, ids, n);
 }
 
-void cmd_token_text(const struct cmd *c, const int64_t *ids, int n, struct str *text)
+void token_bytes_of(const struct tokenizer *tk, const int64_t *ids, int n,
+                    struct str *text)
 {
     for (int i = 0; i < n; i++) {
         struct token t;
-        find_token(c, ids[i], &t);
+        find_token(tk, ids[i], &t);
         str_append(text, t.bytes, t.n);
     }
 }

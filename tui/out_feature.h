@@ -1,0 +1,19 @@
+/*
+ * out_feature.h - the page of a feature as the command `feature` and the explorer print it:
+ * the keys of contract.md, or text for people.
+ */
+#pragma once
+
+#include "model/page.h"
+#include "tui/out.h"
+
+struct feature_printer {
+    struct out *out;
+    const struct session *session;
+    int i;       /* the SAE, in session->saes */
+    int context; /* tokens shown to each side of an example */
+    bool ascii;  /* text: nothing beyond ASCII */
+};
+
+/* Into the open object. */
+void out_feature(const struct feature_printer *f, const struct page_feature *p);
