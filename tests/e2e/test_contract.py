@@ -1,11 +1,15 @@
 """What scripts rely on: exit status, one line on stderr, forms of output, missing inputs."""
+import fcntl
 import json
 import os
+import pty
 import random
+import select
 import shutil
 import signal
 import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -447,6 +451,64 @@ class Index(Bundle):
         got = self.answer("scan", self.bundle, "--index", name)
         self.assertEqual(without(got, "seconds", "tokens_per_second", "index"),
                          without(want, "seconds", "tokens_per_second", "index"))
+
+
+class Terminal(Bundle):
+    """What is different when stdout or stderr is a terminal."""
+
+    def on_terminal(self, *words, stream="stderr", keys=b"", **env):
+        """Status, and all that came out of the pseudo-terminal that stands for `stream`."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+        self.env.update(env, TERM="xterm-256color")
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        streams.update({"stdout": theirs, "stderr": theirs} if stream == "both"
+                       else {stream: theirs})
+        p = subprocess.Popen([os.environ["SAESCOPE"], *map(str, words)], stdin=theirs,
+                             env=self.env, **streams)
+        os.close(theirs)
+        text, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                try:
+                    chunk = os.read(ours, 65536)
+                except OSError:  # the other end is closed
+                    break
+                text += chunk
+            elif keys and text:  # it has drawn and waits
+                os.write(ours, keys)
+                keys = b""
+        os.close(ours)
+        return p.wait(timeout=60), text
+
+    def test_progress_is_drawn_and_taken_away(self):
+        Index.big(self)
+        status, text = self.on_terminal("scan", self.bundle, "--no-index")
+        self.assertEqual(status, 0)
+        self.assertIn(b"%", text)
+        self.assertTrue(text.endswith(b"\r\x1b[K"), text[-80:])
+        self.assertEqual(self.on_terminal("scan", self.bundle, "--no-index", "-q"), (0, b""))
+
+    def test_colour_is_asked_for_and_refused(self):
+        def colours(*words, **env):
+            status, text = self.on_terminal("info", self.bundle, *words, stream="stdout",
+                                            **env)
+            self.assertEqual(status, 0)
+            return b"\x1b[" in text
+        self.assertTrue(colours())
+        self.assertFalse(colours("--color", "never"))
+        self.assertFalse(colours("--json"))
+        self.assertFalse(colours("--tsv"))
+        self.assertFalse(colours(NO_COLOR="1"))
+        self.assertTrue(colours("--color", "always", NO_COLOR="1"))
+
+    def test_the_explorer_comes_and_goes(self):
+        status, text = self.on_terminal(self.bundle, stream="both", keys=b"Q")
+        self.assertEqual(status, 0)
+        self.assertIn(b"\x1b[?1049h", text)
+        self.assertIn(b"\x1b[?1049l", text)
+        self.assertIn(b"small", text)
+        self.fails(1, self.bundle)  # no terminal
 
 
 if __name__ == "__main__":
