@@ -1,9 +1,16 @@
 /* out_info.c - see out_info.h. */
 #include "tui/out_info.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 static void put_identity(struct out *o, const struct sae *sae, const char *hook)
 {
+    char checkpoint[17]; /* as files of labels have it */
+    snprintf(checkpoint, sizeof checkpoint, "%016" PRIx64, sae_id(sae));
     out_text(o, "path", sae->path);
+    out_text(o, "checkpoint", checkpoint);
     out_text(o, "format", sae->format);
     out_text(o, "rule", sae->rule);
     out_text(o, "kind", sae->kind);
@@ -23,6 +30,17 @@ static void put_identity(struct out *o, const struct sae *sae, const char *hook)
         out_null(o, "step");
 }
 
+/* A .npy file's only tensor has no name but the file's. */
+static void put_name(struct out *o, const struct container *c, const struct tensor *t)
+{
+    const char *slash = strrchr(container_path(c), '/');
+    const char *file = slash ? slash + 1 : container_path(c), *end = strstr(file, ".npy");
+    if (*t->name || !end)
+        out_text(o, "name", t->name);
+    else
+        out_bytes(o, "name", file, (size_t)(end - file));
+}
+
 static void put_tensors(struct out *o, const struct sae *sae)
 {
     out_rows(o, "tensors", "name,shape,dtype");
@@ -30,7 +48,7 @@ static void put_tensors(struct out *o, const struct sae *sae)
         for (size_t i = 0; i < container_count(sae->containers[c]); i++) {
             const struct tensor *t = container_at(sae->containers[c], i);
             out_begin(o, NULL);
-            out_text(o, "name", t->name);
+            put_name(o, sae->containers[c], t);
             out_list(o, "shape");
             for (int d = 0; d < t->ndim; d++)
                 out_int(o, NULL, t->shape[d]);

@@ -168,6 +168,9 @@ class Forms(Case):
         self.assertEqual(len(info["b_enc"]["histogram"]["counts"]), 64)
         self.assertEqual({t["name"] for t in info["tensors"]},
                          {"W_enc", "W_dec", "b_enc", "b_dec"})
+        plain = self.answer("info", SMALL, "-s", "prolu")["tensors"]
+        self.assertEqual({t["name"]: t["shape"] for t in plain},
+                         {"W_enc": [12, 48], "W_dec": [48, 12], "b_enc": [48], "b_dec": [12]})
         self.assertEqual(info["hook"], "blocks.2.hook_resid_pre")
         scan = self.answer("scan", SMALL)
         self.assertLessEqual(set(SCAN_KEYS), set(scan))
@@ -272,12 +275,26 @@ class Forms(Case):
 
     def test_labels(self):
         name = os.path.join(self.tmp, "labels.jsonl")
+        words = ("features", SMALL, "--labels", name)
+        self.assertTrue(all(r["label"] is None for r in self.answer(*words)["features"]))
+        self.assertFalse(os.path.exists(name))
+        checkpoint = self.answer("info", SMALL)["checkpoint"]
+        label = "kings\u202e \u00e9"
         with open(name, "w") as f:
-            f.write("")
-        rows = self.answer("features", SMALL, "--labels", name)["features"]
-        self.assertTrue(all(r["label"] is None for r in rows))
-        self.assertEqual(self.answer("features", SMALL, "--labels", name, "--filter",
-                                     'label ~ "x"')["features"], [])
+            json.dump({"checkpoint": checkpoint, "feature": 3, "label": label, "note": "",
+                       "favourite": False, "time": 1}, f)
+            f.write("\n")
+        labelled = [r for r in self.answer(*words)["features"] if r["label"] is not None]
+        self.assertEqual([(r["id"], r["label"]) for r in labelled], [(3, label)])
+        raw = self.ok(*words, "--json").out
+        self.assertIn(b"\\u202e \xc3\xa9", raw)
+        for expression, ids in (('label ~ "^king"', [3]), ('label = "kings"', []),
+                                ('label ~ "KING"', []), ('label ~ "(?i)KING"', [3])):
+            got = self.answer(*words, "--filter", expression)["features"]
+            self.assertEqual([r["id"] for r in got], ids)
+        self.assertEqual(self.answer("feature", *words[1:], 3)["label"], label)
+        for form in ([], ["--tsv"]):
+            self.assertNotIn("\u202e", self.ok(*words, *form).out.decode())
 
 
 class Missing(Bundle):
