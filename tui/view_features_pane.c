@@ -279,7 +279,8 @@ static void paint_examples(const struct view *v, struct canvas *c)
     int rows = tokens_line_rows(c);
 
     if (!f->pane.ready) {
-        if ((f->pane.slow || !view_busy(v, SLOT_PAGE)) && rule(c, "strongest", 1))
+        bool failed = v->slots[SLOT_PAGE].err.code != ERR_NONE;
+        if ((failed || (f->pane.slow && view_busy(v, SLOT_PAGE))) && rule(c, "strongest", 1))
             view_paint_missing(v, SLOT_PAGE, c);
         return;
     }
