@@ -460,10 +460,12 @@ class Index(Bundle):
                 continue
             interrupted += 1
             self.assertEqual(out, b"")
+            if os.path.exists(name):  # it came between the last step and the answer
+                self.assertEqual(self.ok("scan", self.bundle, "--index", name).err, b"")
+                os.remove(name)
             if number == signal.SIGINT:
                 self.assertEqual((p.returncode, err), (130, b""))
                 self.assertEqual(os.listdir(os.path.dirname(name)), before)
-            self.assertFalse(os.path.exists(name))
         self.assertGreater(interrupted, 0)
         got = self.answer("scan", self.bundle, "--index", name)
         self.assertEqual(without(got, "seconds", "tokens_per_second", "index"),
