@@ -39,7 +39,7 @@ struct biases {
     double lo, hi;             /* the range of the bins, plain values */
     enum quantity against;     /* of the scatter's y axis */
     float *x, *y;              /* [series[0].n], owned; NULL: nothing to set it against */
-    uint64_t version, labels_version; /* of the desk when all this was made */
+    uint64_t version;          /* of the desk when all this was made */
 
     /* cursor */
     enum biases_pane pane;

@@ -9,7 +9,7 @@
 
 static const uint32_t series_inks[BIASES_SERIES] = {INK_BAR, INK_BAR_2, INK_BAR_3, INK_BAR_4};
 
-/* -- the head: tabs of quantities, headline, meaning -------------------------------------- */
+/* -- the head: tabs of quantities, headline, meaning ---------------------------------- */
 
 static int tabs_width(const struct sae *sae, int gap)
 {
@@ -98,15 +98,18 @@ static void paint_legend(const struct view *v, struct canvas *c, int row, int co
     for (int i = 0; i < b->n_series; i++, at += width) {
         const struct biases_series *s = &b->series[i];
         number_text(s->median, 8, median, sizeof median);
-        snprintf(text, sizeof text, "%s  %.1f %% < 0 · median %s",
-                 v->session->saes[s->sae].name, 100 * s->summary.negative_fraction, median);
+        size_t n = (size_t)snprintf(text, sizeof text, "%s  median %s",
+                                    v->session->saes[s->sae].name, median);
+        if (quantities[b->of].is_signed && n < sizeof text)
+            snprintf(text + n, sizeof text - n, " · %.1f %% < 0",
+                     100 * s->summary.negative_fraction);
         canvas_text(c, row, at, series_inks[i], mark[i]);
         canvas_fit(c, row, at + 2, width - 4, ALIGN_LEFT, INK_TEXT, text);
     }
 }
 
-/* Headline and figures on one row or two, then the meaning, then the legend. Returns the row after. With
- * c NULL only counts rows. */
+/* Headline and figures on one row or two, then the meaning, then the legend. Returns the
+ * row after. With c NULL only counts rows. */
 static int paint_head(const struct view *v, struct canvas *c, int rows, int cols)
 {
     const struct biases *b = v->state;
@@ -141,7 +144,7 @@ static int paint_head(const struct view *v, struct canvas *c, int rows, int cols
     return row;
 }
 
-/* -- layout -------------------------------------------------------------------------------- */
+/* -- layout --------------------------------------------------------------------------- */
 
 static void lay_out_wide(const struct biases *b, struct biases_layout *l, int top, int rows,
                          int cols)
@@ -184,7 +187,7 @@ struct biases_layout biases_lay_out(const struct view *v, int rows, int cols)
     return l;
 }
 
-/* -- histogram ------------------------------------------------------------------------------ */
+/* -- histogram ------------------------------------------------------------------------ */
 
 static void describe(const struct biases *b, struct wid_hist *h,
                      struct wid_hist_series *series, struct wid_hist_marker *marker)
@@ -266,7 +269,7 @@ static void paint_hist(const struct view *v, struct canvas *c)
         canvas_text(c, 0, wid_hist_left(c->rows, c->cols), INK_MARKER, "← 0");
 }
 
-/* -- scatter --------------------------------------------------------------------------------- */
+/* -- scatter -------------------------------------------------------------------------- */
 
 /* The edges of the bins taken, as the scatter has its x. Just below the upper one, but for
  * the last. */
@@ -317,7 +320,7 @@ static void paint_scatter(const struct view *v, struct canvas *c)
     wid_scatter_paint(&body, &s);
 }
 
-/* -- list ------------------------------------------------------------------------------------ */
+/* -- list ----------------------------------------------------------------------------- */
 
 /* "31 features in [-0.412, -0.4)"; a bar that is cut from the histogram's end is closed. */
 static void list_title(const struct view *v, char *buf, size_t size)
@@ -356,7 +359,7 @@ static void paint_list(const struct view *v, struct canvas *c)
     table_paint(&body, &t.table, &b->list, focused);
 }
 
-/* -- all --------------------------------------------------------------------------------------- */
+/* -- all ------------------------------------------------------------------------------ */
 
 static void paint_pane(const struct view *v, struct canvas *c, const struct rect *r,
                        void (*paint)(const struct view *, struct canvas *))

@@ -10,37 +10,19 @@
 #include "tui/wid_hist.h"
 
 const struct quantity_info quantities[QUANTITY_COUNT] = {
-    [QUANTITY_B_ENC] = {
-        "b_enc", "b_enc", "encoder bias, one a feature; ProLU: it gates and is not added",
-        FCOL_BIAS, true, false, false},
-    [QUANTITY_B_GATE] = {
-        "b_gate", "b_gate", "bias of a gated SAE's gate: on where m + b_gate > 0",
-        FCOL_BIAS, true, false, false},
-    [QUANTITY_B_MAG] = {
-        "b_mag", "b_mag", "bias of a gated SAE's magnitude: relu(m exp(r_mag) + b_mag)",
-        -1, true, false, false},
-    [QUANTITY_THRESHOLD] = {
-        "threshold", "threshold", "a pre-activation must exceed it (JumpReLU: one a feature; "
-        "BatchTopK: one for all)", FCOL_THRESHOLD, true, false, false},
-    [QUANTITY_B_DEC] = {
-        "b_dec", "b_dec", "decoder bias, one a dimension of the hook: the reconstruction of "
-        "a token on which no feature fires", -1, true, false, false},
-    [QUANTITY_DECODER_NORM] = {
-        "decoder_norm", "norm", "length of the decoder row: what an activation of 1 "
-        "writes", FCOL_DECODER_NORM, false, false, false},
-    [QUANTITY_COSINE] = {
-        "encoder_decoder_cosine", "enc·dec", "cosine of what a feature reads and what it "
-        "writes; near 0 for all of them: the encoder may be transposed or mixed up",
-        FCOL_ENCODER_DECODER_COSINE, false, false, false},
-    [QUANTITY_DENSITY] = {
-        "density", "density", "fraction of tokens where the feature is active (activation "
-        "not 0); dead: density 0", FCOL_DENSITY, false, true, true},
-    [QUANTITY_MAX] = {
-        "max", "max", "greatest activation; 0 for a dead feature", FCOL_MAX, false, true,
-        false},
-    [QUANTITY_DELTA_FVU] = {
-        "delta_fvu", "ΔFVU", "rise of FVU when the feature is taken out; negative: the "
-        "reconstruction is better without it", FCOL_DELTA_FVU, false, true, true},
+    [QUANTITY_B_ENC] = {"b_enc", "b_enc", FCOL_BIAS, .is_stored = true, .is_signed = true},
+    [QUANTITY_B_GATE] = {"b_gate", "b_gate", FCOL_BIAS, .is_stored = true, .is_signed = true},
+    [QUANTITY_B_MAG] = {"b_mag", "b_mag", -1, .is_stored = true, .is_signed = true},
+    [QUANTITY_THRESHOLD] = {"threshold", "threshold", FCOL_THRESHOLD, .is_stored = true},
+    [QUANTITY_B_DEC] = {"b_dec", "b_dec", -1, .is_stored = true, .is_signed = true},
+    [QUANTITY_DECODER_NORM] = {"decoder_norm", "norm", FCOL_DECODER_NORM},
+    [QUANTITY_COSINE] = {"encoder_decoder_cosine", "enc·dec", FCOL_ENCODER_DECODER_COSINE,
+                         .is_signed = true},
+    [QUANTITY_DENSITY] = {"density", "density", FCOL_DENSITY, .is_scanned = true,
+                          .log_values = true},
+    [QUANTITY_MAX] = {"max", "max", FCOL_MAX, .is_scanned = true},
+    [QUANTITY_DELTA_FVU] = {"delta_fvu", "ΔFVU", FCOL_DELTA_FVU, .is_scanned = true,
+                            .is_signed = true, .log_values = true},
 };
 
 int quantity_find(const char *name)
@@ -109,7 +91,7 @@ double *quantity_values(const struct sae *sae, const struct feature_table *table
     return copy;
 }
 
-/* -- words ---------------------------------------------------------------------------------- */
+/* -- words ---------------------------------------------------------------------------- */
 
 static double share(const double *v, int64_t n, bool (*holds)(double))
 {
@@ -216,7 +198,7 @@ void quantity_meaning(const struct sae *sae, enum quantity q, const struct summa
             snprintf(buf, size, "%s", meanings[i].text);
 }
 
-/* -- filters -------------------------------------------------------------------------------- */
+/* -- filters -------------------------------------------------------------------------- */
 
 /* x with so many digits, written out where that is no longer than a number should be. */
 static double decimal(double x, int digits, char *buf, size_t size)

@@ -25,10 +25,10 @@ enum quantity {
 struct quantity_info {
     const char *name;    /* "decoder_norm" */
     const char *heading; /* "norm": tabs, columns */
-    const char *help;    /* its definition */
     int column;          /* of the table of features, -1: it has none (b_dec, b_mag) */
     bool is_stored;      /* a vector of the checkpoint; else only the column has it */
     bool is_scanned;     /* needs activation samples */
+    bool is_signed;      /* negative ones are worth telling from positive ones */
     bool log_values;     /* spans decades: shown over log10 unless asked otherwise */
 };
 extern const struct quantity_info quantities[QUANTITY_COUNT];

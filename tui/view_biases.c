@@ -25,7 +25,7 @@ static const struct feature_table *table_of(const struct view *v)
     return &desk_sae(v->desk, v->target.sae)->table;
 }
 
-/* -- from tables to series -------------------------------------------------------------- */
+/* -- from tables to series ------------------------------------------------------------ */
 
 static void drop_series(struct biases *b)
 {
@@ -138,7 +138,7 @@ static void set_against(struct view *v)
     free(y);
 }
 
-/* -- the bins taken, and the list of what is behind them --------------------------------- */
+/* -- the bins taken, and the list of what is behind them ------------------------------ */
 
 bool biases_taken(const struct biases *b, int *first, int *last)
 {
@@ -305,7 +305,7 @@ static void choose(struct view *v, int q)
     derive(v, false);
 }
 
-/* -- life --------------------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------------------- */
 
 static bool biases_open(struct view *v, struct err *err)
 {
@@ -382,7 +382,7 @@ static void biases_close(struct view *v)
     free(b->ids);
 }
 
-/* -- the list ------------------------------------------------------------------------------ */
+/* -- the list ------------------------------------------------------------------------- */
 
 static void cell(const void *ctx, int64_t row, int column, struct canvas *c)
 {
@@ -401,8 +401,11 @@ static void cell(const void *ctx, int64_t row, int column, struct canvas *c)
         table_cell_text(c, ALIGN_RIGHT, INK_TEXT, text);
     } else {
         double x = biases_value(v, what, id);
-        bool is_signed = what == BCOL_VALUE || what == FCOL_BIAS || what == FCOL_DELTA_FVU;
-        uint32_t ink = !is_signed || x == 0 ? INK_VALUE : x < 0 ? INK_NEGATIVE : INK_POSITIVE;
+        bool is_signed = what == BCOL_VALUE ? quantities[b->of].is_signed
+                                            : what == FCOL_BIAS || what == FCOL_DELTA_FVU;
+        uint32_t ink = !is_signed || x == 0 ? INK_VALUE
+                       : x < 0              ? INK_NEGATIVE
+                                            : INK_POSITIVE;
         table_cell_number(c, x, 4, ink);
     }
 }
@@ -453,7 +456,7 @@ static int list_rows(const struct view *v)
     return l.list.rows - 1;
 }
 
-/* -- keys ---------------------------------------------------------------------------------- */
+/* -- keys ----------------------------------------------------------------------------- */
 
 static bool has_bins(const struct biases *b)
 {
@@ -704,7 +707,7 @@ static enum outcome biases_mouse(struct view *v, const struct mouse *m)
     return OUT_DONE;
 }
 
-/* -- words ----------------------------------------------------------------------------------- */
+/* -- words ---------------------------------------------------------------------------- */
 
 static void biases_status(const struct view *v, char *buf, size_t size)
 {
@@ -727,8 +730,9 @@ static void biases_status(const struct view *v, char *buf, size_t size)
         n += (size_t)snprintf(buf + n, size - n, " · range %g, %g", b->range_lo,
                               b->range_hi);
     if (b->n_series && b->series[0].summary.excluded && n < size)
-        n += (size_t)snprintf(buf + n, size - n, " · %lld left out",
-                              (long long)b->series[0].summary.excluded);
+        n += (size_t)snprintf(buf + n, size - n, " · %lld%s left out",
+                              (long long)b->series[0].summary.excluded,
+                              b->log_values && isnan(b->range_lo) ? " of 0 or less" : "");
     desk_state_text(v->desk, v->target.sae, state, sizeof state);
     if (state[0] && n < size)
         snprintf(buf + n, size - n, " · %s", state);
@@ -744,7 +748,7 @@ static const char *biases_explain(const struct view *v)
     return quantities[b->of].name;
 }
 
-/* -- commands and options -------------------------------------------------------------------- */
+/* -- commands and options ------------------------------------------------------------- */
 
 static bool set_of(struct view *v, const char *name, struct err *err)
 {
@@ -800,8 +804,8 @@ static const struct view_option biases_options[] = {
     [OPT_BINS] = {"bins", "number of bars, 1 to 1024", NULL},
     [OPT_RANGE] = {"range", "only values in LO,HI; empty: all", NULL},
     [OPT_COUNTS] = {"counts", "axis of counts (t)", counts_choices},
-    [OPT_VALUES] = {"values", "bins of the value or of its log10; auto: of log10 for density and ΔFVU",
-                    values_choices},
+    [OPT_VALUES] = {"values", "bins of the value or of its log10; auto: of log10 for density "
+                              "and ΔFVU", values_choices},
     [OPT_OVERLAY] = {"overlay", "the other chosen checkpoints over the first",
                      switch_choices},
     {NULL, NULL, NULL},
@@ -884,7 +888,7 @@ static const char *biases_word(const struct view *v, enum ask what, int i)
     return i - OPT_RANGE - 1 < QUANTITY_COUNT ? quantities[i - OPT_RANGE - 1].name : NULL;
 }
 
-/* -- copy and write ---------------------------------------------------------------------------- */
+/* -- copy and write ------------------------------------------------------------------- */
 
 static void copy_row(const struct view *v, int64_t id, struct str *out)
 {
@@ -956,7 +960,7 @@ static bool biases_export(const struct view *v, enum export_format format, FILE 
     return ok;
 }
 
-/* -- the table of it ----------------------------------------------------------------------------- */
+/* -- the table of it ------------------------------------------------------------------ */
 
 static const struct view_key biases_keys[] = {
     {ACT_OPEN, "filter the table of features to the bars taken; in the list: open the feature"},

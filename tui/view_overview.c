@@ -75,7 +75,7 @@ static bool has_samples(const struct view *v)
     return v->session->samples && v->session->samples->n_shards > 0;
 }
 
-/* -- facts: a job a card ------------------------------------------------------------------ */
+/* -- facts: a job a card -------------------------------------------------------------- */
 
 struct facts_job {
     struct job job;
@@ -138,7 +138,7 @@ static void overview_loaded(struct view *v, int slot, struct job *job)
     start_facts(v);
 }
 
-/* -- small histograms, as the tables fill --------------------------------------------------- */
+/* -- small histograms, as the tables fill --------------------------------------------- */
 
 static enum quantity small_quantity(const struct sae *sae, int i)
 {
@@ -192,7 +192,7 @@ static void derive_cards(struct view *v)
             derive_card(v, i);
 }
 
-/* -- the page ------------------------------------------------------------------------------- */
+/* -- the page ------------------------------------------------------------------------- */
 
 struct page {
     const struct view *v;
@@ -645,7 +645,7 @@ static void overview_draw(const struct view *v, struct canvas *c)
     forget(&p);
 }
 
-/* -- life ------------------------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------------------- */
 
 static bool overview_open(struct view *v, struct err *err)
 {
@@ -697,7 +697,7 @@ static void overview_close(struct view *v)
     free(o->cards);
 }
 
-/* -- keys ----------------------------------------------------------------------------------- */
+/* -- keys ----------------------------------------------------------------------------- */
 
 static void show_item(struct view *v, const struct page *p, int i)
 {
@@ -866,7 +866,7 @@ static enum outcome overview_mouse(struct view *v, const struct mouse *m)
     return OUT_DONE;
 }
 
-/* -- words -------------------------------------------------------------------------------------- */
+/* -- words ---------------------------------------------------------------------------- */
 
 static void overview_status(const struct view *v, char *buf, size_t size)
 {
@@ -898,7 +898,7 @@ static const char *overview_explain(const struct view *v)
     return term;
 }
 
-/* -- copy and write ------------------------------------------------------------------------------ */
+/* -- copy and write ------------------------------------------------------------------- */
 
 static void copy_card(const struct view *v, int i, struct str *out)
 {
@@ -946,7 +946,7 @@ static bool overview_export(const struct view *v, enum export_format format, FIL
     return ok;
 }
 
-/* -- the table of it ------------------------------------------------------------------------------- */
+/* -- the table of it ------------------------------------------------------------------ */
 
 static const struct view_key overview_keys[] = {
     {ACT_OPEN, "open"},
