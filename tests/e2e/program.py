@@ -41,7 +41,7 @@ class Result:
 
 class Case(unittest.TestCase):
     def setUp(self):
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.tmp = self.directory.name
         self.env = dict(os.environ, LC_ALL="C.UTF-8", OPENBLAS_NUM_THREADS="1")
         for name in ("CACHE", "STATE", "CONFIG"):

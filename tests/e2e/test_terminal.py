@@ -1,0 +1,192 @@
+"""The explorer in a real terminal: tmux, with a server of its own, types and looks.
+
+What is under test is the program as a user meets it: first screen, keys, sizes, ^Z and
+fg, quitting, and a terminal that is as it was. Screens' contents have tests of their own
+(tests/screens); here a few words on them are enough.
+"""
+import os
+import shutil
+import subprocess
+import time
+import unittest
+
+import program
+from program import PROGRAM, SMALL
+
+TMUX = shutil.which("tmux")
+PROMPT = "ready%"
+
+
+@unittest.skipUnless(TMUX, "tmux is not installed")
+class Terminal(program.Case):
+    def setUp(self):
+        super().setUp()
+        self.socket = os.path.join(self.tmp, "tmux")
+        self.env.update(TERM="xterm-256color", HOME=self.tmp)
+        self.env.pop("TMUX", None)
+        conf = os.path.join(self.tmp, "tmux.conf")
+        with open(conf, "w") as f:
+            f.write("set -g default-terminal tmux-256color\nset -g status off\n"
+                    "set -s escape-time 0\n")
+        rc = os.path.join(self.tmp, "bashrc")
+        with open(rc, "w") as f:
+            f.write("PS1='%s '\n" % PROMPT)
+        self.tmux("-f", conf, "-u", "new-session", "-d", "-x", "80", "-y", "24",
+                  "bash --noprofile --rcfile " + rc)
+        self.addCleanup(self.tmux, "kill-server", check=False)
+        self.tmux("set", "-g", "window-size", "manual") # at the start tmux 3.3 dies of it
+        self.wait(PROMPT)
+
+    def tmux(self, *words, check=True):
+        r = subprocess.run([TMUX, "-S", self.socket, *words], env=self.env,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if check and r.returncode:
+            self.fail("tmux %s: %s" % (words, r.stderr))
+        return r.stdout.decode()
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, *words, seconds=30):
+        """Until all words stand on the screen."""
+        end = time.time() + seconds
+        while True:
+            screen = self.screen()
+            if all(w in screen for w in words):
+                return screen
+            if time.time() > end:
+                self.fail("waited for %r, the screen is\n%s" % (words, screen))
+            time.sleep(0.05)
+
+    def keys(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def escape(self):
+        """By itself: with a key right behind it, it would be Alt and that key."""
+        self.keys("Escape")
+        time.sleep(0.3)
+
+    def type(self, text):
+        self.tmux("send-keys", "-l", "--", text)
+
+    def shell(self, line):
+        self.type(line)
+        self.keys("Enter")
+
+    def resize(self, cols, rows):
+        self.tmux("resize-window", "-x", str(cols), "-y", str(rows))
+
+    def explore(self, *words):
+        self.shell(" ".join(["clear;", PROGRAM, *words]))
+
+    def end(self):
+        """Q leaves the terminal as it was: settings, screen, cursor."""
+        self.keys("Q")
+        self.wait(PROMPT)
+        self.check_restored()
+
+    def check_restored(self):
+        self.assertNotIn("Overview", self.screen())
+        self.assertEqual(self.tmux("display", "-p", "#{alternate_on} #{cursor_flag} "
+                                   "#{mouse_any_flag}").strip(), "0 1 0")
+        self.shell("clear; stty -a | grep -q ' -icanon\\| -echo ' && echo is raw "
+                   "|| echo is sane")
+        self.wait("is sane\n" + PROMPT)
+
+    def test_a_session(self):
+        self.explore(SMALL)
+        self.wait("Overview", "standard 12", "0.8316") # scanned: rows stay where they are
+        self.keys("2")
+        self.wait("density", "1/")
+        self.keys("j", "j")
+        self.wait("3/")
+        self.keys("Enter")
+        self.wait("activation", "top ")
+        self.keys("q")
+        self.wait("3/")
+        self.keys("&")
+        self.type("density > 0.05 and max > 0.1")
+        self.keys("Enter")
+        self.wait("filter density > 0.05")
+        self.keys("&")
+        self.type("nonsense >")
+        self.keys("Enter")
+        self.wait("nonsense")
+        self.escape()
+        self.keys("4")
+        self.wait("negative")
+        self.keys("?")
+        self.wait("zero")
+        self.escape()
+        for cols, rows in ((200, 60), (50, 10), (80, 24)):
+            self.resize(cols, rows)
+            if cols < 60:
+                self.wait("needs 60x16")
+            else:
+                self.wait("Biases", "negative")
+        self.end()
+
+    def test_suspending(self):
+        self.explore(SMALL)
+        self.wait("Overview", "standard 12")
+        self.keys("C-z")
+        self.wait("Stopped", PROMPT)
+        self.shell("clear; echo still here")
+        self.wait("still here")
+        self.shell("fg")
+        self.wait("Overview", "standard 12")
+        self.keys("2")
+        self.wait("density")
+        self.end()
+
+    def test_labels_stay(self):
+        self.explore(SMALL)
+        self.wait("Overview", "standard 12", "0.8316")
+        self.keys("2")
+        self.wait("density", "1/")
+        self.keys("e")
+        self.type("a name of mine")
+        self.keys("Enter")
+        self.wait("a name of mine")
+        self.end()
+        self.explore(SMALL)
+        self.wait("Overview")
+        self.keys("2")
+        self.wait("a name of mine")
+        self.end()
+
+    def test_signals_give_the_terminal_back(self):
+        for signal in ("TERM", "HUP", "INT"):
+            self.explore(SMALL)
+            self.wait("Overview", "standard 12")
+            pid = self.tmux("display", "-p", "#{pane_pid}").strip()
+            child = subprocess.run(["pgrep", "-P", pid, "-x", "saescope"],
+                                   stdout=subprocess.PIPE).stdout.decode().split()
+            self.assertEqual(len(child), 1)
+            subprocess.run(["kill", "-" + signal, child[0]])
+            if signal == "INT":
+                self.wait("Overview") # ^C only cancels jobs
+                self.end()
+            else:
+                self.wait(PROMPT)
+                self.check_restored()
+
+    def test_wrong_input(self):
+        cases = (
+            ("missing/dir", "saescope: missing/dir: "),
+            (SMALL + " --sae no-such", "no-such"),
+            ("/dev/null", "saescope: /dev/null: "),
+        )
+        for i, (words, message) in enumerate(cases):
+            self.explore(words + "; echo case %d status $?" % i)
+            screen = self.wait("case %d status 1" % i)
+            self.assertIn(message, screen.replace("\n", ""))
+        self.shell("clear; TERM=dumb %s %s; echo dumb status $?" % (PROGRAM, SMALL))
+        self.wait("dumb status 1", "saescope: ")
+        self.shell("clear; %s %s </dev/null | cat; echo pipe status ${PIPESTATUS[0]}"
+                   % (PROGRAM, SMALL))
+        self.wait("pipe status 1", "saescope: ")
+
+
+if __name__ == "__main__":
+    unittest.main()
