@@ -56,6 +56,15 @@ const struct command commands[] = {
         .tables = "histogram",
         .run = cmd_hist,
     },
+    {
+        .name = "score",
+        .usage = "PATH",
+        .purpose = "what the language model loses with the reconstruction in place",
+        .detail = "Needs a language model (--model), token ids (--tokens) and the hook "
+                  "(--hook), or a\nbundle that has them.\n",
+        .groups = OPT_LM,
+        .run = cmd_score,
+    },
     {0},
 };
 

@@ -45,6 +45,7 @@ bool cmd_scan(struct cmd *c, struct err *err);
 bool cmd_features(struct cmd *c, struct err *err);
 bool cmd_feature(struct cmd *c, struct err *err);
 bool cmd_hist(struct cmd *c, struct err *err);
+bool cmd_score(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];

@@ -102,6 +102,9 @@ static const struct option options[] = {
     {"range", 0, KIND_RANGE, OPT_HIST, AT(range), "LO,HI", "bin only values within"},
     {"log", 0, KIND_FLAG, OPT_HIST, AT(log), NULL, "bin log10 of the values"},
 
+    {"from-samples", 0, KIND_FLAG, OPT_LM, AT(from_samples), NULL,
+     "reconstruct the samples instead of the model's own activations"},
+
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
     {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},
     {"table", 0, KIND_STRING, OPT_GENERAL, AT(table), "NAME",

@@ -21,6 +21,7 @@ enum opt_group {
     OPT_TABLE = 1 << 1,   /* features: which rows and columns */
     OPT_PAGE = 1 << 2,    /* feature: how much of it */
     OPT_HIST = 1 << 3,    /* hist: of what, which bins */
+    OPT_LM = 1 << 4,      /* score: what the language model runs on */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -53,6 +54,8 @@ struct opts {
         double lo, hi;
     } range;
     bool log;
+
+    bool from_samples;   /* score */
 };
 
 void opt_init(struct opts *o);

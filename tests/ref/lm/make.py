@@ -12,6 +12,9 @@ the weights, and expected.safetensors:
   HOOK.half    [S, T-1]   with it halved
   HOOK.kl      [S, T-1]   KL(untouched || halved)
 
+and in score/, for the model gpt2, a random SAE in SAELens' layout, tokens.npy, and
+score.json: what replacing two of its hooks by the SAE's reconstruction costs.
+
 Written from the formulas of the papers and of Hugging Face transformers, on its own.
 """
 import json
@@ -330,7 +333,7 @@ def make(name, model, cfg, dtype, junk={}, shards=1, **options):
     stored = {**w.stored, **junk}
     if shards == 1:
         write(os.path.join(path, "model.safetensors"), stored)
-        return
+        return m
     names = list(stored)
     files = {n: "model-%05d-of-%05d.safetensors" % (i % shards + 1, shards)
              for i, n in enumerate(names)}
@@ -338,6 +341,65 @@ def make(name, model, cfg, dtype, junk={}, shards=1, **options):
         write(os.path.join(path, file), {n: stored[n] for n in names if files[n] == file})
     with open(os.path.join(path, "model.safetensors.index.json"), "w") as f:
         json.dump({"metadata": {}, "weight_map": files}, f, indent=1)
+
+
+def run_with(m, ids, hook, change):
+    """As run, with change(x) in place of what is at the hook."""
+    found = run(m, ids)[2][hook]
+    value = change(found)
+    factor = value / found  # elementwise: run multiplies
+    return run(m, ids, hook, factor)[0], found
+
+
+def score(m, ids, hook, sae, skip):
+    """The keys of `saescope score`, in float64."""
+    logp, _, seen = run(m, ids)
+    x = seen[hook]
+    f = torch.relu((x - sae["b_dec"]) @ sae["W_enc"] + sae["b_enc"])
+    y = f @ sae["W_dec"] + sae["b_dec"]
+    replaced = run_with(m, ids, hook, lambda _: y)[0]
+    zero = run(m, ids, hook, 0.0)[0]
+    mean = lambda v: float(v[:, skip:].mean())
+    ce = {"ce_original": mean(cross_entropy(logp, ids)),
+          "ce_reconstructed": mean(cross_entropy(replaced, ids)),
+          "ce_zero": mean(cross_entropy(zero, ids))}
+    xs, ys = x[:, skip:].flatten(0, 1), y[:, skip:].flatten(0, 1)
+    return {"hook": hook, "skip_first": skip, "sequences": S,
+            "positions": S * (T - 1 - skip), **ce,
+            "reconstruction_score": (ce["ce_zero"] - ce["ce_reconstructed"]) /
+                                    (ce["ce_zero"] - ce["ce_original"]),
+            "kl": mean((logp.exp() * (logp - replaced)).sum(-1)[:, :-1]),
+            "l0": float((f[:, skip:] > 0).sum(-1).double().mean()),
+            "fvu": float(((xs - ys) ** 2).sum() / ((xs - xs.mean(0)) ** 2).sum())}
+
+
+def write_npy(path, ids):
+    head = "{'descr': '<i8', 'fortran_order': False, 'shape': (%d, %d), }" % tuple(ids.shape)
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+                ids.numpy().tobytes())
+
+
+def make_score(m, d, d_sae):
+    path = os.path.join(HERE, "score")
+    os.makedirs(os.path.join(path, "sae"), exist_ok=True)
+    torch.manual_seed(7)
+    W_dec = torch.nn.functional.normalize(torch.randn(d_sae, d), dim=-1)
+    sae = {"W_dec": W_dec, "W_enc": 0.4 * W_dec.T + 0.05 * torch.randn(d, d_sae),
+           "b_enc": -0.1 * torch.rand(d_sae), "b_dec": 0.1 * torch.randn(d)}
+    write(os.path.join(path, "sae", "sae_weights.safetensors"), sae)
+    with open(os.path.join(path, "sae", "cfg.json"), "w") as f:
+        json.dump({"architecture": "standard", "d_in": d, "d_sae": d_sae,
+                   "dtype": "float32", "apply_b_dec_to_input": True,
+                   "metadata": {"sae_lens_version": "6.0.0"}}, f, indent=1)
+    ids = torch.randint(0, m.cfg["vocab_size"], (S, T))
+    write_npy(os.path.join(path, "tokens.npy"), ids)
+    double = {k: v.double() for k, v in sae.items()}
+    with open(os.path.join(path, "score.json"), "w") as f:
+        json.dump({"scores": [score(m, ids, hook, double, skip) for hook, skip in
+                              (("blocks.1.hook_resid_pre", 0), ("blocks.1.hook_mlp_out", 0),
+                               ("blocks.0.hook_attn_out", 5))]}, f, indent=1)
 
 
 GPT2_CONFIG = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 16,
@@ -357,8 +419,9 @@ LLAMA_CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"],
                 "max_position_embeddings": 256}
 
 if __name__ == "__main__":
-    make("gpt2", GPT2, {**GPT2_CONFIG, "scale_attn_by_inverse_layer_idx": True,
-                        "n_inner": 40}, torch.float32)
+    gpt2 = make("gpt2", GPT2, {**GPT2_CONFIG, "scale_attn_by_inverse_layer_idx": True,
+                               "n_inner": 40}, torch.float32)
+    make_score(gpt2, 16, 40)
     make("gpt2_f16", GPT2, {**GPT2_CONFIG, "vocab_size": 1300}, torch.float16,
          prefix="transformer.",
          junk={"transformer.h.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8),

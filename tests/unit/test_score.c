@@ -1,0 +1,381 @@
+/* test_score.c - reconstruction scores against tests/ref/lm/score, computed in double by an
+ * independent implementation, and against a trained model when it is there. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "io/json.h"
+#include "model/score.h"
+#include "arrays.h"
+
+static const char *path_in(const char *dir, const char *file)
+{
+    static char path[6][512];
+    static int turn;
+    turn = (turn + 1) % 6;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", dir, file);
+    return path[turn];
+}
+
+static const char *ref_path(const char *file)
+{
+    static char dir[512];
+    snprintf(dir, sizeof dir, "%s/lm", getenv("TEST_REF"));
+    return path_in(dir, file);
+}
+
+/* What a score needs, opened. */
+struct inputs {
+    struct lm *lm;
+    struct sae *sae;
+    struct samples *samples;
+};
+
+static void inputs_open(struct inputs *in, const char *model, const char *sae,
+                        const char *tokens, const char *acts, int64_t sequences)
+{
+    struct err err = {0};
+    struct samples_options o = {.acts = &acts, .n_acts = acts != NULL, .tokens = tokens,
+                                .sequences = sequences};
+    in->lm = lm_open(model, NULL, &err);
+    in->sae = in->lm ? sae_open(sae, &(struct sae_options){0}, NULL, &err) : NULL;
+    in->samples = in->sae ? samples_open(&o, NULL, &err) : NULL;
+    if (!in->samples)
+        fail_msg("%s", err.msg);
+}
+
+static void inputs_close(struct inputs *in)
+{
+    samples_close(in->samples);
+    sae_close(in->sae);
+    lm_close(in->lm);
+}
+
+static struct page_score score(const struct inputs *in, const char *hook_name,
+                               const struct score_options *options)
+{
+    struct lm_hook hook;
+    struct page_score p;
+    struct err err = {0};
+    if (!lm_hook_parse(in->lm, hook_name, &hook, &err) ||
+        !score_run(in->lm, &hook, in->sae, in->samples, options, NULL, &p, &err))
+        fail_msg("%s", err.msg);
+    return p;
+}
+
+static double real(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    assert_true(json_is_number(v));
+    return json_number_value(v);
+}
+
+#define NEAR(what, got, want, tolerance)                                                   \
+    do {                                                                                   \
+        double g_ = (got), w_ = (want);                                                    \
+        if (!(fabs(g_ - w_) <= (tolerance)))                                               \
+            fail_msg("%s: %.9g, expected %.9g", what, g_, w_);                             \
+    } while (0)
+
+static void assert_score(const char *what, const struct page_score *p, const json_t *want)
+{
+    static const double close = 3e-5; /* means of losses of about 7 in f32; see test_lm.c */
+    assert_int_equal(p->sequences, (int)real(want, "sequences"));
+    assert_int_equal(p->positions, (int)real(want, "positions"));
+    NEAR(what, p->ce_original, real(want, "ce_original"), close);
+    NEAR(what, p->ce_reconstructed, real(want, "ce_reconstructed"), close);
+    NEAR(what, p->ce_zero, real(want, "ce_zero"), close);
+    NEAR(what, p->kl, real(want, "kl"), close);
+    NEAR(what, p->fvu, real(want, "fvu"), close);
+    NEAR(what, p->l0, real(want, "l0"), 1e-9);
+    NEAR(what, p->reconstruction_score, real(want, "reconstruction_score"),
+         2 * close / fabs(p->ce_zero - p->ce_original));
+    NEAR(what, p->nats_lost, p->ce_reconstructed - p->ce_original, 1e-15);
+    NEAR(what, p->bits_lost * log(2), p->nats_lost, 1e-12);
+}
+
+static void scores_agree_with_the_reference(void **state)
+{
+    (void)state;
+    struct inputs in;
+    struct err err = {0};
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                NULL, 0);
+    json_t *want = json_load_path(ref_path("score/score.json"), JSON_MAX_TEXT,
+                                  JSON_LAST_WINS, &err);
+    json_t *one;
+    size_t i;
+    json_array_foreach(json_object_get(want, "scores"), i, one) {
+        const char *hook = json_string_value(json_object_get(one, "hook"));
+        struct score_options o = {.scan.skip_first = (int64_t)real(one, "skip_first")};
+        struct page_score first = {0};
+        for (o.scan.threads = 1; o.scan.threads <= 3; o.scan.threads++) {
+            struct page_score p = score(&in, hook, &o);
+            assert_score(hook, &p, one);
+            assert_true(isnan(p.samples_difference));
+            p.seconds = 0;
+            if (o.scan.threads == 1)
+                first = p;
+            assert_true(p.ce_original == first.ce_original && p.kl == first.kl &&
+                        p.ce_reconstructed == first.ce_reconstructed &&
+                        p.fvu == first.fvu && p.ce_zero == first.ce_zero);
+        }
+    }
+    assert_int_equal(i, 3);
+    json_decref(want);
+    inputs_close(&in);
+}
+
+/* Skipped tokens are left out of the means: what is left is the mean over the others. */
+static void skipped_tokens_do_not_count(void **state)
+{
+    (void)state;
+    struct inputs in;
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                NULL, 0);
+    const char *hook = "blocks.1.hook_resid_pre";
+    int64_t skip[30], others[31];
+    for (int64_t i = 0; i < 61; i++)
+        (i < 30 ? skip : others - 30)[i] = i;
+    struct page_score all = score(&in, hook, &(struct score_options){0});
+    struct page_score a = score(&in, hook, &(struct score_options){
+                              .scan = {.skip_tokens = skip, .n_skip_tokens = 30}});
+    struct page_score b = score(&in, hook, &(struct score_options){
+                              .scan = {.skip_tokens = others, .n_skip_tokens = 31}});
+    assert_true(a.positions > 0 && b.positions > 0);
+    assert_int_equal(a.positions + b.positions, all.positions);
+    double na = (double)a.positions, nb = (double)b.positions;
+    NEAR("ce", (a.ce_reconstructed * na + b.ce_reconstructed * nb) / (na + nb),
+         all.ce_reconstructed, 1e-12);
+    NEAR("kl", (a.kl * na + b.kl * nb) / (na + nb), all.kl, 1e-12);
+    inputs_close(&in);
+}
+
+/* Samples that are the model's own activations change nothing; others are told. */
+static void samples_are_compared_and_taken(void **state)
+{
+    (void)state;
+    enum { S = 2, T = 140, D = 16 };
+    static float x[S * T * D], rest[T * D];
+    struct inputs in;
+    struct err err = {0};
+    struct lm_hook hook;
+    const char *name = "blocks.1.hook_mlp_out";
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                NULL, 0);
+    struct page_score own = score(&in, name, &(struct score_options){0});
+    struct lm_run *r = lm_run_new(in.lm, T, NULL, &err);
+    assert_true(lm_hook_parse(in.lm, name, &hook, &err));
+    for (int s = 0; s < S; s++) {
+        int64_t ids[T];
+        samples_ids(in.samples, s * T, T, ids);
+        assert_true(lm_run_to(r, ids, T, &hook, x + s * T * D, rest, &err));
+    }
+    lm_run_free(r);
+    inputs_close(&in);
+    for (int scaled = 0; scaled < 2; scaled++) {
+        struct array a = {"", DTYPE_F32, 3, {S, T, D}, x};
+        inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"),
+                    ref_path("score/tokens.npy"), write_npy("acts.npy", &a), 0);
+        struct page_score model = score(&in, name, &(struct score_options){0});
+        struct page_score given =
+            score(&in, name, &(struct score_options){.from_samples = true});
+        assert_true(model.ce_reconstructed == own.ce_reconstructed);
+        assert_true(given.ce_original == own.ce_original);
+        assert_int_equal(given.ce_reconstructed == own.ce_reconstructed, !scaled);
+        NEAR("difference", model.samples_difference, scaled ? 0.5 : 0, 1e-6);
+        inputs_close(&in);
+        for (int i = 0; i < S * T * D; i++)
+            x[i] *= 1.5f;
+    }
+}
+
+static void assert_refused(const struct inputs *in, const struct score_options *o,
+                           enum err_code code, const char *part)
+{
+    struct lm_hook hook;
+    struct page_score p;
+    struct err err = {0};
+    assert_true(lm_hook_parse(in->lm, "blocks.0.hook_resid_pre", &hook, &err));
+    assert_false(score_run(in->lm, &hook, in->sae, in->samples, o, NULL, &p, &err));
+    if (err.code != code || !strstr(err.msg, part))
+        fail_msg("code %d: '%s', expected '%s'", (int)err.code, err.msg, part);
+}
+
+static void bad_inputs_are_refused(void **state)
+{
+    (void)state;
+    struct inputs in;
+    struct score_options o = {0};
+    char sae[512];
+    strcpy(sae, ref_path("score/sae"));
+    inputs_open(&in, ref_path("gemma2"), sae, ref_path("score/tokens.npy"), NULL, 0);
+    assert_refused(&in, &o, ERR_SHAPE, "found d_in = 16, expected 24");
+    inputs_close(&in);
+
+    inputs_open(&in, ref_path("gpt2"), sae, ref_path("score/tokens.npy"), NULL, 0);
+    assert_refused(&in, &(struct score_options){.from_samples = true}, ERR_MISSING,
+                   "expected --acts");
+    assert_refused(&in, &(struct score_options){.scan.skip_first = 1000}, ERR_MISSING,
+                   "every position is left out");
+    struct samples *samples = in.samples;
+    in.samples = NULL;
+    assert_refused(&in, &o, ERR_MISSING, "expected --tokens");
+    in.samples = samples;
+    inputs_close(&in);
+
+    static const float ids[] = {1, 2, 61, 3}, fine[] = {1, 2, 3, 4};
+    struct array a = {"", DTYPE_I32, 2, {2, 2}, ids};
+    inputs_open(&in, ref_path("gpt2"), sae, write_npy("ids.npy", &a), NULL, 0);
+    assert_refused(&in, &o, ERR_RANGE, "found 61, expected 0 to 60");
+    inputs_close(&in);
+    a = (struct array){"", DTYPE_I32, 2, {4, 1}, fine};
+    inputs_open(&in, ref_path("gpt2"), sae, write_npy("ids.npy", &a), NULL, 0);
+    assert_refused(&in, &o, ERR_RANGE, "no next token to predict");
+    inputs_close(&in);
+    a = (struct array){"", DTYPE_I32, 2, {1, 151}, NULL};
+    inputs_open(&in, ref_path("gpt2"), sae, write_npy("ids.npy", &a), NULL, 0);
+    assert_refused(&in, &o, ERR_RANGE, "found 151, expected at most 150");
+    inputs_close(&in);
+}
+
+static bool cancel(void *ctx, const char *what, int64_t done, int64_t of)
+{
+    int *left = ctx;
+    (void)what;
+    assert_true(done >= 0 && done <= of);
+    return (*left)-- > 0;
+}
+
+static void it_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct inputs in;
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                NULL, 0);
+    struct lm_hook hook = {0, LM_RESID_PRE};
+    int refused = 0;
+    for (int steps = 0; steps < 60; steps += 3) {
+        int left = steps;
+        struct progress progress = {cancel, &left};
+        struct page_score p;
+        struct err err = {0};
+        struct score_options o = {.scan.threads = 1};
+        if (score_run(in.lm, &hook, in.sae, in.samples, &o, &progress, &p, &err))
+            continue;
+        assert_int_equal(err.code, ERR_CANCELLED);
+        refused++;
+    }
+    assert_true(refused > 5 && refused < 20);
+    inputs_close(&in);
+}
+
+/* ---- a trained model and its SAEs, when they are there */
+
+/* The file with what is expected of an SAE of the fixtures; owned. */
+static json_t *expected_of(const json_t *entry)
+{
+    char dir[512];
+    struct err err = {0};
+    snprintf(dir, sizeof dir, "%s/expected", fixtures());
+    return json_load_path(
+        path_in(dir, json_string_value(json_object_get(entry, "expected"))), 64 << 20,
+        JSON_LAST_WINS, &err);
+}
+
+/* Files that hold the same SAE in other formats, and early checkpoints, are for others. */
+static bool is_repeated(const json_t *list, size_t i)
+{
+    const json_t *entry = json_array_get(list, i);
+    const char *path = json_string_value(json_object_get(entry, "path"));
+    for (size_t k = 0; k < i; k++)
+        if (json_equal(json_object_get(json_array_get(list, k), "expected"),
+                       json_object_get(entry, "expected")))
+            return true;
+    return strstr(path, "checkpoints") != NULL;
+}
+
+static bool check_fixture(const char *dir, const json_t *entry)
+{
+    const char *path = json_string_value(json_object_get(entry, "path"));
+    struct err err = {0};
+    struct sae *sae = sae_open(path_in(dir, path), &(struct sae_options){0}, NULL, &err);
+    sae_close(sae);
+    if (!sae && err.code == ERR_UNSUPPORTED)
+        return false; /* another format than those that are read */
+    struct inputs in;
+    json_t *all = expected_of(entry), *want = json_object_get(all, "lm_first_32");
+    inputs_open(&in, path_in(dir, "model"), path_in(dir, path), path_in(dir, "tokens.npy"),
+                path_in(dir, "acts.npy"), 32);
+    struct page_score p = score(&in, "blocks.2.hook_resid_pre", &(struct score_options){0});
+    NEAR(path, p.ce_original, real(want, "ce_orig"), 1e-4);
+    NEAR(path, p.ce_zero, real(want, "ce_zero"), 1e-4);
+    NEAR(path, p.ce_reconstructed, real(want, "ce_recon"), 1e-3);
+    NEAR(path, p.reconstruction_score, real(want, "reconstruction_score"), 1e-3);
+    assert_true(p.samples_difference < 1e-3);
+    inputs_close(&in);
+    json_decref(all);
+    return true;
+}
+
+static void trained_saes_agree(void **state)
+{
+    (void)state;
+    if (!fixtures())
+        skip();
+    char dir[512];
+    struct err err = {0};
+    snprintf(dir, sizeof dir, "%s/A", fixtures());
+    json_t *index = json_load_path(path_in(dir, "index.json"), JSON_MAX_TEXT,
+                                   JSON_LAST_WINS, &err), *entry;
+    assert_non_null(index);
+    size_t i;
+    int checked = 0;
+    const json_t *list = json_object_get(index, "saes");
+    json_array_foreach(list, i, entry)
+        checked += !is_repeated(list, i) && check_fixture(dir, entry);
+    assert_true(checked >= 8);
+    json_decref(index);
+}
+
+/* One of them on all 128 sequences, which has the divergence too. */
+static void trained_sae_has_its_divergence(void **state)
+{
+    (void)state;
+    if (!fixtures())
+        skip();
+    char dir[512];
+    struct inputs in;
+    snprintf(dir, sizeof dir, "%s/A", fixtures());
+    json_t *entry = json_pack("{s:s}", "expected", "A_standard.json");
+    json_t *all = expected_of(entry), *want = json_object_get(all, "lm");
+    inputs_open(&in, path_in(dir, "model"), path_in(dir, "sae/saelens_standard"),
+                path_in(dir, "tokens.npy"), NULL, 128);
+    struct page_score p = score(&in, "blocks.1.hook_resid_post", &(struct score_options){0});
+    assert_int_equal(p.positions, 128 * 127);
+    NEAR("ce_orig", p.ce_original, real(want, "ce_orig"), 1e-4);
+    NEAR("ce_recon", p.ce_reconstructed, real(want, "ce_recon"), 1e-3);
+    NEAR("ce_zero", p.ce_zero, real(want, "ce_zero"), 1e-4);
+    NEAR("kl", p.kl, real(want, "kl_orig_recon"), 1e-3 * p.kl);
+    inputs_close(&in);
+    json_decref(all);
+    json_decref(entry);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scores_agree_with_the_reference),
+        cmocka_unit_test(skipped_tokens_do_not_count),
+        cmocka_unit_test(samples_are_compared_and_taken),
+        cmocka_unit_test(bad_inputs_are_refused),
+        cmocka_unit_test(it_can_be_cancelled),
+        cmocka_unit_test(trained_saes_agree),
+        cmocka_unit_test(trained_sae_has_its_divergence),
+    };
+    return cmocka_run_group_tests(tests, NULL, test_dir_remove);
+}
