@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,11 +16,20 @@
 static const struct dialect *const dialects[] = {
     &dialect_saelens,
     &dialect_gemma,
+    &dialect_sparsify,
     &dialect_npy,
+    &dialect_openai,
+    &dialect_dictlearn,
 };
 #define N_DIALECTS (sizeof dialects / sizeof *dialects)
 
 /* --- what lies at a path --- */
+
+struct peek {
+    bool done;
+    struct container *c; /* NULL: not opened, err says why */
+    struct err err;
+};
 
 bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err)
 {
@@ -28,7 +38,7 @@ bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err)
         return err_os(err, errno, path, NULL);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return err_set(err, ERR_FORMAT, "%s: not a file or directory of weights", path);
-    *c = (struct checkpoint){.path = path};
+    *c = (struct checkpoint){.path = path, .peek = xcalloc(1, sizeof *c->peek)};
     if (S_ISDIR(st.st_mode)) {
         c->dir = xstrdup(path);
         return true;
@@ -43,6 +53,9 @@ bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err)
 
 void checkpoint_finish(struct checkpoint *c)
 {
+    if (c->peek)
+        container_close(c->peek->c);
+    free(c->peek);
     free(c->dir);
     *c = (struct checkpoint){0};
 }
@@ -74,6 +87,19 @@ bool checkpoint_is_file(const struct checkpoint *c, const char *tail)
     return c->file && n >= m && strcmp(c->file + n - m, tail) == 0;
 }
 
+const struct container *checkpoint_peek(const struct checkpoint *c)
+{
+    static const char *const tails[] = {".pt", ".pth", ".bin", ".pkl", ".pkl.gz", ".pkl.zst"};
+    bool ours = false;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
+        ours = ours || checkpoint_is_file(c, tails[i]);
+    if (ours && !c->peek->done) {
+        c->peek->done = true;
+        c->peek->c = container_open(c->path, NULL, &c->peek->err);
+    }
+    return c->peek->c;
+}
+
 char *checkpoint_weights(const struct checkpoint *c, const char *name)
 {
     return c->file ? xstrdup(c->path) : checkpoint_sibling(c, name);
@@ -98,8 +124,6 @@ json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err
 static const struct {
     const char *file, *format;
 } unread[] = {
-    {"sae.safetensors",         "sparsify"},
-    {"ae.pt",                   "dictionary-learning"},
     {"hyperparams.json",        "llama-scope"},
     {"cc_weights.pt",           "crosscoder"},
     {"sae_weights.pt",          "saelens (PyTorch)"},
@@ -111,7 +135,7 @@ static const char *unread_format(const struct checkpoint *c)
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         if (checkpoint_offers(c, unread[i].file))
             return unread[i].format;
-    return checkpoint_is_file(c, ".pt") || checkpoint_is_file(c, ".pth") ? "PyTorch" : NULL;
+    return NULL;
 }
 
 static const struct dialect *dialect_named(const char *format, struct err *err)
@@ -119,8 +143,11 @@ static const struct dialect *dialect_named(const char *format, struct err *err)
     for (size_t i = 0; i < N_DIALECTS; i++)
         if (strcmp(dialects[i]->name, format) == 0)
             return dialects[i];
-    err_set(err, ERR_USAGE, "--format %s: no such format (expected saelens, gemma-scope or "
-                            "npy)", format);
+    char names[256] = "";
+    for (size_t i = 0; i < N_DIALECTS; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                 i == 0 ? "" : i + 1 < N_DIALECTS ? ", " : " or ", dialects[i]->name);
+    err_set(err, ERR_USAGE, "--format %s: no such format (expected %s)", format, names);
     return NULL;
 }
 
@@ -139,16 +166,26 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
         }
     }
     const char *known = unread_format(c);
-    if (known)
-        err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of format %s are not read "
-                "(expected SAELens, Gemma Scope or npy files)", c->path, known);
-    else if (c->file)
+    const struct container *contents = checkpoint_peek(c);
+    if (known) {
+        err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of format %s are not read", c->path,
+                known);
+    } else if (contents) {
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found %zu tensors, the first called "
+                "'%.100s', expected the names of an SAE)", c->path, container_count(contents),
+                container_at(contents, 0)->name);
+    } else if (c->peek->done) {
+        if (err)
+            *err = c->peek->err;
+    } else if (c->file) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a file of another kind, "
-                "expected sae_weights.safetensors, params.npz or W_enc.npy)", c->path);
-    else
+                "expected sae_weights.safetensors, params.npz, W_enc.npy, "
+                "sae.safetensors or a .pt file)", c->path);
+    } else {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a directory without weights, "
-                "expected cfg.json and sae_weights.safetensors, params.npz or W_enc.npy)",
-                c->path);
+                "expected sae_weights.safetensors, params.npz, W_enc.npy, sae.safetensors or "
+                "ae.pt)", c->path);
+    }
     return NULL;
 }
 

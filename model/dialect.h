@@ -25,6 +25,7 @@ struct checkpoint {
     const char *path; /* as given; borrowed */
     char *dir;        /* path itself, or the directory that holds it; owned */
     const char *file; /* the name of the file in dir, when path is one; else NULL */
+    struct peek *peek; /* what checkpoint_peek remembers; owned */
 };
 
 bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err);
@@ -42,6 +43,10 @@ char *checkpoint_weights(const struct checkpoint *c, const char *name);
 char *checkpoint_sibling(const struct checkpoint *c, const char *name);
 /* The JSON object in dir/name, a new reference; messages name it. */
 json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err *err);
+
+/* What is in the file at the path, if it is one of PyTorch's and can be read; else NULL.
+ * Opened once and borrowed: for formats that only their contents tell. */
+const struct container *checkpoint_peek(const struct checkpoint *c);
 
 struct dialect {
     const char *name; /* as in contract.md, info: "gemma-scope" */
@@ -105,4 +110,5 @@ struct dialect_source {
 bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_source *from,
                           const struct progress *progress, struct err *err);
 
-extern const struct dialect dialect_saelens, dialect_gemma, dialect_npy;
+extern const struct dialect dialect_saelens, dialect_gemma, dialect_npy, dialect_sparsify,
+    dialect_dictlearn, dialect_openai;

@@ -1,0 +1,131 @@
+/*
+ * dialect_sparsify.c - sparsify (EleutherAI, once called sae).
+ *
+ * A directory called like the module that it reads (layers.10, layers.3.mlp, h.0.attn), with
+ * cfg.json and sae.safetensors: encoder.weight [d_sae, d_in], encoder.bias, W_dec
+ * [d_sae, d_in], b_dec. The k largest of relu((x - b_dec) W_enc + b_enc).
+ *
+ * Not read: activation groupmax, signed activations, and transcoders (transcode,
+ * skip_connection).
+ *
+ * Source: sparsify/sparse_coder.py and config.py of the library.
+ */
+#include "model/dialect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "io/mem.h"
+#include "model/dialect_keys.h"
+
+#define CFG     "cfg.json"
+#define WEIGHTS "sae.safetensors"
+
+static const char *const described_keys[] = {
+    "activation", "d_in", "expansion_factor", "k", "multi_topk", "normalize_decoder",
+    "num_latents", "signed", "skip_connection", "transcode",
+};
+
+static bool read_options(struct sae *sae, const json_t *cfg, struct err *err)
+{
+    const char *activation = "topk";
+    bool is_signed = false, transcode = false, skip = false;
+    if (!json_get_string(cfg, "activation", &activation, err) ||
+        !json_get_bool(cfg, "signed", &is_signed, err) ||
+        !json_get_bool(cfg, "transcode", &transcode, err) ||
+        !json_get_bool(cfg, "skip_connection", &skip, err) ||
+        !json_get_int(cfg, "k", &sae->k, err))
+        return false;
+    if (transcode || skip)
+        return err_set(err, ERR_UNSUPPORTED, "%s is true: transcoders are not read",
+                       transcode ? "transcode" : "skip_connection");
+    if (is_signed)
+        return err_set(err, ERR_UNSUPPORTED, "signed is true, which is not read (expected "
+                                             "activations that are not negative)");
+    if (strcmp(activation, "topk") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "activation is %s, which is not read (expected "
+                                             "topk)", activation);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)cfg, key, value) {
+        bool described = false;
+        for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
+            described = described || strcmp(described_keys[i], key) == 0;
+        if (!described)
+            dialect_ignore(sae, key);
+    }
+    return true;
+}
+
+/* The directory's name; what lies at the path when it ends in a slash or is a file. */
+static void read_place(struct sae *sae, const struct checkpoint *c)
+{
+    size_t end = strlen(c->dir);
+    while (end > 0 && c->dir[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && c->dir[begin - 1] != '/')
+        begin--;
+    char *place = xstrndup(c->dir + begin, end - begin);
+    sae->hook = hook_of_place(place);
+    free(place);
+}
+
+static bool bind_tensors(struct sae *sae, const char *path,
+                         const struct progress *progress, struct err *err)
+{
+    struct container *file = dialect_container(sae, path, progress, err);
+    if (!file)
+        return false;
+    if (container_find(file, "W_skip"))
+        return err_set(err, ERR_UNSUPPORTED, "W_skip: transcoders are not read");
+    struct dialect_tensors t = {
+        .W_enc = container_find(file, "encoder.weight"),
+        .W_dec = container_find(file, "W_dec"),
+        .b_enc = container_find(file, "encoder.bias"),
+        .b_dec = container_find(file, "b_dec"),
+    };
+    if (!dialect_bind(sae, &t, path, err))
+        return false;
+    sae->arch = sae_arch_find("topk");
+    return dialect_subtract_b_dec(sae, err) && sae->arch->check(sae, err);
+}
+
+static bool note_d_in(struct sae *sae, const json_t *cfg, struct err *err)
+{
+    int64_t said = sae->d_in;
+    if (!json_get_int(cfg, "d_in", &said, err))
+        return false;
+    if (said != sae->d_in)
+        sae_add_note(sae, CFG ": d_in is %lld, the weights have %lld", (long long)said,
+                     (long long)sae->d_in);
+    return true;
+}
+
+static bool bind(struct sae *sae, const struct checkpoint *c,
+                 const struct progress *progress, struct err *err)
+{
+    char *path = checkpoint_weights(c, WEIGHTS), *cfg_path = checkpoint_sibling(c, CFG);
+    json_t *cfg = checkpoint_json(c, CFG, err);
+    bool ok = cfg != NULL;
+    if (cfg) {
+        json_decref(sae->config);
+        sae->config = cfg;
+        ok = read_options(sae, cfg, err) || err_path(err, cfg_path);
+    }
+    ok = ok && (bind_tensors(sae, path, progress, err) || err_path(err, path)) &&
+         (note_d_in(sae, cfg, err) || err_path(err, cfg_path));
+    if (ok)
+        read_place(sae, c);
+    free(path);
+    free(cfg_path);
+    return ok;
+}
+
+static const char *recognise(const struct checkpoint *c)
+{
+    return checkpoint_offers(c, WEIGHTS) ? CFG " and " WEIGHTS : NULL;
+}
+
+const struct dialect dialect_sparsify = {"sparsify", recognise, bind};
