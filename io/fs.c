@@ -226,26 +226,66 @@ static char *final_name(const char *path)
     return real ? real : xstrdup(path);
 }
 
-/* A new file in the directory of `final`, with the permissions that any new file gets
- * (mkstemp's would be narrower). -1 and errno on failure; *temp gets its name, owned. */
-static int open_beside(const char *final, char **temp)
+static char *name_beside(const char *final)
 {
     static atomic_uint count;
     const char *slash = strrchr(final, '/');
     int dir_len = slash ? (int)(slash - final) + 1 : 0;
-    for (int tries = 0; tries < 100; tries++) {
-        *temp = xasprintf("%.*s.saescope-%ld-%u", dir_len, final, (long)getpid(),
-                          atomic_fetch_add(&count, 1));
-        int fd = open(*temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0)
-            return fd;
+    return xasprintf("%.*s.saescope-%ld-%u", dir_len, final, (long)getpid(),
+                     atomic_fetch_add(&count, 1));
+}
+
+/* A new file without a name in the directory of `final`, or -1. It is named through
+ * /proc, so that must be there. */
+static int open_nameless(const char *final)
+{
+    if (access("/proc/self/fd", X_OK) != 0)
+        return -1;
+    const char *slash = strrchr(final, '/');
+    char *dir = slash ? xstrndup(final, (size_t)(slash - final) + 1) : xstrdup(".");
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    free(dir);
+    return fd;
+}
+
+/* A new file in the directory of `final`, with the permissions that any new file gets
+ * (mkstemp's would be narrower). -1 and errno on failure; *temp gets its name, owned,
+ * *named whether it has it yet. */
+static int open_beside(const char *final, char **temp, bool *named)
+{
+    int fd = open_nameless(final);
+    *named = fd < 0;
+    *temp = name_beside(final);
+    for (int tries = 0; fd < 0 && tries < 100; tries++) {
+        fd = open(*temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+        if (fd < 0) {
+            free(*temp);
+            *temp = name_beside(final);
+        }
+    }
+    if (fd < 0) {
         int why = errno;
         free(*temp);
         errno = why;
-        if (why != EEXIST)
-            return -1;
     }
-    return -1;
+    return fd;
+}
+
+/* Give a nameless file its temporary name. False and errno on failure. */
+static bool name_file(struct fs_write *w)
+{
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", w->fd);
+    for (int tries = 0; !w->named && tries < 100; tries++) {
+        w->named = linkat(AT_FDCWD, self, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW) == 0;
+        if (w->named || errno != EEXIST)
+            break;
+        free(w->temp);
+        w->temp = name_beside(w->path);
+    }
+    return w->named;
 }
 
 bool fs_write_open(struct fs_write *w, const char *path, struct err *err)
@@ -257,7 +297,8 @@ bool fs_write_open(struct fs_write *w, const char *path, struct err *err)
                        "%s: cannot be replaced (found %s, expected a regular file)", path,
                        file_kind(st.st_mode));
     char *final = final_name(path), *temp;
-    int fd = open_beside(final, &temp);
+    bool named;
+    int fd = open_beside(final, &temp, &named);
     if (fd < 0) {
         err_os(err, errno, path, "cannot write");
         free(final);
@@ -266,7 +307,7 @@ bool fs_write_open(struct fs_write *w, const char *path, struct err *err)
     /* Some file systems have no permissions to set; then theirs have to do. */
     if (exists)
         (void)fchmod(fd, st.st_mode & 07777);
-    *w = (struct fs_write){fd, final, temp};
+    *w = (struct fs_write){fd, final, temp, named};
     return true;
 }
 
@@ -287,7 +328,7 @@ static bool sync_dir_of(const char *path)
 
 bool fs_write_commit(struct fs_write *w, struct err *err)
 {
-    bool ok = fsync(w->fd) == 0;
+    bool ok = fsync(w->fd) == 0 && name_file(w);
     int why = errno;
     if (close(w->fd) != 0 && ok) {
         ok = false;
@@ -316,7 +357,8 @@ void fs_write_abort(struct fs_write *w)
     if (w->temp) {
         if (w->fd >= 0)
             close(w->fd);
-        unlink(w->temp);
+        if (w->named)
+            unlink(w->temp);
     }
     free(w->temp);
     free(w->path);

@@ -53,6 +53,8 @@ struct fs_write {
     int fd;     /* write here, in any way */
     char *path; /* owned; the final name, links resolved */
     char *temp; /* owned; the name until then */
+    bool named; /* temp is in the directory. Where the system can, a file gets it only on
+                   its commit, so that a program that is killed leaves nothing behind. */
 };
 
 /* An existing `path` keeps its permissions and is not touched before the commit; one that
