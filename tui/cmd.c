@@ -45,7 +45,7 @@ const struct command commands[] = {
         .ids = true,
         .groups = OPT_PAGE,
         .tables = "features,histogram,top,intervals,examples,neighbours,"
-                  "encoder_neighbours,coactive",
+                  "encoder_neighbours,promotes,suppresses,coactive",
         .run = cmd_feature,
     },
     {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "model/page.h"
-#include "tui/cmd.h"
+#include "tui/cmd_lm.h"
 #include "tui/out_feature.h"
 
 #define DEFAULT_CONTEXT 10
@@ -15,7 +15,30 @@ static int reach(const struct cmd *c)
     return n > INT_MAX ? INT_MAX : (int)n;
 }
 
-static bool one_page(struct cmd *c, int64_t id, struct err *err)
+/* The language model, if there is one that fits. One that only the bundle names is no
+ * reason to fail. */
+static bool open_lm(struct cmd *c, struct lm **out, struct err *err)
+{
+    struct err why = {0};
+    *out = NULL;
+    if (!cmd_model_path(c))
+        return true;
+    struct lm *lm = cmd_need_lm(c, &why);
+    if (lm && logitlens_check(lm, c->sae, &why)) {
+        *out = lm;
+        return true;
+    }
+    lm_close(lm);
+    if (c->session->options.model || why.code == ERR_CANCELLED) {
+        *err = why;
+        return false;
+    }
+    session_warn(c->session, "%s: warning: not used for logits: %s", cmd_model_path(c),
+                 why.msg);
+    return true;
+}
+
+static bool one_page(struct cmd *c, const struct lm *lm, int64_t id, struct err *err)
 {
     struct session *s = c->session;
     struct page_feature_options options = {
@@ -28,13 +51,21 @@ static bool one_page(struct cmd *c, int64_t id, struct err *err)
     struct feature_printer printer = {.out = c->out, .session = s, .i = c->i,
                                       .context = reach(c), .ascii = c->opts.ascii};
     struct page_feature page;
-    if (!page_feature_make(c->sae, cmd_samples(c), s->saes[c->i].index, id, &options,
-                           &c->progress, &page, err))
+    struct logits logits = {0};
+    if (lm && !logitlens_feature(lm, c->sae, id, LOGITLENS_SHOWN, c->opts.raw_logits,
+                                 &logits, err))
         return false;
+    if (!page_feature_make(c->sae, cmd_samples(c), s->saes[c->i].index, id, &options,
+                           &c->progress, &page, err)) {
+        logits_finish(&logits);
+        return false;
+    }
+    printer.logits = lm ? &logits : NULL;
     if (page.warning)
         session_warn(s, "%s: warning: %s", c->sae->path, page.warning);
     out_feature(&printer, &page);
     page_feature_finish(&page);
+    logits_finish(&logits);
     return true;
 }
 
@@ -51,7 +82,7 @@ static bool check_ids(const struct cmd *c, struct err *err)
     return true;
 }
 
-static bool all_pages(struct cmd *c, struct err *err)
+static bool all_pages(struct cmd *c, const struct lm *lm, struct err *err)
 {
     out_rows(c->out, "features", out_form(c->out) == OUT_TSV
                                      ? "id,label,density,wilson,delta_fvu,count,mean,max,"
@@ -61,7 +92,7 @@ static bool all_pages(struct cmd *c, struct err *err)
         for (int64_t id = c->ids.spans[i].first; id <= c->ids.spans[i].last; id++) {
             out_begin(c->out, NULL);
             out_heading(c->out, "feature %lld", (long long)id);
-            if (!one_page(c, id, err))
+            if (!one_page(c, lm, id, err))
                 return false;
             out_end(c->out);
         }
@@ -75,8 +106,12 @@ bool cmd_feature(struct cmd *c, struct err *err)
     const char *table = c->opts.table;
     if (!check_ids(c, err))
         return false;
+    struct lm *lm;
+    if (!open_lm(c, &lm, err))
+        return false;
     session_open_index(c->session, c->i);
-    if (cmd_has_many(c) || (table && !strcmp(table, "features")))
-        return all_pages(c, err);
-    return one_page(c, c->ids.spans[0].first, err);
+    bool many = cmd_has_many(c) || (table && !strcmp(table, "features"));
+    bool ok = many ? all_pages(c, lm, err) : one_page(c, lm, c->ids.spans[0].first, err);
+    lm_close(lm);
+    return ok;
 }

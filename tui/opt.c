@@ -94,6 +94,8 @@ static const struct option options[] = {
     {"top", 0, KIND_AMOUNT, OPT_PAGE, AT(top), "N", "strongest examples (default 20)"},
     {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
      "tokens shown on each side (default 10)"},
+    {"raw-logits", 0, KIND_FLAG, OPT_PAGE, AT(raw_logits), NULL,
+     "tokens promoted without the gain of the language model's final norm"},
 
     {"of", 0, KIND_STRING, OPT_HIST, AT(of), "WHAT",
      "b_enc, b_dec, threshold, density, max, decoder_norm, encoder_decoder_cosine, "

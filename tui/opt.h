@@ -46,6 +46,7 @@ struct opts {
     int64_t limit;       /* -1: all */
 
     int64_t top, context; /* feature; -1: the default */
+    bool raw_logits;
 
     const char *of;      /* hist */
     int64_t bins;        /* 0: the default */

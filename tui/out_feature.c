@@ -243,6 +243,40 @@ static void put_coactive(const struct feature_printer *f, const struct page_feat
     out_end(o);
 }
 
+static void put_logit_list(const struct feature_printer *f, const char *key,
+                           const struct logit *list, int n)
+{
+    out_rows(f->out, key, "token_id,token,bytes,logit");
+    for (int i = 0; i < n; i++) {
+        out_begin(f->out, NULL);
+        out_token(f->out, f->session->tokenizer, list[i].token);
+        out_num(f->out, "logit", list[i].logit);
+        out_end(f->out);
+    }
+    out_end(f->out);
+}
+
+/* The keys of the contract are for JSON; a table of its own needs a name of its own. */
+static void put_logits(const struct feature_printer *f)
+{
+    struct out *o = f->out;
+    bool json = out_form(o) == OUT_JSON;
+    const struct logits *l = f->logits;
+    if (!l && json) {
+        out_null(o, "logits");
+        return;
+    }
+    if (json)
+        out_begin(o, "logits");
+    if (l || out_form(o) == OUT_TSV) {
+        put_logit_list(f, json ? "top" : "promotes", l ? l->top : NULL, l ? l->n : 0);
+        put_logit_list(f, json ? "bottom" : "suppresses", l ? l->bottom : NULL,
+                       l ? l->n : 0);
+    }
+    if (json)
+        out_end(o);
+}
+
 void out_feature(const struct feature_printer *f, const struct page_feature *p)
 {
     put_numbers(f, p);
@@ -254,6 +288,6 @@ void out_feature(const struct feature_printer *f, const struct page_feature *p)
     put_neighbours(f, "neighbours", p->decoder_neighbours, p->n_decoder_neighbours);
     put_neighbours(f, "encoder_neighbours", p->encoder_neighbours,
                    p->n_encoder_neighbours);
-    out_null(f->out, "logits");
+    put_logits(f);
     put_coactive(f, p);
 }

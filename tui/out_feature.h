@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "model/logitlens.h"
 #include "model/page.h"
 #include "tui/out.h"
 
@@ -13,6 +14,7 @@ struct feature_printer {
     int i;       /* the SAE, in session->saes */
     int context; /* tokens shown to each side of an example */
     bool ascii;  /* text: nothing beyond ASCII */
+    const struct logits *logits; /* tokens promoted and suppressed; NULL: not known */
 };
 
 /* Into the open object. */

@@ -140,7 +140,7 @@ static void skipped_tokens_do_not_count(void **state)
     const char *hook = "blocks.1.hook_resid_pre";
     int64_t skip[30], others[31];
     for (int64_t i = 0; i < 61; i++)
-        (i < 30 ? skip : others - 30)[i] = i;
+        *(i < 30 ? &skip[i] : &others[i - 30]) = i;
     struct page_score all = score(&in, hook, &(struct score_options){0});
     struct page_score a = score(&in, hook, &(struct score_options){
                               .scan = {.skip_tokens = skip, .n_skip_tokens = 30}});

@@ -1,0 +1,124 @@
+"""Commands that run a language model, over the tiny models of tests/ref/lm."""
+import json
+import os
+import shutil
+import signal
+import unittest
+
+from program import FIXTURES, ROOT, Case
+
+REF = os.path.join(ROOT, "tests", "ref", "lm")
+MODEL = os.path.join(REF, "gpt2")
+SAE = os.path.join(REF, "score", "sae")
+TOKENS = os.path.join(REF, "score", "tokens.npy")
+SCORE_KEYS = """sequences positions ce_original ce_reconstructed ce_zero
+    reconstruction_score nats_lost bits_lost kl l0 fvu seconds""".split()
+
+
+class Score(Case):
+    def score(self, hook, *words):
+        return self.ok("score", SAE, "--model", MODEL, "--tokens", TOKENS, "--hook", hook,
+                       *words)
+
+    def test_agrees_with_the_reference(self):
+        with open(os.path.join(REF, "score", "score.json")) as f:
+            wanted = json.load(f)["scores"]
+        for want in wanted:
+            got = self.score(want["hook"], "--skip-first", want["skip_first"], "--json").json
+            self.assertEqual(sorted(got), sorted(SCORE_KEYS))
+            for key in SCORE_KEYS:
+                if key in want:
+                    self.assertAlmostEqual(got[key], want[key], delta=3e-4, msg=key)
+
+    def test_forms_and_threads_say_the_same(self):
+        hook = "blocks.1.hook_resid_pre"
+        one = self.score(hook, "--json", "-j1").json
+        two = self.score(hook, "--json", "-j2").json
+        self.assertEqual({**one, "seconds": 0}, {**two, "seconds": 0})
+        head, rows = self.score(hook, "--tsv").tsv
+        self.assertEqual(head, SCORE_KEYS)
+        self.assertEqual(len(rows), 1)
+        self.assertEqual(float(rows[0][2]), one["ce_original"])
+        text = self.score(hook).out.decode()
+        for key in SCORE_KEYS:
+            self.assertIn(key, text)
+        self.assertEqual(self.score(hook, "--sequences", 1, "--json").json["sequences"], 1)
+
+    def says(self, part, *words):
+        self.assertIn(part, self.fails(1, "score", *words))
+
+    def test_says_what_is_missing(self):
+        model, tokens = ("--model", MODEL), ("--tokens", TOKENS)
+        hook = ("--hook", "blocks.1.hook_resid_pre")
+        self.says("--model", SAE, *tokens, *hook)
+        self.says("--tokens", SAE, *model, *hook)
+        self.says("--hook", SAE, *model, *tokens)
+        self.says("--acts", SAE, *model, *tokens, *hook, "--from-samples")
+        self.says("found blocks.7.hook_resid_pre", SAE, *model, *tokens, "--hook",
+                   "blocks.7.hook_resid_pre")
+        self.says("config.json", SAE, "--model", self.tmp, *tokens, *hook)
+        self.says("found d_in = 16, expected 24", SAE, "--model",
+                   os.path.join(REF, "gemma2"), *tokens, *hook)
+
+    def test_a_loss_that_is_not_finite(self):
+        model = os.path.join(self.tmp, "model")
+        shutil.copytree(MODEL, model)
+        path = os.path.join(model, "model.safetensors")
+        os.chmod(path, 0o644)
+        with open(path, "r+b") as f:
+            f.seek(-4, os.SEEK_END)
+            f.write(b"\0\0\xc0\x7f")
+        self.says("NaN or infinite", SAE, "--model", model, "--tokens", TOKENS, "--hook",
+                   "blocks.1.hook_resid_pre")
+
+    @unittest.skipUnless(os.path.isdir(FIXTURES), "no fixtures")
+    def test_can_be_interrupted(self):
+        p = self.start("score", os.path.join(FIXTURES, "A"))
+        try:
+            p.wait(timeout=0.3)
+        except Exception:
+            p.send_signal(signal.SIGINT)
+            out, err = p.communicate(timeout=30)
+            self.assertEqual((p.returncode, out, err), (130, b"", b""))
+        else:
+            self.fail("too fast to be interrupted")
+
+
+class Logits(Case):
+    def test_a_page_has_them(self):
+        page = self.ok("feature", SAE, 3, "--model", MODEL, "--json").json["logits"]
+        raw = self.ok("feature", SAE, 3, "--model", MODEL, "--json", "--raw-logits").json
+        self.assertNotEqual(page, raw["logits"])
+        for list_, sign in ((page["top"], 1), (page["bottom"], -1)):
+            logits = [sign * e["logit"] for e in list_]
+            self.assertEqual(len(logits), 10)
+            self.assertEqual(logits, sorted(logits, reverse=True))
+            self.assertEqual(list_[0]["token"], "<%d>" % list_[0]["token_id"])
+        head, rows = self.ok("feature", SAE, 3, "--model", MODEL, "--tsv", "--table",
+                             "promotes").tsv
+        self.assertEqual([int(r[head.index("token_id")]) for r in rows],
+                         [e["token_id"] for e in page["top"]])
+        self.assertIn("promotes", self.ok("feature", SAE, 3, "--model", MODEL).out.decode())
+
+    def test_without_a_model(self):
+        self.assertIsNone(self.ok("feature", SAE, 3, "--json").json["logits"])
+        r = self.run_program("feature", SAE, 3, "--model", os.path.join(REF, "gemma2"))
+        self.assertEqual((r.status, r.out), (1, b""))
+        self.assertIn(b"found W_dec of 16 columns, expected 24", r.err)
+
+    def test_a_bundle_whose_model_is_broken(self):
+        bundle = os.path.join(self.tmp, "b")
+        os.makedirs(os.path.join(bundle, "model"))
+        shutil.copytree(SAE, os.path.join(bundle, "sae"))
+        shutil.copy(TOKENS, os.path.join(bundle, "tokens.npy"))
+        with open(os.path.join(bundle, "model", "config.json"), "w") as f:
+            f.write('{"model_type": "mamba"}')
+        with open(os.path.join(bundle, "bundle.json"), "w") as f:
+            json.dump({"name": "b", "model": "model", "saes": {"a": "sae"}}, f)
+        r = self.ok("feature", bundle, 3, "--json")
+        self.assertIsNone(r.json["logits"])
+        self.assertIn(b'found "mamba"', r.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
