@@ -10,6 +10,13 @@ static float gain(const struct sae *sae, const struct encode_hit *h)
     return sae->out_scale ? h->value * sae->out_scale[h->feature] : h->value;
 }
 
+/* Rows lie far apart in memory: ask for the next one while this one is used. */
+static inline void prefetch_row(const float *row, int64_t d)
+{
+    for (int64_t k = 0; k < d; k += 16)
+        __builtin_prefetch(row + k);
+}
+
 void decode_token(const struct sae *sae, const float *W_dec,
                   const struct encode_hit *hits, const uint32_t *order, int64_t n,
                   float scale, float shift, float *y)
@@ -19,8 +26,8 @@ void decode_token(const struct sae *sae, const float *W_dec,
     memcpy(y, sae->b_dec, (size_t)d * sizeof *y);
     for (int64_t i = 0; i < n; i++) {
         const struct encode_hit *h = &hits[order[i]];
-        if (i + 1 < n) /* rows lie far apart: ask for the next one while this one is used */
-            __builtin_prefetch(W_dec + (int64_t)hits[order[i + 1]].feature * d);
+        if (i + 1 < n)
+            prefetch_row(W_dec + (int64_t)hits[order[i + 1]].feature * d, d);
         kern->axpy(y, gain(sae, h), W_dec + (int64_t)h->feature * d, d);
     }
     if (sae->norm != SAE_NORM_NONE)
