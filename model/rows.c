@@ -15,7 +15,7 @@ const char *rows_column_key(int column)
     return column < ROWS_COLUMNS ? text[column - FCOL_COUNT] : NULL;
 }
 
-struct filter *rows_filter_parse(const char *text, struct err *err)
+struct filter *rows_filter_parse_lm(const char *text, struct err *err)
 {
     struct filter_column columns[ROWS_COLUMNS];
     for (int i = 0; i < ROWS_COLUMNS; i++)
@@ -23,7 +23,12 @@ struct filter *rows_filter_parse(const char *text, struct err *err)
             .name = rows_column_key(i),
             .kind = i < FCOL_COUNT ? FILTER_NUMBER : FILTER_TEXT,
         };
-    struct filter *f = filter_parse(text, columns, ROWS_COLUMNS, err);
+    return filter_parse(text, columns, ROWS_COLUMNS, err);
+}
+
+struct filter *rows_filter_parse(const char *text, struct err *err)
+{
+    struct filter *f = rows_filter_parse_lm(text, err);
     if (f && filter_uses(f, ROWS_PROMOTES)) {
         filter_free(f);
         err_set(err, ERR_MISSING, "filter: promotes needs a language model (found none, "
@@ -58,6 +63,26 @@ static double number_of(void *ctx, int64_t row, int column)
     return feature_table_at(r->source->table, column, row);
 }
 
+/* The bytes of a token, as answers show it. */
+static void text_of_id(struct reader *r, int64_t id, const char **text, size_t *len)
+{
+    const struct tokenizer *tk = r->source->tokenizer;
+    *text = tk ? tokenizer_bytes(tk, id, len) : NULL;
+    if (!*text) {
+        *len = (size_t)snprintf(r->number, sizeof r->number, "<%lld>", (long long)id);
+        *text = r->number;
+    }
+}
+
+static bool promoted_of(struct reader *r, int64_t row, int i, const char **text, size_t *len)
+{
+    const struct rows_source *s = r->source;
+    if (!s->promoted || i >= s->n_promoted)
+        return false;
+    text_of_id(r, s->promoted[row * s->n_promoted + i], text, len);
+    return true;
+}
+
 static bool token_of(struct reader *r, int64_t row, int i, const char **text, size_t *len)
 {
     const struct rows_source *s = r->source;
@@ -68,11 +93,7 @@ static bool token_of(struct reader *r, int64_t row, int i, const char **text, si
     samples_ids(s->samples, index_top(s->index, row)[i].token, 1, &id);
     if (id < 0)
         return false;
-    *text = s->tokenizer ? tokenizer_bytes(s->tokenizer, id, len) : NULL;
-    if (!*text) {
-        *len = (size_t)snprintf(r->number, sizeof r->number, "<%lld>", (long long)id);
-        *text = r->number;
-    }
+    text_of_id(r, id, text, len);
     return true;
 }
 
@@ -88,8 +109,9 @@ static bool label_of(const struct reader *r, int64_t row, int i, const char **te
 static bool text_of(void *ctx, int64_t row, int column, int i, const char **text,
                     size_t *len)
 {
-    return column == ROWS_TOKEN ? token_of(ctx, row, i, text, len)
-                                : label_of(ctx, row, i, text, len);
+    return column == ROWS_TOKEN      ? token_of(ctx, row, i, text, len)
+           : column == ROWS_PROMOTES ? promoted_of(ctx, row, i, text, len)
+                                     : label_of(ctx, row, i, text, len);
 }
 
 /* --- selection ----------------------------------------------------------------------------- */

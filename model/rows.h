@@ -37,11 +37,14 @@ struct rows_source {
     const struct index *index;     /* for token */
     const struct samples *samples;
     const struct tokenizer *tokenizer;
+    const uint32_t *promoted;      /* [d_sae, n_promoted], for promotes: logitlens.h */
+    int n_promoted;
 };
 
-/* filter_parse over these columns. ERR_MISSING for promotes as long as nothing supplies
- * it. */
+/* filter_parse over these columns. ERR_MISSING for promotes, */
 struct filter *rows_filter_parse(const char *text, struct err *err);
+/* but not where the caller has a language model, and so fills in source.promoted. */
+struct filter *rows_filter_parse_lm(const char *text, struct err *err);
 
 /* Does the filter (NULL: none) need this column? */
 bool rows_filter_uses(const struct filter *f, int column);

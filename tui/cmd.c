@@ -31,7 +31,8 @@ const struct command commands[] = {
         .purpose = "the table of all features; scans first when there is no index",
         .detail = "Filters: or < and < not, parentheses; = != < <= > >= on numbers; = and ~ "
                   "(regular\nexpression) on strings. Names are the columns' keys, and label, "
-                  "token (among the tokens\nof its 20 strongest examples), promotes.\n",
+                  "token (among the tokens\nof its 20 strongest examples), promotes "
+                  "(among the 10 that its decoder raises most;\nneeds a language model).\n",
         .groups = OPT_TABLE,
         .tables = "features",
         .table = "features",

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "io/mem.h"
+#include "model/logitlens.h"
 #include "model/rows.h"
+#include "tui/cmd_lm.h"
 #include "tui/cmd_table.h"
 
 bool cmd_table_make(struct cmd *c, bool scanned, struct feature_table *table,
@@ -71,12 +73,15 @@ static bool read_columns(struct query *q, const char *list, struct err *err)
     return ok;
 }
 
-static bool read_query(struct query *q, const struct opts *opts, struct err *err)
+static bool read_query(struct query *q, const struct cmd *c, struct err *err)
 {
+    const struct opts *opts = &c->opts;
+    struct filter *(*parse)(const char *, struct err *) =
+        cmd_model_path(c) ? rows_filter_parse_lm : rows_filter_parse;
     q->sort = -1;
     if (!read_columns(q, opts->columns, err) ||
         (opts->sort && !find_column("sort", opts->sort, FCOL_COUNT, &q->sort, err)) ||
-        (opts->filter && !(q->filter = rows_filter_parse(opts->filter, err))))
+        (opts->filter && !(q->filter = parse(opts->filter, err))))
         return false;
     q->nearest |= q->sort == FCOL_NEAREST_COSINE ||
                   rows_filter_uses(q->filter, FCOL_NEAREST_COSINE);
@@ -114,6 +119,27 @@ static void put_rows(struct cmd *c, const struct query *q, const struct feature_
     str_finish(&heads);
 }
 
+/* The tokens that every feature promotes, if the filter asks for them: owned, else NULL. */
+static bool find_promoted(struct cmd *c, const struct query *q, uint32_t **promoted, int *n,
+                          struct err *err)
+{
+    *promoted = NULL;
+    if (!rows_filter_uses(q->filter, ROWS_PROMOTES))
+        return true;
+    struct lm *lm = cmd_need_lm(c, err);
+    if (!lm)
+        return false;
+    *n = lm_vocab(lm) < LOGITLENS_SHOWN ? (int)lm_vocab(lm) : LOGITLENS_SHOWN;
+    *promoted = mem_try((size_t)(c->sae->d_sae * *n), sizeof **promoted, "tokens", err);
+    bool ok = *promoted && logitlens_promoted(lm, c->sae, *n, false, c->opts.session.threads,
+                                              &c->progress, *promoted, err);
+    lm_close(lm);
+    if (ok)
+        return true;
+    free(*promoted);
+    return false;
+}
+
 static bool answer(struct cmd *c, const struct query *q, struct feature_table *t,
                    struct err *err)
 {
@@ -121,9 +147,15 @@ static bool answer(struct cmd *c, const struct query *q, struct feature_table *t
     if (q->nearest && !feature_table_nearest(t, c->sae, c->opts.session.threads,
                                              &c->progress, err))
         return false;
-    uint32_t *ids = mem_try((size_t)t->n, sizeof *ids, "rows", err);
-    if (!ids)
+    uint32_t *promoted;
+    int n_promoted = 0;
+    if (!find_promoted(c, q, &promoted, &n_promoted, err))
         return false;
+    uint32_t *ids = mem_try((size_t)t->n, sizeof *ids, "rows", err);
+    if (!ids) {
+        free(promoted);
+        return false;
+    }
     struct rows_source source = {
         .table = t,
         .labels = s->labels,
@@ -131,6 +163,8 @@ static bool answer(struct cmd *c, const struct query *q, struct feature_table *t
         .index = s->saes[c->i].index,
         .samples = s->samples,
         .tokenizer = s->tokenizer,
+        .promoted = promoted,
+        .n_promoted = n_promoted,
     };
     int64_t n = rows_select(&source, q->filter, q->sort, c->opts.reverse, ids);
     if (q->filter && filter_given_up(q->filter))
@@ -140,6 +174,7 @@ static bool answer(struct cmd *c, const struct query *q, struct feature_table *t
     int64_t limit = c->opts.limit;
     put_rows(c, q, t, ids, limit >= 0 && limit < n ? limit : n);
     free(ids);
+    free(promoted);
     return true;
 }
 
@@ -147,7 +182,7 @@ bool cmd_features(struct cmd *c, struct err *err)
 {
     struct query q = {0};
     struct feature_table table = {0};
-    bool ok = read_query(&q, &c->opts, err) && cmd_table_make(c, true, &table, err) &&
+    bool ok = read_query(&q, c, err) && cmd_table_make(c, true, &table, err) &&
               answer(c, &q, &table, err);
     filter_free(q.filter);
     feature_table_finish(&table);

@@ -55,10 +55,10 @@ class Score(Case):
         self.says("--hook", SAE, *model, *tokens)
         self.says("--acts", SAE, *model, *tokens, *hook, "--from-samples")
         self.says("found blocks.7.hook_resid_pre", SAE, *model, *tokens, "--hook",
-                   "blocks.7.hook_resid_pre")
+                  "blocks.7.hook_resid_pre")
         self.says("config.json", SAE, "--model", self.tmp, *tokens, *hook)
         self.says("found d_in = 16, expected 24", SAE, "--model",
-                   os.path.join(REF, "gemma2"), *tokens, *hook)
+                  os.path.join(REF, "gemma2"), *tokens, *hook)
 
     def test_a_loss_that_is_not_finite(self):
         model = os.path.join(self.tmp, "model")
@@ -69,7 +69,7 @@ class Score(Case):
             f.seek(-4, os.SEEK_END)
             f.write(b"\0\0\xc0\x7f")
         self.says("NaN or infinite", SAE, "--model", model, "--tokens", TOKENS, "--hook",
-                   "blocks.1.hook_resid_pre")
+                  "blocks.1.hook_resid_pre")
 
     @unittest.skipUnless(os.path.isdir(FIXTURES), "no fixtures")
     def test_can_be_interrupted(self):
@@ -99,6 +99,17 @@ class Logits(Case):
         self.assertEqual([int(r[head.index("token_id")]) for r in rows],
                          [e["token_id"] for e in page["top"]])
         self.assertIn("promotes", self.ok("feature", SAE, 3, "--model", MODEL).out.decode())
+
+    def test_filter_by_promoted_token(self):
+        pages = self.ok("feature", SAE, "0-39", "--model", MODEL, "--json").json["features"]
+        for token in (0, 17, 60):
+            want = [p["id"] for p in pages
+                    if token in [e["token_id"] for e in p["logits"]["top"]]]
+            got = self.ok("features", SAE, "--model", MODEL, "--json", "--filter",
+                          'promotes = "<%d>"' % token).json["features"]
+            self.assertEqual([f["id"] for f in got], want)
+        self.assertIn("--model", self.fails(1, "features", SAE, "--filter",
+                                            'promotes = "<1>"'))
 
     def test_without_a_model(self):
         self.assertIsNone(self.ok("feature", SAE, 3, "--json").json["logits"])
