@@ -3,7 +3,7 @@
 _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='info scan features feature hist'
+    local commands='info scan features feature hist score'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
@@ -22,13 +22,14 @@ _saescope()
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
-        info | scan | features | feature | hist) [[ $command ]] || command=$word first='' ;;
+        info | scan | features | feature | hist | score) [[ $command ]] || command=$word first='' ;;
         esac
     done
     case $command in
     features) options+=' --sort --reverse --filter --limit --columns' ;;
-    feature) options+=' --top --context' ;;
+    feature) options+=' --top --context --raw-logits' ;;
     hist) options+=' --of --bins --range --log' ;;
+    score) options+=' --from-samples' ;;
     esac
 
     case $prev in
@@ -53,7 +54,7 @@ _saescope()
         compopt -o nospace ;;
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
-            neighbours encoder_neighbours coactive' -- "$cur") ;;
+            neighbours encoder_neighbours promotes suppresses coactive' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels) ;;

@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist
+set -l commands info scan features feature hist score
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -14,6 +14,8 @@ complete -c saescope -n $no_command -a feature \
     -d 'All about one or several features'
 complete -c saescope -n $no_command -a hist \
     -d 'Histogram of one quantity over all features'
+complete -c saescope -n $no_command -a score \
+    -d 'What the language model loses with the SAE in place'
 
 complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
 complete -c saescope -s a -l acts -r -F -d 'Activation samples'
@@ -39,7 +41,7 @@ complete -c saescope -l quick -d 'Leave out what is slow'
 complete -c saescope -l json -d 'Print one JSON object'
 complete -c saescope -l tsv -d 'Print tab-separated values'
 complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
-    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours coactive'
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive'
 complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
@@ -59,6 +61,7 @@ complete -c saescope -n $of_features -l columns -x -d 'Only these columns' \
 set -l of_feature '__fish_seen_subcommand_from feature'
 complete -c saescope -n $of_feature -l top -x -d 'Strongest examples'
 complete -c saescope -n $of_feature -l context -x -d 'Tokens shown on each side'
+complete -c saescope -n $of_feature -l raw-logits -d 'Logits without the final gain'
 
 set -l of_hist '__fish_seen_subcommand_from hist'
 complete -c saescope -n $of_hist -l of -x -d 'Of what' \
@@ -66,3 +69,6 @@ complete -c saescope -n $of_hist -l of -x -d 'Of what' \
 complete -c saescope -n $of_hist -l bins -x -d 'Number of bins'
 complete -c saescope -n $of_hist -l range -x -d 'Bin only values within LO,HI'
 complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
+
+set -l of_score '__fish_seen_subcommand_from score'
+complete -c saescope -n $of_score -l from-samples -d 'Reconstruct the samples'
