@@ -41,7 +41,8 @@ _saescope()
     --fold-decoder-norms)
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
-        mapfile -t COMPREPLY < <(compgen -W 'saelens gemma-scope npy' -- "$cur") ;;
+        mapfile -t COMPREPLY < <(compgen -W 'saelens gemma-scope sparsify llama-scope openmoss
+            npy openai dictionary-learning mats kissane deepseek' -- "$cur") ;;
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
