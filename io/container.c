@@ -6,12 +6,13 @@
 
 #include <libdeflate.h>
 
+#include "io/gzip.h"
 #include "io/mem.h"
 #include "io/npy.h"
 #include "io/reader.h"
 #include  "io/zstream.h"
 
-/* The file, what zstd made of it, what the members of an npz became. */
+/* The file, what zstd or gzip made of it, what the members of an npz became. */
 #define MAX_MAPS 3
 
 struct check {
@@ -45,12 +46,6 @@ static bool starts(const unsigned char *head, size_t n, const char *magic, size_
     return n >= len && memcmp(head, magic, len) == 0;
 }
 
-static bool is_gzip(const unsigned char *head, size_t n, const struct map *m)
-{
-    (void)m;
-    return starts(head, n, "\x1f\x8b", 2);
-}
-
 static bool is_arrow(const unsigned char *head, size_t n, const struct map *m)
 {
     (void)m;
@@ -79,10 +74,6 @@ static bool is_tar(const unsigned char *head, size_t n, const struct map *m)
 static const struct reader tar_reader = {
     .kind = "tar", .recognise = is_tar,
     .refusal = "a tar file is not read (expected npy, npz, safetensors or PyTorch)"};
-static const struct reader gzip_reader = {
-    .kind = "gzip", .recognise = is_gzip,
-    .refusal = "a gzip file is not read; unpack it first (expected npy, npz, safetensors "
-               "or PyTorch)"};
 static const struct reader arrow_reader = {
     .kind = "arrow", .recognise = is_arrow,
     .refusal = "an Arrow file is not read (expected npy, npz, safetensors or PyTorch)"};
@@ -95,8 +86,8 @@ static const struct reader hdf5_reader = {
 
 /* Asked in this order; the safetensors magic is the weakest and comes last. */
 static const struct reader *const readers[] = {
-    &npy_reader,   &torch_reader,   &npz_reader,  &pickle_reader, &gzip_reader,
-    &arrow_reader, &parquet_reader, &hdf5_reader, &tar_reader,    &safetensors_reader,
+    &npy_reader,     &torch_reader, &npz_reader, &pickle_reader,      &arrow_reader,
+    &parquet_reader, &hdf5_reader,  &tar_reader, &safetensors_reader,
 };
 
 /* The beginning of m, zero padded; *n gets how much of it is the file's. */
@@ -123,7 +114,7 @@ static const struct reader *recognise(const struct map *m, struct err *err)
             return readers[i];
     err_set(err, ERR_FORMAT,
             "unknown format (found bytes %02x %02x %02x %02x, expected npy, npz, "
-            "safetensors, PyTorch, or one of them in zstd)", head[0], head[1], head[2], head[3]);
+            "safetensors, PyTorch, or one of them in zstd or gzip)", head[0], head[1], head[2], head[3]);
     return NULL;
 }
 
@@ -195,7 +186,7 @@ void container_set_values(struct container *c, json_t *values)
 
 /* ---- for everyone */
 
-/* If zstd is around the file, what is in it becomes the source. Once: no one packs twice,
+/* If zstd or gzip is around the file, what is in it becomes the source. Once: no one packs twice,
  * but for harm. */
 static bool unwrap(struct container *c, const struct progress *progress, struct err *err)
 {
@@ -204,9 +195,10 @@ static bool unwrap(struct container *c, const struct progress *progress, struct 
     struct map m;
     if (!read_head(&c->map[0], head, &n, err))
         return false;
-    if (!zstream_is(head, n))
+    bool zstd = zstream_is(head, n);
+    if (!zstd && !gzip_is(head, n))
         return true;
-    if (!zstream_map(&c->map[0], &m, progress, err))
+    if (!(zstd ? zstream_map : gzip_map)(&c->map[0], &m, progress, err))
         return false;
     container_push_map(c, &m);
     c->source = 1;

@@ -3,7 +3,7 @@
  *
  * container_open looks at the content (not the name), picks the reader from a table and
  * gives a list of tensors that borrow from the container. Stored data is mapped, never
- * copied; compressed data (.zst, deflated npz members) is decompressed once, in parallel,
+ * copied; compressed data (.zst, .gz, deflated npz members) is decompressed once, in parallel,
  * into an unlinked file in the cache directory which is then mapped, so it does not count
  * as memory. Opening costs the headers only, unless something is compressed.
  *
@@ -13,7 +13,8 @@
  *   torch        every tensor in what torch.save or pickle wrote (.pt, .pth, .pkl), by its
  *                way there: "encoder.weight", "state_dict.W_enc"; "" if it is the whole.
  *                Nothing in the file is executed (io/pickle.h)
- *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel)
+ *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel),
+ *   or gzip (".pkl.gz")
  *
  * Only regular files are opened (fifos, devices and directories give ERR_FORMAT at once).
  */

@@ -17,9 +17,14 @@ static const struct dialect *const dialects[] = {
     &dialect_saelens,
     &dialect_gemma,
     &dialect_sparsify,
+    &dialect_llama_scope,
+    &dialect_openmoss,
     &dialect_npy,
     &dialect_openai,
     &dialect_dictlearn,
+    &dialect_mats,
+    &dialect_kissane,
+    &dialect_deepseek,
 };
 #define N_DIALECTS (sizeof dialects / sizeof *dialects)
 
@@ -124,7 +129,6 @@ json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err
 static const struct {
     const char *file, *format;
 } unread[] = {
-    {"hyperparams.json",        "llama-scope"},
     {"cc_weights.pt",           "crosscoder"},
     {"sae_weights.pt",          "saelens (PyTorch)"},
     {"sae_weights.safetensors", "openmoss"},
@@ -286,8 +290,10 @@ bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *
                   struct err *err)
 {
     bool ok = bind_matrices(sae, t, err);
-    if (ok && !t->b_dec)
+    if (ok && !t->b_dec && !t->no_b_dec)
         ok = err_set(err, ERR_MISSING, "there is no b_dec");
+    if (ok && !t->b_dec)
+        sae->b_dec = xcalloc((size_t)sae->d_out, sizeof *sae->b_dec);
     ok = ok && dialect_vector(t->b_dec, "b_dec", sae->d_out, &sae->b_dec, err) &&
          dialect_vector(t->b_enc, "b_enc", sae->d_sae, &sae->b_enc, err) &&
          dialect_vector(t->threshold, "threshold", sae->d_sae, &sae->threshold, err) &&

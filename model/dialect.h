@@ -68,12 +68,14 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
 
 /*
  * The parameters where they are stored; NULL: there is none. The matrices are given with
- * the way round in which they lie. W_enc, W_dec and b_dec must be there.
+ * the way round in which they lie. W_enc, W_dec and, unless no_b_dec, b_dec must
+ * be there.
  */
 struct dialect_tensors {
     const struct tensor *W_enc, *W_dec, *b_dec, *b_enc, *threshold, *b_gate, *b_mag, *r_mag;
     bool W_enc_is_d_in_first;  /* stored [d_in, d_sae] */
     bool W_dec_is_d_out_first; /* stored [d_out, d_sae] */
+    bool no_b_dec;             /* it is zero, and not stored */
 };
 
 /* Check the shapes against each other and fill W_enc, W_dec, the vectors, d_in, d_out,
@@ -111,4 +113,5 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
                           const struct progress *progress, struct err *err);
 
 extern const struct dialect dialect_saelens, dialect_gemma, dialect_npy, dialect_sparsify,
-    dialect_dictlearn, dialect_openai;
+    dialect_dictlearn, dialect_openai, dialect_llama_scope, dialect_openmoss, dialect_mats,
+    dialect_kissane, dialect_deepseek;

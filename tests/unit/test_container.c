@@ -111,7 +111,7 @@ static void refusals_name_file_and_format(void **state)
     } cases[] = {
         {"r0", "", 0, ERR_FORMAT, "nothing in it"},
         {"r1", "hello, world", 12, ERR_FORMAT, "unknown format (found bytes 68 65 6c 6c"},
-        {"r2", "\x1f\x8b\x08\0", 4, ERR_UNSUPPORTED, "gzip"},
+        {"r2", "\x1f\x8b\x08\0", 4, ERR_FORMAT, "gzip file ends early"},
         {"r3", "\x80\x02}q", 4, ERR_FORMAT, "pickle"},
         {"r4", "ARROW1\0\0", 8, ERR_UNSUPPORTED, "Arrow"},
         {"r5", "\xff\xff\xff\xff\x10\0\0\0\x10\0\0\0", 12, ERR_UNSUPPORTED, "Arrow"},

@@ -118,7 +118,7 @@ static void every_form_gives_the_same(void **state)
     (void)state;
     static const char *const files[] = {
         "zip.pt", "cuda.pt", "big-endian.pt", "stream.pt", "protocol3.pkl", "protocol4.pkl",
-        "protocol5.pkl",
+        "protocol5.pkl", "protocol4.pkl.gz",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct err err = {0};
@@ -233,7 +233,8 @@ static void try_bytes(const unsigned char *p, size_t n)
 static void damaged_files(void **state)
 {
     (void)state;
-    static const char *const files[] = {"zip.pt", "stream.pt", "protocol4.pkl"};
+    static const char *const files[] = {"zip.pt", "stream.pt", "protocol4.pkl",
+                                        "protocol4.pkl.gz"};
     uint64_t seed = 7;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct bytes good = read_file(ref(files[i]));
