@@ -138,11 +138,12 @@ static enum kind kind_by_names(const struct dictlearn *d)
         return MATRYOSHKA;
     if (threshold && threshold->ndim == 1 && tensor_count(threshold) > 1)
         return JUMPRELU;
+    if (keys_tensor(k, "bias") || keys_tensor(k, "decoder.bias"))
+        return keys_tensor(k, "bias") ? STANDARD : STANDARD_NEW;
     if (d->threshold >= 0)
         return BATCHTOPK;
-    if (!isnan(d->threshold) || d->k > 0)
-        return TOPK;
-    return keys_tensor(k, "decoder.bias") ? STANDARD_NEW : STANDARD;
+    bool selects = !isnan(d->threshold) || d->k > 0 || keys_tensor(k, "encoder.weight");
+    return selects ? TOPK : STANDARD;
 }
 
 static bool choose_kind(struct sae *sae, struct dictlearn *d, struct err *err)

@@ -96,6 +96,24 @@ static inline uint32_t crc32_of(const unsigned char *p, size_t n)
     return ~crc;
 }
 
+static inline void put_zip_member(struct bytes *file, struct bytes *directory,
+                                  const char *member, const struct bytes *data)
+{
+    size_t at = file->n;
+    for (int central = 0; central < 2; central++) {
+        struct bytes *b = central ? directory : file;
+        put_text(b, central ? "PK\1\2" : "PK\3\4");
+        put_le(b, 20, central ? 4 : 2), put_le(b, 0, 8);
+        put_le(b, crc32_of(data->p, data->n), 4), put_le(b, data->n, 4);
+        put_le(b, data->n, 4);
+        put_le(b, strlen(member), 2), put_zeros(b, central ? 12 : 2);
+        if (central)
+            put_le(b, at, 4);
+        put_text(b, member);
+    }
+    put(file, data->p, data->n);
+}
+
 /* As numpy.savez writes it: members stored, in this order. */
 static inline const char *write_npz(const char *name, const struct array *a, int n)
 {
@@ -103,23 +121,12 @@ static inline const char *write_npz(const char *name, const struct array *a, int
     for (int i = 0; i < n; i++) {
         struct bytes npy = {0};
         char member[64];
-        size_t at = file.n;
         unsigned char head[NPY_HEADER_ROOM];
         put(&npy, head, npy_write_header(a[i].dtype, a[i].ndim, a[i].shape, head,
                                          sizeof head));
         put_values(&npy, &a[i]);
         snprintf(member, sizeof member, "%s.npy", a[i].name);
-        for (int central = 0; central < 2; central++) {
-            struct bytes *b = central ? &directory : &file;
-            put_text(b, central ? "PK\1\2" : "PK\3\4");
-            put_le(b, 20, central ? 4 : 2), put_le(b, 0, 8);
-            put_le(b, crc32_of(npy.p, npy.n), 4), put_le(b, npy.n, 4), put_le(b, npy.n, 4);
-            put_le(b, strlen(member), 2), put_zeros(b, central ? 12 : 2);
-            if (central)
-                put_le(b, at, 4);
-            put_text(b, member);
-        }
-        put(&file, npy.p, npy.n);
+        put_zip_member(&file, &directory, member, &npy);
         bytes_free(&npy);
     }
     size_t at = file.n;
@@ -129,6 +136,92 @@ static inline const char *write_npz(const char *name, const struct array *a, int
     put_le(&file, directory.n, 4), put_le(&file, at, 4), put_le(&file, 0, 2);
     bytes_free(&directory);
     const char *path = write_bytes(name, file.p, file.n);
+    bytes_free(&file);
+    return path;
+}
+
+static inline void put_pickled_text(struct bytes *b, const char *s)
+{
+    put_text(b, "X");
+    put_le(b, strlen(s), 4);
+    put_text(b, s);
+}
+
+static inline void put_pickled_dims(struct bytes *b, const int64_t *dims, int n)
+{
+    put_text(b, "(");
+    for (int i = 0; i < n; i++)
+        put_text(b, "J"), put_le(b, (uint64_t)dims[i], 4);
+    put_text(b, "t");
+}
+
+/* As torch.save: array i lies in storage i. */
+static inline void put_pickled_tensor(struct bytes *b, const struct array *a, int i)
+{
+    static const char *const storages[DTYPE_COUNT] = {
+        [DTYPE_F32] = "Float",     [DTYPE_F64] = "Double", [DTYPE_F16] = "Half",
+        [DTYPE_BF16] = "BFloat16", [DTYPE_I32] = "Int",    [DTYPE_I64] = "Long",
+    };
+    int64_t stride[4], step = 1;
+    char key[16];
+    for (int d = a->ndim - 1; d >= 0; step *= a->shape[d--])
+        stride[d] = step;
+    snprintf(key, sizeof key, "%d", i);
+    put_text(b, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    put_pickled_text(b, "storage");
+    put_text(b, "ctorch\n"), put_text(b, storages[a->dtype]), put_text(b, "Storage\n");
+    put_pickled_text(b, key);
+    put_pickled_text(b, "cpu");
+    put_text(b, "J"), put_le(b, (uint64_t)array_count(a), 4);
+    put_text(b, "tQK");
+    put_le(b, 0, 1);
+    put_pickled_dims(b, a->shape, a->ndim);
+    put_pickled_dims(b, stride, a->ndim);
+    put_text(b, "\x89" "ccollections\nOrderedDict\n)RtR");
+}
+
+/*
+ * A dictionary of n arrays as torch.save writes it. wrapping: the key of a dictionary around
+ * it, or NULL. items: pickled keys and values that lie beside the arrays; around: beside the
+ * wrapped dictionary.
+ */
+static inline const char *write_pt(const char *name, const struct array *a, int n,
+                                   const char *wrapping, const char *items,
+                                   const char *around)
+{
+    struct bytes file = {0}, directory = {0}, pickle = {0};
+    put_text(&pickle, "\x80\2");
+    if (wrapping) {
+        put_text(&pickle, "}(");
+        put_pickled_text(&pickle, wrapping);
+    }
+    put_text(&pickle, "}(");
+    for (int i = 0; i < n; i++) {
+        put_pickled_text(&pickle, a[i].name);
+        put_pickled_tensor(&pickle, &a[i], i);
+    }
+    put_text(&pickle, items ? items : "");
+    put_text(&pickle, "u");
+    if (wrapping)
+        put_text(&pickle, around ? around : ""), put_text(&pickle, "u");
+    put_text(&pickle, ".");
+    put_zip_member(&file, &directory, "x/data.pkl", &pickle);
+    for (int i = 0; i < n; i++) {
+        struct bytes data = {0};
+        char member[32];
+        snprintf(member, sizeof member, "x/data/%d", i);
+        put_values(&data, &a[i]);
+        put_zip_member(&file, &directory, member, &data);
+        bytes_free(&data);
+    }
+    size_t at = file.n;
+    put(&file, directory.p, directory.n);
+    put_text(&file, "PK\5\6");
+    put_le(&file, 0, 4), put_le(&file, (uint64_t)n + 1, 2), put_le(&file, (uint64_t)n + 1, 2);
+    put_le(&file, directory.n, 4), put_le(&file, at, 4), put_le(&file, 0, 2);
+    const char *path = write_bytes(name, file.p, file.n);
+    bytes_free(&directory);
+    bytes_free(&pickle);
     bytes_free(&file);
     return path;
 }
