@@ -29,6 +29,10 @@ struct kern {
     /* y += a x, n elements, fused. */
     void (*axpy)(float *y, float a, const float *x, int64_t n);
 
+    /* x[i] = exp(x[i]), n elements, within 2e-7 relative; 0 below -104, NaN stays. No
+     * fused operations: kern_impl.h has the polynomial. */
+    void (*exp)(float *x, int64_t n);
+
     /* The indices t < n where c[t] > floor[t] + level - slack norm[t], ascending, into
      * out [n]; returns how many. NaN compares false. */
     int64_t (*above)(const float *c, const float *floor, const float *norm, float level,

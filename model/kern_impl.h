@@ -1,9 +1,62 @@
 /* kern_impl.h - the variants of the kernels, for kern.c only. */
 #pragma once
 
+#include <string.h>
+
 #include "model/kern.h"
 
 extern const struct kern kern_portable;
 #if defined(__x86_64__)
 extern const struct kern kern_avx2, kern_avx512;
 #endif
+
+/*
+ * exp of KERN_EXP values: 2^k exp(r), k = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by a
+ * polynomial of degree 7 (coefficients of S. Moshier's Cephes, expf.c). Written so that
+ * compilers turn the loop into vector instructions; 2^k is made in two steps, because k
+ * alone may be beyond the exponents that there are.
+ */
+#define KERN_EXP 16
+
+static inline __attribute__((always_inline)) void kern_exp_block(float x[KERN_EXP])
+{
+    for (int l = 0; l < KERN_EXP; l++) {
+        const float shift = 12582912.0f; /* 1.5 2^23: its last bits count in ones */
+        float v = x[l];
+        v = v < -104.0f ? -104.0f : v;
+        v = v > 89.0f ? 89.0f : v;
+        float k = v * 1.44269504f + shift;
+        uint32_t bits, half;
+        memcpy(&bits, &k, sizeof bits);
+        bits -= 0x4b400000;
+        k -= shift;
+        float r = v - k * 0.693359375f - k * -2.12194440e-4f;
+        float p = 1.9875691500e-4f;
+        p = p * r + 1.3981999507e-3f;
+        p = p * r + 8.3334519073e-3f;
+        p = p * r + 4.1665795894e-2f;
+        p = p * r + 1.6666665459e-1f;
+        p = p * r + 5.0000001201e-1f;
+        p = p * (r * r) + r + 1.0f;
+        half = (uint32_t)((int32_t)bits >> 1);
+        uint32_t first = (half + 127) << 23, second = (bits - half + 127) << 23;
+        float a, b;
+        memcpy(&a, &first, sizeof a);
+        memcpy(&b, &second, sizeof b);
+        x[l] = p * a * b;
+    }
+}
+
+/* Whole blocks, then the rest in a block of its own. */
+static inline __attribute__((always_inline)) void kern_exp_all(float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + KERN_EXP <= n; i += KERN_EXP)
+        kern_exp_block(x + i);
+    if (i < n) {
+        float rest[KERN_EXP] = {0};
+        memcpy(rest, x + i, (size_t)(n - i) * sizeof *rest);
+        kern_exp_block(rest);
+        memcpy(x + i, rest, (size_t)(n - i) * sizeof *rest);
+    }
+}

@@ -42,5 +42,14 @@ static int64_t above(const float *c, const float *floor, const float *norm, floa
     return found;
 }
 
-const struct kern kern_portable = {
-    .name = "portable", .dot = dot, .dot4 = dot4, .axpy = axpy, .above = above};
+static void exponential(float *x, int64_t n)
+{
+    kern_exp_all(x, n);
+}
+
+const struct kern kern_portable = {.name = "portable",
+                                   .dot = dot,
+                                   .dot4 = dot4,
+                                   .axpy = axpy,
+                                   .exp = exponential,
+                                   .above = above};

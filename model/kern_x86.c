@@ -87,10 +87,16 @@ AVX2 static int64_t above_avx2(const float *c, const float *floor, const float *
     return found;
 }
 
+AVX2 static void exp_avx2(float *x, int64_t n)
+{
+    kern_exp_all(x, n);
+}
+
 const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
                                .axpy = axpy_avx2,
+                               .exp = exp_avx2,
                                .above = above_avx2};
 
 /* Lanes 0..15 of a, 16..31 of b. */
@@ -173,10 +179,16 @@ AVX512 static int64_t above_avx512(const float *c, const float *floor, const flo
     return found;
 }
 
+AVX512 static void exp_avx512(float *x, int64_t n)
+{
+    kern_exp_all(x, n);
+}
+
 const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
                                  .axpy = axpy_avx512,
+                                 .exp = exp_avx512,
                                  .above = above_avx512};
 
 #endif

@@ -175,28 +175,42 @@ void lm_apply_norm(const struct lm *lm, const struct lm_norm *norm, const float 
     }
 }
 
-static void activate(enum lm_act act, float *u, int64_t n)
+#define ACTIVATED 512 /* values at a time: they stay in the first cache */
+
+/* At most ACTIVATED of them. */
+static void activate_some(enum lm_act act, float *u, int64_t n)
 {
+    float e[ACTIVATED];
     switch (act) {
-    case LM_GELU_TANH:
-        for (int64_t i = 0; i < n; i++) {
-            float v = u[i], t = 0.7978845608f * (v + 0.044715f * v * v * v);
-            u[i] = 0.5f * v * (1 + tanhf(t));
-        }
+    case LM_GELU_TANH: /* (1 + tanh t) / 2 = 1 / (1 + exp(-2 t)) */
+        for (int64_t i = 0; i < n; i++)
+            e[i] = -1.5957691216f * (u[i] + 0.044715f * u[i] * u[i] * u[i]);
+        kern_best()->exp(e, n);
+        for (int64_t i = 0; i < n; i++)
+            u[i] = u[i] / (1 + e[i]);
+        break;
+    case LM_SILU:
+        for (int64_t i = 0; i < n; i++)
+            e[i] = -u[i];
+        kern_best()->exp(e, n);
+        for (int64_t i = 0; i < n; i++)
+            u[i] = u[i] / (1 + e[i]);
         break;
     case LM_GELU_ERF:
         for (int64_t i = 0; i < n; i++)
             u[i] = 0.5f * u[i] * (1 + erff(u[i] * 0.7071067812f));
-        break;
-    case LM_SILU:
-        for (int64_t i = 0; i < n; i++)
-            u[i] = u[i] / (1 + expf(-u[i]));
         break;
     case LM_RELU:
         for (int64_t i = 0; i < n; i++)
             u[i] = u[i] > 0 ? u[i] : 0;
         break;
     }
+}
+
+static void activate(enum lm_act act, float *u, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += ACTIVATED)
+        activate_some(act, u + i, n - i < ACTIVATED ? n - i : ACTIVATED);
 }
 
 /* ---- attention */
@@ -249,10 +263,11 @@ static void softmax(float *s, int64_t m, int64_t from, int64_t to, float scale, 
             s[j] = cap * tanhf(s[j] / cap);
         max = s[j] > max ? s[j] : max;
     }
-    for (int64_t j = from; j < to; j++) {
-        s[j] = expf(s[j] - max);
+    for (int64_t j = from; j < to; j++)
+        s[j] -= max;
+    kern_best()->exp(s + from, to - from);
+    for (int64_t j = from; j < to; j++)
         sum += (double)s[j];
-    }
     float inverse = (float)(1 / sum);
     for (int64_t j = from; j < to; j++)
         s[j] *= inverse;

@@ -9,6 +9,7 @@
 
 #include "io/map.h"
 #include "io/mem.h"
+#include "model/kern.h"
 
 static void cap_logits(const struct lm *lm, float *logits, int64_t n)
 {
@@ -58,7 +59,8 @@ struct row {
     double cross; /* of row 0: sum of exp(logit - max) (logit - other's logit) */
 };
 
-/* Take in the logits l [n]; other: those of the distribution to compare with, or NULL. */
+/* Take in the logits l [n], n <= LM_TILE; other: those of the distribution to compare with,
+ * or NULL. */
 static void row_add(struct row *row, const float *l, const float *other, int64_t n)
 {
     float max = row->max;
@@ -70,13 +72,15 @@ static void row_add(struct row *row, const float *l, const float *other, int64_t
         row->cross *= shrink;
         row->max = max;
     }
+    float e[LM_TILE];
+    for (int64_t j = 0; j < n; j++)
+        e[j] = l[j] - max;
+    kern_best()->exp(e, n);
     double sum = 0, cross = 0;
-    for (int64_t j = 0; j < n; j++) {
-        double e = (double)expf(l[j] - max);
-        sum += e;
-        if (other)
-            cross += e * (double)(l[j] - other[j]);
-    }
+    for (int64_t j = 0; j < n; j++)
+        sum += (double)e[j];
+    for (int64_t j = 0; other && j < n; j++)
+        cross += (double)e[j] * (double)(l[j] - other[j]);
     row->sum += sum;
     row->cross += cross;
 }

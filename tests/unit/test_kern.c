@@ -159,6 +159,39 @@ static void products_are_products(void **state)
         }
 }
 
+static void exp_has_equal_bits_and_is_exp(void **state)
+{
+    (void)state;
+    enum { N = 1003 };
+    static float x[N], want[N], got[N];
+    for (int i = 0; i < N; i++)
+        want[i] = x[i] = -104.5f + 0.194f * (float)i; /* to 89.9 */
+    x[500] = want[500] = 0, x[501] = want[501] = -INFINITY, x[502] = want[502] = NAN;
+    portable()->exp(want, N);
+    for (const struct kern *const *k = kern_all(); *k; k++) {
+        memcpy(got, x, sizeof x);
+        (*k)->exp(got, N);
+        assert_memory_equal(got, want, 502 * sizeof *got);
+        assert_memory_equal(got + 503, want + 503, (N - 503) * sizeof *got);
+        assert_true(isnan(got[502]));
+        for (int n = 0; n < 40; n++) { /* what comes before and behind stays */
+            memcpy(got, x, sizeof x);
+            (*k)->exp(got + 1, n);
+            assert_memory_equal(got + 1, want + 1, (size_t)n * sizeof *got);
+            assert_true(got[0] == x[0] && got[n + 1] == x[n + 1]);
+        }
+    }
+    assert_true(want[500] == 1 && want[501] < 1e-45f);
+    for (int i = 0; i < N; i++) {
+        double right = exp((double)x[i]);
+        if (i != 502 && right > 1.2e-38 && right < 3.4e38)
+            assert_true(fabs((double)want[i] - right) < 2e-7 * right);
+        else if (i != 502) /* subnormal, 0 or beyond the range */
+            assert_true(right > 1 ? want[i] > 3.3e38f
+                                  : fabs((double)want[i] - right) < 3e-45);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +201,7 @@ int main(void)
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(gemm_agrees_with_dots),
         cmocka_unit_test(products_are_products),
+        cmocka_unit_test(exp_has_equal_bits_and_is_exp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
