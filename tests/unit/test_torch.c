@@ -8,7 +8,7 @@
 
 #include "io/container.h"
 #include "io/map.h"
-#include "files.h"
+#include "arrays.h"
 
 /* ---- files of the real thing (tests/ref/torch/make.py) */
 
@@ -187,6 +187,112 @@ static void what_is_not_read(void **state)
     assert_refused(ref("nothing.pt"), ERR_FORMAT, "no tensors");
 }
 
+/* ---- tensors that lie about their storage */
+
+/* A zip with one storage of 12 f32, and a tensor "t" over it. The numbers are pickled. */
+static const char *write_tensor(const char *storage, const char *key, int elements,
+                                const char *offset, const char *size, const char *stride)
+{
+    struct bytes file = {0}, directory = {0}, pickle = {0}, data = {0};
+    put_text(&pickle, "\x80\2}U\1tctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n");
+    put_text(&pickle, storage);
+    put_text(&pickle, "\n");
+    put_pickled_text(&pickle, key);
+    put_text(&pickle, "U\3cpuJ");
+    put_le(&pickle, (uint64_t)elements, 4);
+    put_text(&pickle, "tQ"), put_text(&pickle, offset), put_text(&pickle, size);
+    put_text(&pickle, stride), put_text(&pickle, "\x89}tRs.");
+    for (int i = 0; i < 12; i++)
+        put_value(&data, DTYPE_F32, (float)i);
+    put_zip_member(&file, &directory, "x/data.pkl", &pickle);
+    put_zip_member(&file, &directory, "x/data/0", &data);
+    size_t at = file.n;
+    put(&file, directory.p, directory.n);
+    put_text(&file, "PK\5\6");
+    put_le(&file, 0, 4), put_le(&file, 2, 2), put_le(&file, 2, 2);
+    put_le(&file, directory.n, 4), put_le(&file, at, 4), put_le(&file, 0, 2);
+    const char *path = write_bytes("t.pt", file.p, file.n);
+    bytes_free(&file);
+    bytes_free(&directory);
+    bytes_free(&pickle);
+    bytes_free(&data);
+    return path;
+}
+
+#define F32 "FloatStorage"
+
+static void tensors_stay_within_their_storage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *storage, *key;
+        int elements;
+        const char *offset, *size, *stride, *says; /* NULL: fine */
+    } cases[] = {
+        {F32, "0", 12, "K\1", "K\3K\3\x86", "K\4K\1\x86", NULL},
+        {F32, "0", 12, "K\1", "K\3K\4\x86", "K\4K\1\x86", "outside of its storage"},
+        {F32, "0", 12, "K\14", "K\1\x85", "K\1\x85", "outside of its storage"},
+        {F32, "0", 12, "K\13", "K\1\x85", "K\1\x85", NULL},
+        {F32, "0", 12, "K\1", "K\2K\2K\2\x87", "K\1K\2K\1\x87", NULL}, /* overlapping */
+        {F32, "0", 12, "\x8a\1\xff", "K\1\x85", "K\1\x85", "outside of its storage"},
+        {F32, "0", 12, "K\1", "K\2\x85", "\x8a\1\xff\x85", "bad sizes or strides"},
+        {F32, "0", 12, "K\1", "\x8a\1\xff\x85", "K\1\x85", "bad sizes or strides"},
+        {F32, "0", 12, "K\1", "K\2K\2\x86", "K\1\x85", "bad sizes or strides"},
+        {F32, "0", 12, "N", "K\1\x85", "K\1\x85", "bad sizes or strides"},
+        {F32, "0", 12, "K\1", "K\2\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85",
+         "outside of its storage"},
+        {F32, "0", 12, "K\1",
+         "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x86",
+         "K\1K\1\x86", "outside of its storage"},
+        {F32, "0", 13, "K\1", "K\1\x85", "K\1\x85", "wrong size"},
+        {F32, "0", -1, "K\1", "K\1\x85", "K\1\x85", "bad reference to a storage"},
+        {"DoubleStorage", "0", 12, "K\1", "K\1\x85", "K\1\x85", "wrong size"},
+        {F32, "1", 12, "K\1", "K\1\x85", "K\1\x85", "not in the file"},
+        {"FancyStorage", "0", 12, "K\1", "K\1\x85", "K\1\x85", "no tensors"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = {0};
+        const char *path = write_tensor(cases[i].storage, cases[i].key, cases[i].elements,
+                                        cases[i].offset, cases[i].size, cases[i].stride);
+        struct container *c = container_open(path, NULL, &err);
+        if (!c != !!cases[i].says)
+            fail_msg("%d: %s", (int)i, c ? "opened" : err.msg);
+        if (c)
+            assert_int_equal(container_count(c), 1);
+        else if (!strstr(err.msg, cases[i].says) || err.code != ERR_FORMAT)
+            fail_msg("%d: found '%s', expected '%s'", (int)i, err.msg, cases[i].says);
+        container_close(c);
+    }
+}
+
+/* Small files that would be endless if they were walked to the end. */
+static void small_files_of_endless_content(void **state)
+{
+    (void)state;
+    struct bytes b = {0};
+    put_text(&b, "\x80\2]q"), put_le(&b, 0, 1);
+    for (int i = 0; i < 60; i++) { /* a list of the last one, twice */
+        put_text(&b, "h"), put_le(&b, (uint64_t)i, 1);
+        put_text(&b, "h"), put_le(&b, (uint64_t)i, 1);
+        put_text(&b, "\x86q"), put_le(&b, (uint64_t)i + 1, 1);
+    }
+    put_text(&b, ".");
+    assert_refused(write_bytes("twice.pkl", b.p, b.n), ERR_FORMAT, "too many values");
+    bytes_free(&b);
+    put_text(&b, "\x80\2N");
+    for (int i = 0; i < 100000; i++)
+        put_text(&b, "\x85");
+    put_text(&b, ".");
+    assert_refused(write_bytes("deep.pkl", b.p, b.n), ERR_FORMAT, "64 deep");
+    bytes_free(&b);
+    put_text(&b, "\x80\2]q"), put_le(&b, 0, 1); /* a list in itself, a thousand times */
+    for (int i = 0; i < 1000; i++)
+        put_text(&b, "h"), put_le(&b, 0, 1), put_text(&b, "a");
+    put_text(&b, ".");
+    assert_refused(write_bytes("self.pkl", b.p, b.n), ERR_FORMAT, "no tensors");
+    bytes_free(&b);
+}
+
 /* ---- hostile variations */
 
 static struct bytes read_file(const char *path)
@@ -255,6 +361,8 @@ int main(void)
         cmocka_unit_test(storages_are_shared_and_mapped_where_they_lie),
         cmocka_unit_test(other_things_than_dictionaries),
         cmocka_unit_test(what_is_not_read),
+        cmocka_unit_test(tensors_stay_within_their_storage),
+        cmocka_unit_test(small_files_of_endless_content),
         cmocka_unit_test(damaged_files),
     };
     return cmocka_run_group_tests(tests, NULL, test_dir_remove);
