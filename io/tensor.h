@@ -23,7 +23,7 @@ enum dtype {
 };
 
 struct dtype_info {
-    const char *name;        /* "float32", as in contract.md */
+    const char *name;        /* "float32", as in docs/commands.md */
     const char *safetensors; /* "F32" */
     int size;                /* bytes of an element */
     bool is_float;

@@ -2,7 +2,7 @@
  * bundle.h - what belongs together: SAEs, samples, tokens, tokenizer, language model.
  *
  * A bundle is a directory, with a bundle.json or by the names of what lies in it
- * (contract.md, "Calling"); a directory of step_*, checkpoint* or ae_* is a training
+ * (docs/commands.md, "Calling"); a directory of step_*, checkpoint* or ae_* is a training
  * series. Opening reads names only. Paths inside a bundle.json are resolved and must stay
  * below the bundle. All strings are owned; NULL where there is no such thing.
  */

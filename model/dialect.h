@@ -49,7 +49,7 @@ json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err
 const struct container *checkpoint_peek(const struct checkpoint *c);
 
 struct dialect {
-    const char *name; /* as in contract.md, info: "gemma-scope" */
+    const char *name; /* as in docs/commands.md, info: "gemma-scope" */
 
     /* Why this is one ("cfg.json and sae_weights.safetensors"), or NULL: it is not. */
     const char *(*recognise)(const struct checkpoint *c);

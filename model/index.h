@@ -14,7 +14,7 @@
 #include "io/progress.h"
 #include "model/scan.h"
 
-#define INDEX_BINS 40 /* contract.md: histogram of a feature */
+#define INDEX_BINS 40 /* docs/commands.md: histogram of a feature */
 #define INDEX_TOP 100 /* examples kept in full precision */
 
 /* One firing. */

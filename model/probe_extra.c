@@ -16,7 +16,7 @@
 
 #define READ_ROWS 256  /* samples read at a time */
 #define ENCODE_ROWS 128 /* tokens encoded at a time */
-#define PAIR_LEAST 5   /* contract.md: pairs with n_ij >= 5 */
+#define PAIR_LEAST 5   /* docs/commands.md: pairs with n_ij >= 5 */
 #define PAIRS_SHOWN 10
 #define COUNT_AT_ONCE 64 /* features counted in one pass */
 

@@ -33,7 +33,7 @@
 #include "io/err.h"
 #include "io/tensor.h"
 
-/* What the input goes through before b_in is taken off (formats.md 1.1). */
+/* What the input goes through before b_in is taken off. */
 enum sae_norm {
     SAE_NORM_NONE,
     SAE_NORM_CONSTANT, /* x sqrt(d_in) / |x|; the output is divided by that factor */
@@ -44,7 +44,7 @@ enum sae_norm {
 struct sae;
 
 struct sae_arch_ops {
-    const char *name; /* as in contract.md, info: "prolu" */
+    const char *name; /* as in docs/commands.md, info: "prolu" */
 
     /* Are the parameters that this architecture needs there? ERR_MISSING names one. */
     bool (*check)(const struct sae *sae, struct err *err);

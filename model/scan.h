@@ -33,7 +33,7 @@ struct scan_options {
     int threads;                /* 0: all cores */
 };
 
-/* What a scan says about the whole: contract.md, command scan. NaN stands for null. */
+/* What a scan says about the whole: docs/commands.md, command scan. NaN stands for null. */
 struct scan_totals {
     int64_t tokens;         /* counted: all but skipped and left out */
     int64_t sequences;

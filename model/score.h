@@ -33,7 +33,7 @@ struct score_options {
 /* and |samples - own| / |own| above this is worth a warning. */
 #define SCORE_DIFFERENCE 1e-2
 
-/* contract.md, command score. Nats; NaN stands for null. */
+/* docs/commands.md, command score. Nats; NaN stands for null. */
 struct page_score {
     int64_t sequences, positions; /* used; losses in the means */
     double ce_original, ce_reconstructed, ce_zero;

@@ -1,7 +1,7 @@
 /*
  * stats.h - summaries and histograms of the values of one quantity over features.
  *
- * Definitions are contract.md's: std is the population's (divisor n); a histogram has
+ * Definitions are docs/commands.md's: std is the population's (divisor n); a histogram has
  * equal bins over [min, max], each [lo, hi), the last [lo, hi]; when min = max all edges
  * are equal and all counts are in the last bin.
  */

@@ -1,4 +1,4 @@
-/* cmd_info.c - `saescope info`: what a checkpoint is. See contract.md, "info". */
+/* cmd_info.c - `saescope info`: what a checkpoint is. See docs/commands.md, "info". */
 #include "model/page.h"
 #include "tui/cmd.h"
 #include "tui/out_info.h"

@@ -69,7 +69,7 @@ void out_json(struct out *o, const char *key, const json_t *v);
 /* {edges, counts}; null when there are no bins. Text: a chart of columns. */
 void out_hist(struct out *o, const char *key, const struct hist *h);
 
-/* The keys of contract.md, "info", into the open object: count, mean, ..., histogram. */
+/* The keys of docs/commands.md, "info", into the open object: count, mean, ..., histogram. */
 void out_summary_keys(struct out *o, const struct summary *s);
 
 /* The same as an object; NULL: null. Text: one line of a table. */

@@ -1,6 +1,6 @@
 /*
  * out_feature.h - the page of a feature as the command `feature` and the explorer print it:
- * the keys of contract.md, or text for people.
+ * the keys of docs/commands.md, or text for people.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * out_info.h - what a checkpoint is and what a scan said, with the keys of contract.md
+ * out_info.h - what a checkpoint is and what a scan said, with the keys of docs/commands.md
  * ("info", "scan"), into the open object: for the commands and for what views write.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /*
- * out_token.h - tokens in answers. See contract.md, "Strings of tokens". The tokenizer may
+ * out_token.h - tokens in answers. See docs/commands.md, "Strings of tokens". The tokenizer may
  * be NULL: then a token is "<ID>", as are ids that a tokenizer does not have.
  */
 #pragma once

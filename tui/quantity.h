@@ -3,7 +3,7 @@
  *
  * A quantity is a vector that the checkpoint stores (b_enc, threshold, b_dec) or a column
  * of the table of features (density, decoder_norm). Names, meanings and numbers are those
- * of contract.md, `hist --of`; view 4, the small histograms of view 1 and the command
+ * of docs/commands.md, `hist --of`; view 4, the small histograms of view 1 and the command
  * share them.
  */
 #pragma once
@@ -60,12 +60,12 @@ void quantity_meaning(const struct sae *sae, enum quantity q, const struct summa
                       char *buf, size_t size);
 
 /*
- * A filter expression (contract.md) for exactly the values v[j] with lo <= v[j] < hi (<= hi
+ * A filter expression (docs/commands.md) for exactly the values v[j] with lo <= v[j] < hi (<= hi
  * with `closed`), with as few digits as tell them from the others: "bias >= -0.41 and
  * bias < -0.4". False when the quantity has no column or no value is inside.
  */
 bool quantity_filter(enum quantity q, const double *v, int64_t n, double lo, double hi,
                      bool closed, char *buf, size_t size);
 
-/* The keys of contract.md, `hist`, into the open object. */
+/* The keys of docs/commands.md, `hist`, into the open object. */
 void quantity_put(struct out *o, enum quantity q, const struct summary *s);

@@ -43,7 +43,7 @@ struct target {
     int sae;          /* which open checkpoint, from 0 */
     int64_t feature;  /* 0 <= feature < d_sae, or -1: none in particular */
     int64_t token;    /* position in the samples, or -1 */
-    char filter[256]; /* filter expression of contract.md for lists, or "" */
+    char filter[256]; /* filter expression of docs/commands.md for lists, or "" */
     char of[32];      /* what about it: a quantity of quantity.h ("density"), or "" */
 };
 #define TARGET_NONE ((struct target){.feature = -1, .token = -1})
@@ -88,7 +88,7 @@ struct view_key {
     const char *text;
 };
 
-/* A word on the screen and what it means (definitions of contract.md). */
+/* A word on the screen and what it means (definitions of docs/commands.md). */
 struct view_term {
     const char *word, *text;
 };

@@ -1,6 +1,6 @@
 /*
- * bench_table.c - sorting and filtering the table of features, against the limits of
- * design.md, section 6: what must fit into a frame.
+ * bench_table.c - sorting and filtering the table of features, against what
+ * fits into a frame of the screen.
  */
 #include <string.h>
 

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
-from program import ROOT, Case
+from program import ROOT, SMALL, Case
 
 DOCS = os.path.join(ROOT, "docs")
 COMPLETIONS = ("saescope.bash", "_saescope", "saescope.fish")
@@ -37,6 +37,18 @@ def options_in(name, text):
 
 def has_word(text, word):
     return re.search(r"\b%s\b" % word, text) is not None
+
+
+def keys_of(value):
+    """All keys below, but those of a checkpoint's own configuration."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield key
+            if key != "config":
+                yield from keys_of(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from keys_of(below)
 
 
 class Documents(Case):
@@ -87,11 +99,21 @@ class Documents(Case):
                                     (name, option))
 
     def test_columns_are_there(self):
-        rows = self.ok("features", "--tsv", os.path.join(ROOT, "tests/data/small")).tsv
+        rows = self.ok("features", "--tsv", SMALL).tsv
         for name in ("saescope.1",) + COMPLETIONS:
             text = document(name)
             for column in rows[0]:
                 self.assertTrue(has_word(text, column), (name, column))
+
+    def test_keys_are_there(self):
+        """docs/commands.md names every key of the answers, and every command."""
+        text = document("commands.md")
+        for words in (["info"], ["scan"], ["features"], ["feature", 0], ["hist", "--of", "b_enc"]):
+            answer = self.answer(words[0], SMALL, *words[1:])
+            for key in keys_of(answer):
+                self.assertTrue(has_word(text, key), (words[0], key))
+        for command in self.commands:
+            self.assertTrue("**%s " % command in text, command)
 
     def test_version_of_the_page(self):
         version = self.ok("--version").out.decode().strip()

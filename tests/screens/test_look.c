@@ -532,7 +532,7 @@ static void tiny_canvases_are_fine(void **state)
     stop(&s, session);
 }
 
-/* What w writes has contract.md's keys and the numbers that are shown. */
+/* What w writes has docs/commands.md's keys and the numbers that are shown. */
 static json_t *written(struct screen *s, const char *file)
 {
     char keys[400];
