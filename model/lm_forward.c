@@ -2,7 +2,8 @@
  * lm_forward.c - one sequence through the layers, by chunks of LM_CHUNK positions.
  *
  * Formulas: as in the families' own code in Hugging Face transformers; attention as in
- * Vaswani et al. 2017, rotary positions (half-split pairs) as in GPT-NeoX. Names: C a chunk's rows, T positions, d d_model.
+ * Vaswani et al. 2017, rotary positions (half-split pairs) as in GPT-NeoX. Names: C a
+ * chunk's rows, T positions, d d_model.
  */
 #include "model/lm_impl.h"
 
