@@ -3,7 +3,7 @@
 _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='info scan features feature hist score'
+    local commands='info scan features feature hist score ablate'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
@@ -22,7 +22,7 @@ _saescope()
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
-        info | scan | features | feature | hist | score) [[ $command ]] || command=$word first='' ;;
+        info | scan | features | feature | hist | score | ablate) [[ $command ]] || command=$word first='' ;;
         esac
     done
     case $command in
@@ -30,6 +30,7 @@ _saescope()
     feature) options+=' --top --context --raw-logits' ;;
     hist) options+=' --of --bins --range --log' ;;
     score) options+=' --from-samples' ;;
+    ablate) options+=' --top --by --mode' ;;
     esac
 
     case $prev in
@@ -46,7 +47,9 @@ _saescope()
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
-    --sort)
+    --mode)
+        mapfile -t COMPREPLY < <(compgen -W 'reconstruction error-kept' -- "$cur") ;;
+    --sort | --by)
         mapfile -t COMPREPLY < <(compgen -W "$columns" -- "$cur") ;;
     --columns)
         local before=''
@@ -55,7 +58,7 @@ _saescope()
         compopt -o nospace ;;
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
-            neighbours encoder_neighbours promotes suppresses coactive' -- "$cur") ;;
+            neighbours encoder_neighbours promotes suppresses coactive worst' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels) ;;

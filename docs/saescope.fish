@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist score
+set -l commands info scan features feature hist score ablate
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -14,6 +14,8 @@ complete -c saescope -n $no_command -a feature \
     -d 'All about one or several features'
 complete -c saescope -n $no_command -a hist \
     -d 'Histogram of one quantity over all features'
+complete -c saescope -n $no_command -a ablate \
+    -d 'What the loss loses when a feature is taken out'
 complete -c saescope -n $no_command -a score \
     -d 'What the language model loses with the SAE in place'
 
@@ -42,7 +44,7 @@ complete -c saescope -l quick -d 'Leave out what is slow'
 complete -c saescope -l json -d 'Print one JSON object'
 complete -c saescope -l tsv -d 'Print tab-separated values'
 complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
-    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive'
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst'
 complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
@@ -73,3 +75,8 @@ complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
 
 set -l of_score '__fish_seen_subcommand_from score'
 complete -c saescope -n $of_score -l from-samples -d 'Reconstruct the samples'
+
+set -l of_ablate '__fish_seen_subcommand_from ablate'
+complete -c saescope -n $of_ablate -l mode -x -a 'reconstruction error-kept' -d 'Out of what'
+complete -c saescope -n $of_ablate -l top -x -d 'How many features with --by'
+complete -c saescope -n $of_ablate -l by -x -a $columns -d 'Features greatest in this column'

@@ -5,7 +5,7 @@
 
 #include "model/kern.h"
 
-static float gain(const struct sae *sae, const struct encode_hit *h)
+float decode_gain(const struct sae *sae, const struct encode_hit *h)
 {
     return sae->out_scale ? h->value * sae->out_scale[h->feature] : h->value;
 }
@@ -28,7 +28,7 @@ void decode_token(const struct sae *sae, const float *W_dec,
         const struct encode_hit *h = &hits[order[i]];
         if (i + 1 < n)
             prefetch_row(W_dec + (int64_t)hits[order[i + 1]].feature * d, d);
-        kern->axpy(y, gain(sae, h), W_dec + (int64_t)h->feature * d, d);
+        kern->axpy(y, decode_gain(sae, h), W_dec + (int64_t)h->feature * d, d);
     }
     if (sae->norm != SAE_NORM_NONE)
         for (int64_t k = 0; k < d; k++)
@@ -39,7 +39,7 @@ float decode_delta(const struct sae *sae, const float *W_dec, const struct encod
                    float scale, double norm, const float *e)
 {
     int64_t d = sae->d_out;
-    double g = (double)(gain(sae, h) * scale);
+    double g = (double)(decode_gain(sae, h) * scale);
     double ew = (double)kern_best()->dot(e, W_dec + (int64_t)h->feature * d, d);
     return (float)(2 * g * ew + g * g * norm * norm);
 }

@@ -98,6 +98,22 @@ bool lm_run_from(struct lm_run *r, const struct lm_hook *hook, float *resid, int
                  struct err *err);
 
 /*
+ * The same for a stream that differs from an earlier one only from position `first` on:
+ * keys and values of the positions before are those that the earlier run left in the
+ * cache. lm_run_keep is lm_run_from and fills it; lm_run_again reads rows [first, T) of
+ * resid and replaces them.
+ */
+struct lm_cache;
+size_t lm_cache_bytes(const struct lm *lm, const struct lm_hook *hook, int64_t T);
+struct lm_cache *lm_cache_new(const struct lm *lm, const struct lm_hook *hook, int64_t T,
+                              struct err *err);
+void lm_cache_free(struct lm_cache *c); /* NULL is fine */
+bool lm_run_keep(struct lm_run *r, const struct lm_hook *hook, float *resid, int64_t T,
+                 struct lm_cache *cache, struct err *err);
+bool lm_run_again(struct lm_run *r, const struct lm_hook *hook, float *resid, int64_t first,
+                  int64_t T, const struct lm_cache *cache, struct err *err);
+
+/*
  * Next-token losses of n_streams (at most LM_STREAMS) versions of one sequence. final[s]
  * [T, d] from lm_run_from; ce[s] [T - 1] gets -log p(ids[p + 1] | ids[0..p]) in nats, and
  * kl [T - 1] (may be NULL) KL(version 0 || version 1). ERR_CANCELLED.

@@ -390,11 +390,12 @@ static void parallel_chunk(struct lm_run *r, int64_t index, float *stream, int64
         add(stream, r->mlp, size);
 }
 
-static bool run_layer(struct lm_run *r, int64_t index, float *stream, int64_t T,
-                      bool mlp_only, const struct tap *tap, struct err *err)
+/* Positions [first, T): the keys and values of those before are in place. */
+static bool run_layer(struct lm_run *r, int64_t index, float *stream, int64_t first,
+                      int64_t T, bool mlp_only, const struct tap *tap, struct err *err)
 {
     int64_t d = r->lm->c.d_model;
-    for (int64_t p = 0; p < T; p += LM_CHUNK) {
+    for (int64_t p = first; p < T; p += LM_CHUNK) {
         int64_t n = T - p < LM_CHUNK ? T - p : LM_CHUNK;
         struct tap here;
         if (tap)
@@ -435,32 +436,102 @@ bool lm_run_to(struct lm_run *r, const int64_t *ids, int64_t T, const struct lm_
     float *stream = beside ? rest : x;
     embed(r, ids, T, stream);
     for (int64_t i = 0; i < hook->layer; i++)
-        if (!run_layer(r, i, stream, T, false, NULL, err))
+        if (!run_layer(r, i, stream, 0, T, false, NULL, err))
             return false;
     struct tap tap = {hook->site, x};
     if (hook->site != LM_RESID_PRE &&
-        !run_layer(r, hook->layer, stream, T, false, &tap, err))
+        !run_layer(r, hook->layer, stream, 0, T, false, &tap, err))
         return false;
     if (!beside)
         memset(rest, 0, bytes);
     return true;
 }
 
+/* ---- from the hook on */
+
+struct lm_cache {
+    int64_t first_layer, T; /* of the layers that attend after the hook; room */
+    float *memory;          /* owned; a layer's keys [T, kv], its values [T, kv], ... */
+};
+
+/* The first layer whose attention runs after the hook. */
+static int64_t first_attending(const struct lm_hook *hook)
+{
+    return hook->layer + (hook->site != LM_RESID_PRE);
+}
+
+size_t lm_cache_bytes(const struct lm *lm, const struct lm_hook *hook, int64_t T)
+{
+    int64_t layers = lm->c.n_layers - first_attending(hook);
+    return (size_t)(2 * layers * T * lm_kv_width(lm)) * sizeof(float);
+}
+
+struct lm_cache *lm_cache_new(const struct lm *lm, const struct lm_hook *hook, int64_t T,
+                              struct err *err)
+{
+    float *memory = mem_try(lm_cache_bytes(lm, hook, T) + 1, 1, "keys and values", err);
+    if (!memory)
+        return NULL;
+    struct lm_cache *c = xcalloc(1, sizeof *c);
+    *c = (struct lm_cache){first_attending(hook), T, memory};
+    return c;
+}
+
+void lm_cache_free(struct lm_cache *c)
+{
+    if (!c)
+        return;
+    free(c->memory);
+    free(c);
+}
+
+static float *cached(const struct lm_run *r, const struct lm_cache *c, int64_t layer)
+{
+    return c->memory + 2 * (layer - c->first_layer) * c->T * lm_kv_width(r->lm);
+}
+
+/* Rows [first, T) of resid through the rest of the model. from: where the keys and values
+ * of positions before `first` are; to: where to leave those of all. Either may be NULL. */
+static bool run_tail(struct lm_run *r, const struct lm_hook *hook, float *resid,
+                     int64_t first, int64_t T, const struct lm_cache *from,
+                     struct lm_cache *to, struct err *err)
+{
+    assert(T <= r->T && (first == 0 || from));
+    const struct lm *lm = r->lm;
+    int64_t kv = lm_kv_width(lm), d = lm->c.d_model, next = first_attending(hook);
+    if (next > hook->layer && !ends_layer(lm, hook) &&
+        !run_layer(r, hook->layer, resid, first, T, true, NULL, err))
+        return false;
+    for (; next < lm->c.n_layers; next++) {
+        if (first > 0) {
+            copy(r->keys, cached(r, from, next), first * kv);
+            copy(r->values, cached(r, from, next) + from->T * kv, first * kv);
+        }
+        if (!run_layer(r, next, resid, first, T, false, NULL, err))
+            return false;
+        if (to) {
+            copy(cached(r, to, next), r->keys, T * kv);
+            copy(cached(r, to, next) + to->T * kv, r->values, T * kv);
+        }
+    }
+    lm_apply_norm(lm, &lm->final_norm, resid + first * d, T - first, resid + first * d);
+    return true;
+}
+
 bool lm_run_from(struct lm_run *r, const struct lm_hook *hook, float *resid, int64_t T,
                  struct err *err)
 {
-    assert(T <= r->T);
-    const struct lm *lm = r->lm;
-    int64_t next = hook->layer;
-    if (ends_layer(lm, hook)) {
-        next++;
-    } else if (hook->site != LM_RESID_PRE) {
-        if (!run_layer(r, next++, resid, T, true, NULL, err))
-            return false;
-    }
-    for (; next < lm->c.n_layers; next++)
-        if (!run_layer(r, next, resid, T, false, NULL, err))
-            return false;
-    lm_apply_norm(lm, &lm->final_norm, resid, T, resid);
-    return true;
+    return run_tail(r, hook, resid, 0, T, NULL, NULL, err);
+}
+
+bool lm_run_keep(struct lm_run *r, const struct lm_hook *hook, float *resid, int64_t T,
+                 struct lm_cache *cache, struct err *err)
+{
+    return run_tail(r, hook, resid, 0, T, NULL, cache, err);
+}
+
+bool lm_run_again(struct lm_run *r, const struct lm_hook *hook, float *resid, int64_t first,
+                  int64_t T, const struct lm_cache *cache, struct err *err)
+{
+    return run_tail(r, hook, resid, first, T, cache, NULL, err);
 }

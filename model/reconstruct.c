@@ -60,6 +60,7 @@ bool reconstruct_scratch_init(struct reconstruct_scratch *s, const struct recons
     s->u = s->by_row ? mem_try(RECONSTRUCT_ROWS * (size_t)sae->d_in, sizeof *s->u,
                                "inputs", err)
                      : NULL;
+    s->error = xmalloc((size_t)sae->d_in * sizeof *s->error);
     s->scale = xmalloc(RECONSTRUCT_ROWS * sizeof *s->scale);
     s->shift = xmalloc(RECONSTRUCT_ROWS * sizeof *s->shift);
     s->start = xmalloc((RECONSTRUCT_ROWS + 1) * sizeof *s->start);
@@ -73,6 +74,7 @@ void reconstruct_scratch_finish(struct reconstruct_scratch *s)
 {
     encode_scratch_finish(&s->encode);
     free(s->u);
+    free(s->error);
     free(s->scale);
     free(s->shift);
     free(s->hits);
@@ -96,9 +98,36 @@ static void sort_by_row(struct reconstruct_scratch *s, int64_t n, int64_t n_hits
     s->start[0] = 0;
 }
 
-/* At most RECONSTRUCT_ROWS rows; by halves when their hits do not fit. */
+/* The wanted ones among the hits of a row, which is `row` to the caller. */
+static void keep_hits(const struct reconstructor *r, struct reconstruct_scratch *s,
+                      int64_t i, const float *x, const float *y, int64_t row,
+                      struct reconstruct_hits *wanted)
+{
+    const struct sae *sae = r->encoder.sae;
+    bool has_error = false;
+    for (uint32_t at = s->start[i]; at < s->start[i + 1]; at++) {
+        const struct encode_hit *h = &s->hits[s->by_row[at]];
+        if (wanted->slot[h->feature] < 0)
+            continue;
+        for (int64_t k = 0; k < sae->d_out && !has_error; k++)
+            s->error[k] = x[k] - y[k];
+        has_error = true;
+        array_grow(wanted->hits, wanted->n, wanted->cap);
+        wanted->hits[wanted->n++] = (struct reconstruct_hit){
+            .slot = wanted->slot[h->feature],
+            .row = (int32_t)row,
+            .factor = decode_gain(sae, h) * s->scale[i],
+            .delta = decode_delta(sae, r->W_dec, h, s->scale[i],
+                                  (double)wanted->norm[h->feature], s->error),
+        };
+    }
+}
+
+/* At most RECONSTRUCT_ROWS rows; by halves when their hits do not fit. first: what the
+ * first of them is to the caller. */
 static void few(const struct reconstructor *r, struct reconstruct_scratch *s,
-                const float *x, int64_t n, float *y, int64_t *l0)
+                const float *x, int64_t n, float *y, int64_t *l0, int64_t first,
+                struct reconstruct_hits *wanted)
 {
     const struct sae *sae = r->encoder.sae;
     int64_t d = sae->d_in, n_hits;
@@ -113,8 +142,9 @@ static void few(const struct reconstructor *r, struct reconstruct_scratch *s,
     }
     if (!encoder_block(&r->encoder, &s->encode, s->u, n, s->hits, s->cap, &n_hits)) {
         assert(n > 1);
-        few(r, s, x, n / 2, y, l0);
-        few(r, s, x + n / 2 * d, n - n / 2, y + n / 2 * d, l0 + n / 2);
+        int64_t half = n / 2;
+        few(r, s, x, half, y, l0, first, wanted);
+        few(r, s, x + half * d, n - half, y + half * d, l0 + half, first + half, wanted);
         return;
     }
     sort_by_row(s, n, n_hits);
@@ -127,15 +157,20 @@ static void few(const struct reconstructor *r, struct reconstruct_scratch *s,
         l0[i] = count;
         decode_token(sae, r->W_dec, s->hits, s->by_row + s->start[i], count, s->scale[i],
                      s->shift[i], y + i * d);
+        if (wanted)
+            keep_hits(r, s, i, x + i * d, y + i * d, first + i, wanted);
     }
 }
 
 void reconstruct(const struct reconstructor *r, struct reconstruct_scratch *s,
-                 const float *x, int64_t n, float *y, int64_t *l0)
+                 const float *x, int64_t n, float *y, int64_t *l0,
+                 struct reconstruct_hits *wanted)
 {
     int64_t d = r->encoder.sae->d_in;
+    if (wanted)
+        wanted->n = 0;
     for (int64_t i = 0; i < n; i += RECONSTRUCT_ROWS) {
         int64_t m = n - i < RECONSTRUCT_ROWS ? n - i : RECONSTRUCT_ROWS;
-        few(r, s, x + i * d, m, y + i * d, l0 + i);
+        few(r, s, x + i * d, m, y + i * d, l0 + i, i, wanted);
     }
 }

@@ -110,7 +110,7 @@ static bool score_sequence(void *worker, int64_t sequence, struct err *err)
         !read_given(w, sequence, sums, err))
         return false;
     const float *x = w->s->options->from_samples ? w->given : w->x;
-    reconstruct(&r->reconstructor, &w->scratch, x, T, w->y, w->l0);
+    reconstruct(&r->reconstructor, &w->scratch, x, T, w->y, w->l0, NULL);
     add_tokens(w, x, sequence, sums);
     for (int64_t p = 0; p < T; p++)
         if (w->l0[p] < 0) /* no reconstruction: the hook is left as it is */

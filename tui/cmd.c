@@ -66,6 +66,17 @@ const struct command commands[] = {
         .groups = OPT_LM,
         .run = cmd_score,
     },
+    {
+        .name = "ablate",
+        .usage = "PATH ID...",
+        .purpose = "what the loss loses when a feature is taken out",
+        .detail = "ID is a number, or several: 3,5,8 or 10-19; or --top N --by KEY instead.\n",
+        .ids = true,
+        .groups = OPT_ABLATE,
+        .tables = "features,worst",
+        .table = "features",
+        .run = cmd_ablate,
+    },
     {0},
 };
 
@@ -172,7 +183,7 @@ static bool sort_words(struct cmd *c, struct err *err)
     if (!command->ids && i < o->n_words)
         return err_set(err, ERR_USAGE, "%s: unexpected word (expected saescope %s %s)",
                        o->words[i], command->name, command->usage);
-    if (command->ids && i == o->n_words)
+    if (command->ids && i == o->n_words && !o->by)
         return err_set(err, ERR_USAGE, "%s: no ID given (expected saescope %s %s)",
                        command->name, command->name, command->usage);
     for (; i < o->n_words; i++)

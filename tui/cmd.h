@@ -46,6 +46,7 @@ bool cmd_features(struct cmd *c, struct err *err);
 bool cmd_feature(struct cmd *c, struct err *err);
 bool cmd_hist(struct cmd *c, struct err *err);
 bool cmd_score(struct cmd *c, struct err *err);
+bool cmd_ablate(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];
@@ -71,6 +72,9 @@ struct progress cmd_progress(bool quiet);
 
 /* Is it about more than one feature? Then the answer is a list of "features". */
 bool cmd_has_many(const struct cmd *c);
+
+/* Are there features of all the numbers asked for? ERR_RANGE. */
+bool cmd_check_ids(const struct cmd *c, struct err *err);
 
 /* The samples, NULL when there are none but perhaps tokens. Borrowed. */
 const struct samples *cmd_samples(const struct cmd *c);

@@ -69,7 +69,7 @@ static bool one_page(struct cmd *c, const struct lm *lm, int64_t id, struct err 
     return true;
 }
 
-static bool check_ids(const struct cmd *c, struct err *err)
+bool cmd_check_ids(const struct cmd *c, struct err *err)
 {
     for (int i = 0; i < c->ids.n_spans; i++) {
         const struct opt_span *span = &c->ids.spans[i];
@@ -104,7 +104,7 @@ static bool all_pages(struct cmd *c, const struct lm *lm, struct err *err)
 bool cmd_feature(struct cmd *c, struct err *err)
 {
     const char *table = c->opts.table;
-    if (!check_ids(c, err))
+    if (!cmd_check_ids(c, err))
         return false;
     struct lm *lm;
     if (!open_lm(c, &lm, err))

@@ -91,7 +91,8 @@ static const struct option options[] = {
     {"columns", 0, KIND_STRING, OPT_TABLE, AT(columns), "KEY,..",
      "only these columns, and id"},
 
-    {"top", 0, KIND_AMOUNT, OPT_PAGE, AT(top), "N", "strongest examples (default 20)"},
+    {"top", 0, KIND_AMOUNT, OPT_PAGE | OPT_ABLATE, AT(top), "N",
+     "how many: strongest examples, features with --by (default 20)"},
     {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
      "tokens shown on each side (default 10)"},
     {"raw-logits", 0, KIND_FLAG, OPT_PAGE, AT(raw_logits), NULL,
@@ -106,6 +107,11 @@ static const struct option options[] = {
 
     {"from-samples", 0, KIND_FLAG, OPT_LM, AT(from_samples), NULL,
      "reconstruct the samples instead of the model's own activations"},
+
+    {"mode", 0, KIND_CHOICE, OPT_ABLATE, AT(mode), "reconstruction|error-kept",
+     "out of the reconstruction (default), or out of the activation itself"},
+    {"by", 0, KIND_STRING, OPT_ABLATE, AT(by), "KEY",
+     "the features that are greatest in this column of features, instead of IDs"},
 
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
     {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},

@@ -22,6 +22,7 @@ enum opt_group {
     OPT_PAGE = 1 << 2,    /* feature: how much of it */
     OPT_HIST = 1 << 3,    /* hist: of what, which bins */
     OPT_LM = 1 << 4,      /* score: what the language model runs on */
+    OPT_ABLATE = 1 << 5,  /* ablate: which features, against what */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -57,6 +58,8 @@ struct opts {
     bool log;
 
     bool from_samples;   /* score */
+
+    const char *mode, *by; /* ablate; its N is top */
 };
 
 void opt_init(struct opts *o);

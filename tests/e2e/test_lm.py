@@ -5,7 +5,7 @@ import shutil
 import signal
 import unittest
 
-from program import FIXTURES, ROOT, Case
+from program import FIXTURES, ROOT, SMALL, Case
 
 REF = os.path.join(ROOT, "tests", "ref", "lm")
 MODEL = os.path.join(REF, "gpt2")
@@ -82,6 +82,57 @@ class Score(Case):
             self.assertEqual((p.returncode, out, err), (130, b"", b""))
         else:
             self.fail("too fast to be interrupted")
+
+
+class Ablate(Case):
+    MODEL = ("--model", MODEL, "--tokens", TOKENS, "--hook", "blocks.1.hook_resid_pre")
+
+    def test_is_against_score(self):
+        score = self.ok("score", SAE, *self.MODEL, "--json").json
+        for mode, before in (("reconstruction", "ce_reconstructed"),
+                             ("error-kept", "ce_original")):
+            got = self.ok("ablate", SAE, "3,5", "5-7", *self.MODEL, "--mode", mode,
+                          "--json").json
+            self.assertEqual((got["sequences"], got["mode"]), (2, mode))
+            self.assertEqual([f["id"] for f in got["features"]], [3, 5, 6, 7])
+            for f in got["features"]:
+                self.assertAlmostEqual(f["ce_before"], score[before], places=6)
+                self.assertAlmostEqual(f["ce_after"] - f["ce_before"], f["delta_ce"],
+                                       places=6)
+                self.assertAlmostEqual(
+                    f["reconstruction_score_after"],
+                    (score["ce_zero"] - f["ce_after"]) /
+                    (score["ce_zero"] - score["ce_original"]), places=5)
+                self.assertEqual(len(f["worst"]), 10)
+                deltas = [w["delta"] for w in f["worst"]]
+                self.assertEqual(deltas, sorted(deltas, reverse=True))
+
+    def test_forms(self):
+        head, rows = self.ok("ablate", SAE, "3,5", *self.MODEL, "--tsv").tsv
+        self.assertEqual([r[head.index("id")] for r in rows], ["3", "5"])
+        head, rows = self.ok("ablate", SAE, "3,5", *self.MODEL, "--tsv", "--table",
+                             "worst").tsv
+        self.assertEqual(len(rows), 20)
+        self.assertIn("delta_ce", self.ok("ablate", SAE, 3, *self.MODEL).out.decode())
+        by = self.ok("ablate", SAE, "--top", 4, "--by", "bias", *self.MODEL, "--json").json
+        table = self.ok("features", SAE, "--sort", "bias", "--limit", 4, "--json").json
+        self.assertEqual([f["id"] for f in by["features"]],
+                         [f["id"] for f in table["features"]])
+
+    def test_without_a_model(self):
+        got = self.ok("ablate", SMALL, 3, "--json")
+        self.assertIn(b"no language model", got.err)
+        f = got.json["features"][0]
+        page = self.ok("feature", SMALL, 3, "--json").json
+        self.assertEqual((f["active_tokens"], f["delta_fvu"]),
+                         (page["count"], page["delta_fvu"]))
+        self.assertIsNone(f["delta_ce"])
+        self.assertEqual(f["worst"], [])
+        self.assertIn("--model", self.fails(1, "ablate", SAE, 3))
+        self.assertIn("found 40", self.fails(1, "ablate", SAE, 40, *self.MODEL))
+        self.fails(2, "ablate", SAE, *self.MODEL)
+        self.fails(2, "ablate", SAE, 3, "--by", "bias", *self.MODEL)
+        self.fails(2, "ablate", SAE, "--by", "beauty", *self.MODEL)
 
 
 class Logits(Case):
