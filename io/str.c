@@ -182,7 +182,7 @@ static void put_visible(struct str *out, uint32_t cp, enum str_newlines how)
         char c;
         const char *escaped;
         uint32_t symbol;
-    } whitespace[] = {{'\n', "\\n", 0x240a}, {'\r', "\\r", 0x240d}, {'\t', "\\t", 0x2409}};
+    } whitespace[] = {{'\n', "\\n", 0x21b5}, {'\r', "\\r", 0x240d}, {'\t', "\\t", 0x21e5}};
 
     for (size_t i = 0; i < sizeof whitespace / sizeof *whitespace; i++) {
         if (cp != (uint32_t)whitespace[i].c)

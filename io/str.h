@@ -58,7 +58,7 @@ void str_hex(struct str *out, const void *bytes, size_t n);
 
 enum str_newlines {
     STR_ESCAPED, /* \n \r \t as two characters each */
-    STR_SYMBOLS, /* as U+240A, U+240D, U+2409: one cell each */
+    STR_SYMBOLS, /* as U+21B5, U+240D, U+21E5, which fonts have: one cell each */
     STR_ASCII,   /* as STR_ESCAPED, and everything beyond ASCII as <U+XXXX> */
 };
 

@@ -11,7 +11,7 @@
  *
  * Text is UTF-8. It is cut into grapheme clusters; wide characters take two cells;
  * combining marks stay with their base. What could harm the screen never reaches it: it is
- * shown as str_visible (io/str.h) writes it: newlines and tabs as U+240A symbols, other
+ * shown as str_visible (io/str.h) writes it: newlines and tabs as U+21B5 and U+21E5, other
  * controls as \x1b, bidi and zero-width characters as <U+202E>, invalid bytes as U+FFFD.
  * With `ascii` set, box drawing, bars and arrows become ASCII look-alikes and everything
  * else outside ASCII becomes '?'.

@@ -82,9 +82,9 @@ static void harm_never_reaches_a_cell(void **state)
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"a\nb", "a␊b"},
+        {"a\nb", "a↵b"},
         {"\033[31m", "\\x1b[31m"},
-        {"a\tb\x7f", "a␉b\\x7f"},
+        {"a\tb\x7f", "a⇥b\\x7f"},
         {"\xe2\x80\xae" "abc", "<U+202E>abc"},
         {"a\xe2\x80\x8b" "b", "a<U+200B>b"},
         {"\xc2\x9b" "31m", "<U+009B>31m"},

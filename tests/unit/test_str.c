@@ -85,7 +85,7 @@ static void hostile_text_becomes_visible(void **state)
         const char *out;
     } cases[] = {
         {"a\nb\tc\r", STR_ESCAPED, "a\\nb\\tc\\r"},
-        {"a\nb\tc\r", STR_SYMBOLS, "a\u240ab\u2409c\u240d"},
+        {"a\nb\tc\r", STR_SYMBOLS, "a\u21b5b\u21e5c\u240d"},
         {"\x1b[2J\x07\x7f", STR_ESCAPED, "\\x1b[2J\\x07\\x7f"},
         {"\u202eevil\u2066\u200e\u061c", STR_ESCAPED, "<U+202E>evil<U+2066><U+200E><U+061C>"},
         {"a\u200bb\u200dc\ufeff\u00ad", STR_ESCAPED, "a<U+200B>b<U+200D>c<U+FEFF><U+00AD>"},

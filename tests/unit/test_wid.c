@@ -518,7 +518,7 @@ static void the_lit_token_stands_in_the_middle(void **state)
     (void)state;
     canvas_init(&c, 1, 30);
     tokens_paint_line(&c, 0, &t);
-    expect(&c, "    and the ▐LORD▌ said␊\n");
+    expect(&c, "    and the ▐LORD▌ said↵\n");
     char *inks = canvas_dump_inks(&c); /* 1/4, 4/4, 2/4 of 15 steps, as digits */
     assert_int_equal(inks[8], '2');
     assert_int_equal(inks[14], '9');
@@ -575,7 +575,7 @@ static void wrapping_keeps_tokens_whole(void **state)
     (void)state;
     canvas_init(&c, 5, 9);
     assert_int_equal(tokens_paint_wrapped(&c, 0, &t), 3);
-    expect(&c, "and the\n LORD\n said␊\n\n\n");
+    expect(&c, "and the\n LORD\n said↵\n\n\n");
     assert_int_equal(tokens_at(&t, 9, false, 0, 5), 1);
     assert_int_equal(tokens_at(&t, 9, false, 1, 2), 2);
     assert_int_equal(tokens_at(&t, 9, false, 1, 8), -1);
