@@ -221,15 +221,41 @@ static bool open_tokenizer(struct session *s, struct err *err)
     return s->tokenizer != NULL;
 }
 
+bool session_need_labels(struct session *s, struct err *err)
+{
+    struct err e = {0};
+    if (s->labels)
+        return true;
+    s->labels = labels_open(s->options.labels, err);
+    if (s->labels && s->bundle.labels &&
+        !labels_add_read_only(s->labels, s->bundle.labels, &e))
+        session_warn(s, "%s: warning: labels of the bundle are not shown", e.msg);
+    return s->labels != NULL;
+}
+
 /* Labels are worth having, and nothing to fail for. */
 static void open_labels(struct session *s)
 {
     struct err err = {0};
-    s->labels = labels_open(s->options.labels, &err);
-    if (!s->labels)
+    if (!session_need_labels(s, &err))
         session_warn(s, "%s: warning: labels are not shown", err.msg);
-    else if (s->bundle.labels && !labels_add_read_only(s->labels, s->bundle.labels, &err))
-        session_warn(s, "%s: warning: labels of the bundle are not shown", err.msg);
+}
+
+/* Nor is a place for indexes: without one they last as long as the session. */
+static void look_for_room(struct session *s)
+{
+    struct session_options *o = &s->options;
+    struct err err = {0};
+    if (o->no_index || o->index || !s->samples || !s->samples->n_shards)
+        return;
+    char *dir = fs_cache_dir(&err);
+    if (dir && access(dir, W_OK | X_OK) != 0)
+        err_os(&err, errno, dir, "cannot be written");
+    if (err.code) {
+        session_warn(s, "%s: warning: the index is not kept", err.msg);
+        o->no_index = true;
+    }
+    free(dir);
 }
 
 /* --- the session --- */
@@ -320,6 +346,7 @@ struct session *session_open(const struct session_options *options,
     ok = ok && open_tokenizer(s, err);
     if (ok) {
         open_labels(s);
+        look_for_room(s);
         return s;
     }
     session_close(s);

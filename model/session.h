@@ -74,7 +74,9 @@ struct session {
 /*
  * Open everything that the options name: the chosen SAEs are loaded, samples and tokenizer
  * opened, ids checked against the samples, d_in of every chosen SAE against the samples
- * (ERR_SHAPE names both files and both shapes). No index is opened or made.
+ * (ERR_SHAPE names both files and both shapes). No index is opened or made. Where none can
+ * be kept (a cache directory that is read-only), a warning says so and options.no_index is
+ * set: what needs an index makes one for as long as the session lives.
  */
 struct session *session_open(const struct session_options *options,
                              const struct progress *progress, struct err *err);
@@ -83,6 +85,9 @@ void session_close(struct session *s); /* NULL is fine */
 /* Load SAE i if it is not loaded yet. Its notes become warnings. */
 bool session_load(struct session *s, int i, const struct progress *progress,
                   struct err *err);
+
+/* Open the labels if they are not open, because that failed before. */
+bool session_need_labels(struct session *s, struct err *err);
 
 /* The hook: --hook, else bundle.json's, else the checkpoint's own, else NULL. Borrowed. */
 const char *session_hook(const struct session *s, int i);

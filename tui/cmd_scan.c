@@ -9,7 +9,7 @@ bool cmd_scan(struct cmd *c, struct err *err)
     if (!ix)
         return false;
     out_totals(o, index_totals(ix));
-    if (c->opts.session.no_index) {
+    if (c->session->options.no_index) {
         out_null(o, "index");
         return true;
     }

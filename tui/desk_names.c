@@ -51,13 +51,10 @@ static bool save(struct desk *d, int i, int64_t feature, const struct label *l)
     struct session *s = d->session;
     struct err err = {0};
 
-    if (!s->labels) {
-        app_warning(d->app, "labels could not be opened, so none can be saved");
-        return false;
-    }
     if (!s->saes[i].sae)
         return false;
-    if (!labels_set(s->labels, s->saes[i].id, feature, l, &err)) {
+    if (!session_need_labels(s, &err) ||
+        !labels_set(s->labels, s->saes[i].id, feature, l, &err)) {
         app_error(d->app, &err);
         return false;
     }

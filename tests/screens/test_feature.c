@@ -224,11 +224,13 @@ static void forbid_indexes(void)
 
     snprintf(path, sizeof path, "%s", test_path("little/bundle.json"));
     setenv("XDG_CACHE_HOME", path, 1);
+    setenv("TMPDIR", path, 1);
 }
 
 static void allow_indexes(void)
 {
     setenv("XDG_CACHE_HOME", test_path("cache"), 1);
+    unsetenv("TMPDIR");
 }
 
 static void without_an_index_the_samples_are_asked(void **state)

@@ -254,6 +254,23 @@ static void without_an_index_nothing_is_left_behind(void **state)
     session_close(s);
 }
 
+static void a_cache_that_cannot_be_written_stops_nothing(void **state)
+{
+    struct err err = {0};
+    (void)state;
+    setenv("XDG_CACHE_HOME", test_path("b/acts.npy"), 1);
+    struct session *s = open_named("relu", NULL, &err);
+    setenv("XDG_CACHE_HOME", test_path("cache"), 1);
+    assert_non_null(s);
+    assert_true(s->options.no_index);
+    assert_non_null(strstr(s->warnings[s->n_warnings - 1], "b/acts.npy"));
+    assert_non_null(strstr(s->warnings[s->n_warnings - 1], "the index is not kept"));
+    if (!session_need_index(s, 0, NULL, NULL, &err))
+        fail_msg("%s", err.msg);
+    assert_non_null(s->saes[0].index);
+    session_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +280,7 @@ int main(void)
         cmocka_unit_test(options_have_their_own_index),
         cmocka_unit_test(an_index_is_made_once_and_again_when_inputs_change),
         cmocka_unit_test(without_an_index_nothing_is_left_behind),
+        cmocka_unit_test(a_cache_that_cannot_be_written_stops_nothing),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
