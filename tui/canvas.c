@@ -130,6 +130,7 @@ static const struct look_alike look_alikes[] = {
     {0x201c, 0x201d, "\""},        {0x2022, 0x2022, "*"}, /* bullet */
     {0x2026, 0x2026, "~"},                                /* ellipsis: cut here */
     {0x2190, 0x2193, "<^>v"},      {0x2212, 0x2212, "-"}, /* arrows, minus */
+    {0x21b5, 0x21b5, "^"},         {0x21e5, 0x21e5, "^"}, /* newline, tab */
     {0x2192, 0x2192, ">"},         {0x2400, 0x243f, "^"}, /* pictures of controls */
     {0x2500, 0x2501, "-"},         {0x2502, 0x2503, "|"},
     {0x2504, 0x2505, "-"},         {0x2506, 0x2507, ":"},
