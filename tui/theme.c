@@ -354,6 +354,8 @@ struct paint theme_paint(const struct theme *t, enum colour_level level, uint32_
         p.back = ramp_colour(t, level, back);
         if (!is_ramp(front) && p.back != COLOUR_DEFAULT)
             p.front = readable(t, level, back);
+        if (p.front == 0 && level == COLOUR_16)
+            p.attr &= ~STYLE_BOLD; /* it makes black grey on many terminals */
         return p;
     }
     const struct ink_look *ground = &t->inks[back];

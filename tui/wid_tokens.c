@@ -77,14 +77,31 @@ static bool covers(const struct mark *k, int token)
     return token >= 0 && k->first <= token && token <= k->last;
 }
 
+/* Is mark i part of the lit word? A blank in front of the word stays outside. */
+static bool is_lit(const struct marks *m, const struct tokens_run *t, int i)
+{
+    if (i < 0 || i >= m->n || !covers(&m->v[i], t->lit))
+        return false;
+    return strcmp(m->v[i].text, " ") != 0 || is_lit(m, t, i - 1) || i + 1 == m->n ||
+           !covers(&m->v[i + 1], t->lit);
+}
+
+/* The colour of a mark's activation; INK_TEXT when it has none. */
+static enum ink colour_of(const struct canvas *c, const struct tokens_run *t,
+                          const struct mark *k, float max)
+{
+    if (!(max > 0) || k->activation == 0 || c->mono)
+        return INK_TEXT;
+    return t->is_signed ? style_diverge(k->activation / max)
+                        : style_heat(fabsf(k->activation) / max);
+}
+
 static uint32_t style_of(const struct canvas *c, const struct tokens_run *t,
                          const struct mark *k, float max)
 {
     uint32_t style = covers(k, t->lit) && strcmp(k->text, " ") != 0 ? INK_LIT : INK_TEXT;
 
-    if (max > 0 && k->activation != 0 && !c->mono)
-        style |= STYLE_ON(t->is_signed ? style_diverge(k->activation / max)
-                                       : style_heat(fabsf(k->activation) / max));
+    style |= STYLE_ON(colour_of(c, t, k, max));
     if (covers(k, t->cursor))
         style |= STYLE_REVERSE;
     return style;
@@ -121,15 +138,6 @@ int tokens_line_rows(const struct canvas *c)
 
 /* -- one line -------------------------------------------------------------------------------- */
 
-/* Is mark i part of the lit word? A blank in front of the word stays outside. */
-static bool is_lit(const struct marks *m, const struct tokens_run *t, int i)
-{
-    if (i < 0 || i >= m->n || !covers(&m->v[i], t->lit))
-        return false;
-    return strcmp(m->v[i].text, " ") != 0 || is_lit(m, t, i - 1) || i + 1 == m->n ||
-           !covers(&m->v[i + 1], t->lit);
-}
-
 /* The lit word stands in brackets, so that it can be told without colour. */
 static int opens(const struct marks *m, const struct tokens_run *t, int i)
 {
@@ -154,6 +162,14 @@ static void measure(const struct marks *m, const struct tokens_run *t, int *befo
     }
 }
 
+/* Half blocks of its colour round the word off. */
+static int put_bracket(struct canvas *c, int row, int col, uint32_t style, const char *utf8,
+                       const char *ascii)
+{
+    return canvas_text(c, row, col, style == INK_TEXT ? INK_TEXT | STYLE_BOLD : style,
+                       c->ascii ? ascii : utf8);
+}
+
 void tokens_paint_line(struct canvas *c, int row, const struct tokens_run *t)
 {
     struct marks m = marks_of(t);
@@ -167,12 +183,15 @@ void tokens_paint_line(struct canvas *c, int row, const struct tokens_run *t)
     }
     int from = at;
     for (int i = 0; i < m.n; i++) {
+        const struct mark *k = &m.v[i];
+        uint32_t bracket = c->ascii ? INK_TEXT : colour_of(c, t, k, max);
         if (opens(&m, t, i))
-            at = canvas_text(c, row, at, INK_LIT, c->ascii ? "[" : "▐");
-        put_mark(c, row, at, t, &m.v[i], max);
-        at += m.v[i].width;
+            at = put_bracket(c, row, at, bracket, "▐", "[");
+        if (!covers(k, t->lit) || is_lit(&m, t, i)) /* else the blank before the bracket */
+            put_mark(c, row, at, t, k, max);
+        at += k->width;
         if (closes(&m, t, i))
-            at = canvas_text(c, row, at, INK_LIT, c->ascii ? "]" : "▌");
+            at = put_bracket(c, row, at, bracket, "▌", "]");
     }
     if (from < 0)
         canvas_text(c, row, 0, INK_DIM, "…");

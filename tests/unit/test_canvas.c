@@ -239,6 +239,8 @@ static void themes_resolve(void **state)
                 p = theme_paint(t, COLOUR_256, front | STYLE_ON(back));
                 assert_true(p.front < 256 && p.back < 256);
             }
+        struct paint lit = theme_paint(t, COLOUR_16, INK_LIT | STYLE_ON(style_heat(1)));
+        assert_true(lit.front != 0 || !(lit.attr & STYLE_BOLD)); /* grey on many terminals */
         /* The cursor row shows whatever there is to show it with. */
         for (int level = COLOUR_MONO; level <= COLOUR_TRUE; level++) {
             struct paint p = theme_paint(t, (enum colour_level)level,

@@ -524,6 +524,7 @@ static void the_lit_token_stands_in_the_middle(void **state)
     assert_int_equal(inks[14], '9');
     assert_int_equal(inks[20], '4');
     assert_int_equal(inks[4], '.');
+    assert_int_equal(inks[11], '.'); /* the blank before the bracket */
     free(inks);
     canvas_finish(&c);
     canvas_init(&c, 1, 10);
