@@ -299,8 +299,13 @@ bool app_go_feature(struct app *app, const char *number, struct err *err)
     number += strspn(number, " #");
     at.feature = strtoll(number, &end, 10);
     if (end == number || *end || at.feature < 0)
-        return err_set(err, ERR_USAGE, "no number of a feature (found \"%s\")", number);
+        return err_set(err, ERR_USAGE, "not the number of a feature (found \"%s\")", number);
     at.sae = v ? v->target.sae : 0;
+    const struct sae *sae = app->options.session && at.sae < app->options.session->n_saes
+                                ? app->options.session->saes[at.sae].sae : NULL;
+    if (sae && at.feature >= sae->d_sae)
+        return err_set(err, ERR_RANGE, "there is no feature %s (expected 0 to %lld)", number,
+                       (long long)sae->d_sae - 1);
     app_open(app, "feature", &at);
     return true;
 }
@@ -522,6 +527,20 @@ static bool frame_first(struct app *app, const struct press *p)
     return false;
 }
 
+/* Better said than left to be wondered about; moving about is its own answer. */
+static void idle_key(struct app *app, const struct press *p)
+{
+    const struct action_info *a = &action_info[p->action];
+    struct view *v = app_shown(app);
+    char keys[32];
+
+    if (a->group == GROUP_MOVE || !v)
+        return;
+    keymap_text(&app->config.keys, p->action, true, keys, sizeof keys);
+    app_message(app, "%s (%s) has no use in %s; ? shows the keys that have", keys, a->name,
+                v->ops->name);
+}
+
 /* What the frame does with what a view has no use for. */
 static void frame_last(struct app *app, const struct press *p)
 {
@@ -537,7 +556,7 @@ static void frame_last(struct app *app, const struct press *p)
     case ACT_COPY_ALL: copy(app, true); break;
     case ACT_WRITE: prompt_open(app, PROMPT_WRITE, "write to ", ""); break;
     case ACT_RELOAD: reload(app); break;
-    default: break;
+    default: idle_key(app, p); break;
     }
 }
 

@@ -145,22 +145,39 @@ bool app_command(struct app *app, const char *line, struct err *err)
     return run_action(app, name, rest, err);
 }
 
+static const char *view_name(const struct app *app, int i)
+{
+    return i < app->n_views ? app->views[i].ops->name : NULL;
+}
+
+static const char *sae_name(const struct app *app, int i)
+{
+    const struct session *s = app->options.session;
+    return s && i < s->n_saes ? s->saes[i].name : NULL;
+}
+
 const char *app_command_word(void *ctx, int i)
 {
     struct app *app = ctx;
     struct view *v = app_shown(app);
+    const char *line = app->prompt.edit.text + strspn(app->prompt.edit.text, " ");
 
+    if (strncmp(line, "set ", 4) == 0)
+        return options_word(app, line + 4, i);
+    if (strncmp(line, "open ", 5) == 0)
+        return view_name(app, i);
+    if (strncmp(line, "sae ", 4) == 0)
+        return sae_name(app, i);
+    if (strncmp(line, "filter ", 7) == 0)
+        return v && v->ops->word ? v->ops->word(v, ASK_FILTER, i) : NULL;
     if (i < N_COMMANDS)
         return commands[i].name;
     i -= N_COMMANDS;
     if (i < app->n_views)
-        return app->views[i].ops->name;
+        return view_name(app, i);
     i -= app->n_views;
     if (i < ACT_COUNT - 1)
         return action_info[i + 1].name;
     i -= ACT_COUNT - 1;
-    if (app->desk && i < desk_count(app->desk))
-        return app->options.session->saes[i].name;
-    i -= app->desk ? desk_count(app->desk) : 0;
     return v && v->ops->word ? v->ops->word(v, ASK_COMMAND, i) : NULL;
 }

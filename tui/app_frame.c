@@ -82,6 +82,24 @@ static void job_text(struct app *app, char *buf, size_t size)
         job_status_text(&s, buf, size);
 }
 
+enum { CANDIDATES = 8 }; /* of a completion shown at once */
+
+/* What Tab goes through, the present one lit; nothing while there is but one. */
+static bool paint_candidates(const struct app *app, struct canvas *c, int row)
+{
+    const struct edit *e = &app->prompt.edit;
+    int col = 1;
+
+    if (app->mode != MODE_PROMPT || e->candidate < 0 || !edit_candidate(e, 1))
+        return false;
+    int from = e->candidate - e->candidate % CANDIDATES, n = from;
+    for (const char *word; n < from + CANDIDATES && (word = edit_candidate(e, n)); n++)
+        col = canvas_text(c, row, col, n == e->candidate ? INK_TAB_ON : INK_STATUS, word) + 2;
+    if (edit_candidate(e, n))
+        canvas_text(c, row, col, INK_DIM, "…");
+    return true;
+}
+
 static void paint_status(struct app *app, struct canvas *c, int row)
 {
     struct view *v = app_shown(app);
@@ -89,6 +107,8 @@ static void paint_status(struct app *app, struct canvas *c, int row)
     uint32_t ink = INK_STATUS;
     int right;
 
+    if (paint_candidates(app, c, row))
+        return;
     job_text(app, job, sizeof job);
     right = text_width(job);
     canvas_text(c, row, c->cols - right - 1, INK_STATUS, job);

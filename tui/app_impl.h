@@ -102,6 +102,7 @@ void help_open(struct app *app);
 void options_paint(struct app *app, struct canvas *c);
 void options_act(struct app *app, const struct press *p);
 bool options_set(struct app *app, const char *name, const char *value, struct err *err);
+const char *options_word(struct app *app, const char *typed, int i); /* after ":set " */
 bool options_answer(struct app *app, int option, const char *value, struct err *err);
 
 /* app_frame.c: tabs, for the mouse: the digit of the tab at a column of row 0, or 0 */

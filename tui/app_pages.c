@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/str.h"
 #include "tui/app_impl.h"
 
 static void popup_ground(struct canvas *c)
@@ -201,6 +202,22 @@ bool options_set(struct app *app, const char *name, const char *value, struct er
     return err_set(err, ERR_USAGE, "%s: no such option", name);
 }
 
+const char *options_word(struct app *app, const char *typed, int i)
+{
+    struct entry e;
+
+    typed += strspn(typed, " ");
+    size_t name = strcspn(typed, "= ");
+    if (!strchr(typed, '='))
+        return entry_at(app, i, &e) ? e.name : NULL;
+    for (int k = 0; entry_at(app, k, &e); k++)
+        if (strlen(e.name) == name && strncmp(e.name, typed, name) == 0)
+            for (int c = 0; e.choices && e.choices[c]; c++)
+                if (c == i)
+                    return e.choices[c];
+    return NULL;
+}
+
 bool options_answer(struct app *app, int option, const char *value, struct err *err)
 {
     struct entry e;
@@ -250,17 +267,38 @@ void options_act(struct app *app, const struct press *p)
     }
 }
 
+enum { OPTION_DETAIL = 6 }; /* rows below the list */
+
+/* What did not fit beside it: all of the help, of the value and of what it may be. */
+static void paint_option_detail(struct canvas *c, const struct entry *e)
+{
+    struct str choices = {0};
+    int row = canvas_wrap(c, 0, INK_TEXT, e->help);
+
+    for (int i = 0; e->choices && e->choices[i]; i++)
+        str_appendf(&choices, "%s%s", i ? " · " : "one of  ", e->choices[i]);
+    row = canvas_wrap(c, row, INK_DIM, str_text(&choices));
+    if (text_width(e->value) > 20)
+        canvas_wrap(c, row, INK_VALUE, e->value);
+    str_finish(&choices);
+}
+
 void options_paint(struct app *app, struct canvas *c)
 {
     struct canvas in;
     struct entry e;
 
-    in = canvas_box(c, "options  (Enter changes, q closes)", INK_RULE);
-    int top = app->option_cursor >= in.rows - 1 ? app->option_cursor - in.rows + 2 : 0;
-    for (int i = top; i - top < in.rows && entry_at(app, i, &e); i++) {
-        canvas_fit(&in, i - top, 1, 16, ALIGN_LEFT, INK_LABEL, e.name);
-        canvas_fit(&in, i - top, 18, 20, ALIGN_LEFT, INK_VALUE, e.value);
-        canvas_fit(&in, i - top, 40, in.cols - 41, ALIGN_LEFT, INK_DIM, e.help);
+    in = canvas_box(c, "options  (Enter or l next, h previous, q closes)", INK_RULE);
+    int list = in.rows > OPTION_DETAIL + 2 ? in.rows - OPTION_DETAIL - 1 : in.rows, row = 0;
+    int top = app->option_cursor >= list ? app->option_cursor - list + 1 : 0;
+    for (; row < list && entry_at(app, top + row, &e); row++) {
+        canvas_fit(&in, row, 1, 16, ALIGN_LEFT, INK_LABEL, e.name);
+        canvas_fit(&in, row, 18, 20, ALIGN_LEFT, INK_VALUE, e.value);
+        canvas_fit(&in, row, 40, in.cols - 41, ALIGN_LEFT, INK_DIM, e.help);
+    }
+    if (list < in.rows && entry_at(app, app->option_cursor, &e)) {
+        struct canvas below = canvas_sub(&in, row + 1, 1, in.rows - row - 1, in.cols - 2);
+        paint_option_detail(&below, &e);
     }
     popup_ground(c);
     canvas_ground(&in, app->option_cursor - top, 0, in.cols, INK_CURSOR);

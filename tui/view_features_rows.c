@@ -316,6 +316,19 @@ static bool search_column(struct view *v, const char *column, struct err *err)
     return ok;
 }
 
+/* What was wrong with the pattern, without the filter that was made of it. */
+static bool bad_pattern(struct err *err)
+{
+    const char *why = strstr(err->msg, "regex: ");
+    char text[256];
+
+    snprintf(text, sizeof text, "%s", why ? why + strlen("regex: ") : err->msg);
+    char *where = strstr(text, " (at its character");
+    if (where)
+        *where = 0;
+    return err_set(err, err->code, "search: %s", text);
+}
+
 bool features_search(struct view *v, const char *pattern, struct err *err)
 {
     struct features *f = v->state;
@@ -334,7 +347,7 @@ bool features_search(struct view *v, const char *pattern, struct err *err)
     free(f->found);
     f->found = NULL;
     f->pattern[0] = 0;
-    return false;
+    return bad_pattern(err);
 }
 
 void features_rows_loaded(struct view *v, int slot, struct job *job)

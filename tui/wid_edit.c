@@ -122,14 +122,24 @@ static void recall(struct edit *e, int step)
     set_text(e, to == e->history->n ? e->typed : e->history->lines[to]);
 }
 
-/* The n-th word that begins with the stem; NULL past the last. */
-static const char *candidate(const struct edit *e, int n)
+/* Was word i offered before? One name may be a command, a view and an action. */
+static bool is_repeated(const struct edit *e, int i, const char *word)
 {
-    size_t len = strlen(e->stem);
+    for (int k = 0; k < i; k++)
+        if (strcmp(e->words(e->words_ctx, k), word) == 0)
+            return true;
+    return false;
+}
+
+const char *edit_candidate(const struct edit *e, int n)
+{
     const char *word;
 
+    if (!e->words || !e->stem)
+        return NULL;
     for (int i = 0; (word = e->words(e->words_ctx, i)); i++)
-        if (strncmp(word, e->stem, len) == 0 && n-- == 0)
+        if (strncmp(word, e->stem, strlen(e->stem)) == 0 && !is_repeated(e, i, word) &&
+            n-- == 0)
             return word;
     return NULL;
 }
@@ -151,7 +161,7 @@ static void complete(struct edit *e)
         free(e->stem);
         e->stem = xstrndup(e->text + e->word_at, e->cursor - e->word_at);
     }
-    const char *word = candidate(e, ++e->candidate);
+    const char *word = edit_candidate(e, ++e->candidate);
     if (!word) { /* once round: what was typed */
         word = e->stem;
         e->candidate = -1;

@@ -47,6 +47,10 @@ enum edit_result { EDIT_GOES_ON, EDIT_DONE, EDIT_CANCELLED };
  * cancelled. */
 enum edit_result edit_key(struct edit *e, int32_t key);
 
+/* While Tab completes: the n-th different word that fits, NULL past the last (borrowed from
+ * `words`). e->candidate is the one that stands there now. */
+const char *edit_candidate(const struct edit *e, int n);
+
 /* "label text" on one row, scrolled so that the cursor is in view; its column comes back
  * for the terminal's cursor. */
 int edit_paint(struct canvas *c, int row, const char *label, const struct edit *e);

@@ -94,7 +94,7 @@ static void numbers_open_features(void **state)
     screen_type(&s, ": \"feature 23\" Enter");
     screen_expect(&s, "23 squared is 529");
     screen_type(&s, "# \"x\" Enter");
-    screen_expect(&s, "no number of a feature (found \"x\")");
+    screen_expect(&s, "not the number of a feature (found \"x\")");
     screen_stop(&s);
 }
 
@@ -213,6 +213,7 @@ static void options_change(void **state)
     start(&s);
     screen_type(&s, "o");
     screen_expect(&s, "theme            default");
+    screen_expect(&s, "one of  default · light · dark");
     screen_type(&s, "Enter");
     screen_expect(&s, "theme            light");
     assert_int_equal(app_next_request(s.app), APP_RESTYLE);
@@ -235,6 +236,14 @@ static void commands_complete_and_refuse(void **state)
     start(&s);
     screen_type(&s, ": \"featu\" Tab");
     screen_expect(&s, ":feature");
+    screen_type(&s, "^U \"sea\" Tab"); /* once, though command and action have that name */
+    screen_expect(&s, " search  search-next  search-prev\n");
+    screen_type(&s, "Tab");
+    screen_expect(&s, ":search-next");
+    screen_type(&s, "^U \"set wi\" Tab");
+    screen_expect(&s, ":set width");
+    screen_type(&s, "\"=w\" Tab");
+    screen_expect(&s, ":set width=wide");
     screen_type(&s, "^U \"nonsense\" Enter");
     screen_expect(&s, "no such command (found \"nonsense\")");
     screen_type(&s, "^U \"down 5\" Enter");

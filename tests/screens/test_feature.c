@@ -287,7 +287,8 @@ static void features_are_walked_through(void **state)
     screen_type(&s, "# \"47\" Enter ]");
     screen_expect(&s, "this is the last feature");
     screen_type(&s, "# \"48\" Enter");
-    screen_expect(&s, "there is no feature 48 (0 to 47)");
+    screen_expect(&s, "there is no feature 48 (expected 0 to 47)");
+    screen_type(&s, "Esc"); /* the line stays open, to be mended */
     screen_expect(&s, " #47\n");
     stop(&s);
 }
@@ -547,7 +548,8 @@ static void without_colour_there_are_digits(void **state)
     (void)state;
     start_at(&s, one_open(1, true, true), 36, 120, 0, true);
     screen_expect(&s, "▐In▌ the beginning God");
-    screen_expect(&s, "9 99     4444444444");
+    screen_expect(&s, "99     4444444444");
+    screen_expect_not(&s, "9 99"); /* the blank before the bracket is no part of the word */
     stop(&s);
 }
 

@@ -192,7 +192,7 @@ static void searching_finds_labels_and_tokens(void **state)
     screen_type(&s, "/ ^U \"Bread\" Enter");
     screen_expect(&s, "Bread: in no label");
     screen_type(&s, "/ ^U \"[\" Enter");
-    screen_expect(&s, "filter: ");
+    screen_expect(&s, "search: missing terminating ] for character class");
     screen_type(&s, "Esc");
     stop(&s);
 }
