@@ -202,28 +202,38 @@ void tokens_paint_line(struct canvas *c, int row, const struct tokens_run *t)
 
 /* -- wrapped ----------------------------------------------------------------------------------- */
 
-/* Where mark i goes, given where the last one ended: whole tokens stay together when they
- * fit on a line. */
+/* Where mark i goes, given where the last one ended: words stay together when they fit on
+ * a line, whatever tokens they are made of. */
 struct pen {
     int row, col;
 };
 
-static int token_width(const struct marks *m, int i)
+static bool is_blank(const struct mark *k)
 {
-    int token = m->v[i].first, width = 0;
+    return strcmp(k->text, " ") == 0;
+}
 
-    for (; i < m->n && m->v[i].first == token; i++)
+/* A word brings the blank before it. */
+static bool starts_word(const struct marks *m, int i)
+{
+    return i == 0 || m->v[i - 1].newline || is_blank(&m->v[i]);
+}
+
+static int word_width(const struct marks *m, int i)
+{
+    int width = m->v[i].width;
+
+    while (++i < m->n && !starts_word(m, i))
         width += m->v[i].width;
     return width;
 }
 
 static void place(const struct marks *m, int i, int cols, int line_rows, struct pen *p)
 {
-    bool starts = i == 0 || m->v[i - 1].first != m->v[i].first;
     int need = m->v[i].width;
 
-    if (starts && token_width(m, i) <= cols)
-        need = token_width(m, i);
+    if (starts_word(m, i) && word_width(m, i) <= cols)
+        need = word_width(m, i);
     if (p->col > 0 && p->col + need > cols) {
         p->row += line_rows;
         p->col = 0;

@@ -582,6 +582,12 @@ static void wrapping_keeps_tokens_whole(void **state)
     assert_int_equal(tokens_at(&t, 9, false, 1, 8), -1);
     assert_int_equal(tokens_at(&t, 9, false, 2, 5), 4);
     canvas_finish(&c);
+    static const struct token_piece cut[] = {PIECE("a", 0), PIECE(" v", 1), PIECE("ow", 1)};
+    struct tokens_run vow = {.pieces = cut, .n = 3, .lit = -1, .cursor = -1};
+    canvas_init(&c, 2, 4); /* nor a word of two tokens torn apart */
+    assert_int_equal(tokens_paint_wrapped(&c, 0, &vow), 2);
+    expect(&c, "a\n vow\n");
+    canvas_finish(&c);
     for (int cols = 1; cols < 30; cols++)
         for (int lit = -1; lit < 5; lit++) {
             t.lit = lit;
