@@ -55,7 +55,8 @@ struct overview {
     struct card *cards; /* [desk_count], owned */
     int n_cards;
     struct place cursor;
-    int top; /* row of the page at the top of the screen */
+    int top;     /* row of the page at the top of the screen */
+    bool follow; /* the card under the cursor has been asked for: show it as it grows */
 };
 
 static bool is_loaded(const struct view *v, int i)
@@ -645,6 +646,50 @@ static void overview_draw(const struct view *v, struct canvas *c)
     forget(&p);
 }
 
+/* The row after an item; a card's is after all that it holds. */
+static int end_of(const struct page *p, int i)
+{
+    int end = p->items[i].row + p->items[i].rows;
+
+    if (p->items[i].place.key == ITEM_CARD)
+        for (int k = i + 1; k < p->n && p->items[k].place.sae == p->items[i].place.sae; k++)
+            end = p->items[k].row + p->items[k].rows > end
+                      ? p->items[k].row + p->items[k].rows : end;
+    return end;
+}
+
+static void show_item(struct view *v, const struct page *p, int i)
+{
+    struct overview *o = v->state;
+    const struct item *item = &p->items[i];
+    int last = p->row - v->rows, end = end_of(p, i);
+
+    o->cursor = item->place;
+    if (i == 0)
+        o->top = 0;
+    if (end > o->top + v->rows)
+        o->top = end - v->rows;
+    if (item->row < o->top) /* of what is higher than the screen the top */
+        o->top = item->row;
+    o->top = o->top > last ? last : o->top;
+    o->top = o->top < 0 ? 0 : o->top;
+}
+
+/* A card that was asked for arrives and fills step by step. */
+static void follow(struct view *v)
+{
+    struct overview *o = v->state;
+    struct canvas scratch;
+
+    if (!o->follow || !is_loaded(v, o->cursor.sae))
+        return;
+    struct page p = measure(v, &scratch);
+    int at = find_item(&p);
+    if (at >= 0)
+        show_item(v, &p, at);
+    forget(&p);
+}
+
 /* -- life ----------------------------------------------------------------------------- */
 
 static bool overview_open(struct view *v, struct err *err)
@@ -676,8 +721,10 @@ static void overview_go(struct view *v, const struct target *at)
 
 static void overview_changed(struct view *v)
 {
-    if (v->desk)
-        refresh(v);
+    if (!v->desk)
+        return;
+    refresh(v);
+    follow(v);
 }
 
 static void overview_tick(struct view *v)
@@ -698,23 +745,6 @@ static void overview_close(struct view *v)
 }
 
 /* -- keys ----------------------------------------------------------------------------- */
-
-static void show_item(struct view *v, const struct page *p, int i)
-{
-    struct overview *o = v->state;
-    const struct item *item = &p->items[i];
-    int last = p->row - v->rows;
-
-    o->cursor = item->place;
-    if (i == 0)
-        o->top = 0;
-    if (item->row < o->top)
-        o->top = item->row;
-    if (item->row + item->rows > o->top + v->rows)
-        o->top = item->row + item->rows - v->rows;
-    o->top = o->top > last ? last : o->top;
-    o->top = o->top < 0 ? 0 : o->top;
-}
 
 /* The nearest item in a direction: down and up take the next row, there the column that is
  * nearest; left and right stay among the items that share a row. */
@@ -769,6 +799,7 @@ static void open_item(struct view *v, const struct item *item)
     struct target at = TARGET_NONE;
 
     if (item->place.key == ITEM_OTHER) {
+        ((struct overview *)v->state)->follow = true;
         desk_retry(v->desk, item->place.sae); /* after a failure; else it does nothing */
         desk_choose(v->desk, item->place.sae);
         return;
@@ -798,6 +829,7 @@ static bool act_on(struct view *v, const struct page *p, const struct press *pre
 
     if (at < 0)
         return false;
+    ((struct overview *)v->state)->follow = false;
     switch (press->action) {
     case ACT_DOWN:
     case ACT_UP:
@@ -994,6 +1026,7 @@ const struct view_ops view_overview_ops = {
     .name = "overview",
     .digit = 1,
     .purpose = "what is open, whether it is sound, and how well it reconstructs",
+    .searched_in = "features",
     .state_size = sizeof(struct overview),
     .keys = overview_keys,
     .terms = overview_terms,

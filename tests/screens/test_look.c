@@ -351,6 +351,22 @@ static void rows_load_and_items_open(void **state)
     stop(&s, session);
 }
 
+static void a_card_asked_for_is_brought_into_view(void **state)
+{
+    struct session *session = little_open(false);
+    struct screen s;
+
+    (void)state;
+    start(&s, session, "overview", 100, 24);
+    screen_type(&s, "G Enter");
+    screen_expect(&s, "── other · current ──");
+    screen_expect(&s, " equal rows ");
+    screen_type(&s, "gg Tab");
+    screen_expect(&s, "── other · current ──");
+    screen_expect(&s, " equal rows ");
+    stop(&s, session);
+}
+
 static void an_overview_without_samples_says_what_is_missing(void **state)
 {
     struct session *session = little_open(true);
@@ -589,6 +605,7 @@ int main(void)
         cmocka_unit_test(a_card_says_what_is_open),
         cmocka_unit_test(the_numbers_are_the_scans),
         cmocka_unit_test(rows_load_and_items_open),
+        cmocka_unit_test(a_card_asked_for_is_brought_into_view),
         cmocka_unit_test(an_overview_without_samples_says_what_is_missing),
         cmocka_unit_test(verdicts_are_plain),
         cmocka_unit_test(a_single_feature_is_enough),
