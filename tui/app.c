@@ -476,9 +476,19 @@ static void switch_view(struct app *app, int digit)
     app_message(app, "there is no view %d", digit);
 }
 
-static void ask_view(struct app *app, enum ask what, const char *label)
+struct view *app_searched(struct app *app)
 {
     struct view *v = app_shown(app);
+    int i = v && v->ops->searched_in ? app_view_index(app, v->ops->searched_in) : -1;
+
+    if (i >= 0)
+        visit(app, i, &TARGET_NONE);
+    return app_shown(app);
+}
+
+static void ask_view(struct app *app, enum ask what, const char *label)
+{
+    struct view *v = app_searched(app);
 
     if (v && v->ops->answer)
         view_ask(v, what, label, what == ASK_FILTER ? v->target.filter : "");

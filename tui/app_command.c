@@ -39,7 +39,7 @@ static bool cmd_write(struct app *app, const char *rest, struct err *err)
 
 static bool cmd_answer(struct app *app, enum ask what, const char *rest, struct err *err)
 {
-    struct view *v = app_shown(app);
+    struct view *v = app_searched(app);
 
     if (!v || !v->ops->answer)
         return err_set(err, ERR_USAGE, "nothing to do that with here");

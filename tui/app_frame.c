@@ -82,20 +82,30 @@ static void job_text(struct app *app, char *buf, size_t size)
         job_status_text(&s, buf, size);
 }
 
-enum { CANDIDATES = 8 }; /* of a completion shown at once */
-
 /* What Tab goes through, the present one lit; nothing while there is but one. */
 static bool paint_candidates(const struct app *app, struct canvas *c, int row)
 {
     const struct edit *e = &app->prompt.edit;
-    int col = 1;
+    int col = 1, from = 0, n = 0;
+    const char *word;
 
     if (app->mode != MODE_PROMPT || e->candidate < 0 || !edit_candidate(e, 1))
         return false;
-    int from = e->candidate - e->candidate % CANDIDATES, n = from;
-    for (const char *word; n < from + CANDIDATES && (word = edit_candidate(e, n)); n++)
-        col = canvas_text(c, row, col, n == e->candidate ? INK_TAB_ON : INK_STATUS, word) + 2;
-    if (edit_candidate(e, n))
+    for (; (word = edit_candidate(e, n)); n++) { /* lines of them; the one it is on */
+        int width = text_width(word) + 2;
+        if (col + width > c->cols - 2 && n > e->candidate)
+            break;
+        if (col + width > c->cols - 2) {
+            from = n;
+            col = 1;
+        }
+        col += width;
+    }
+    col = 1;
+    for (int i = from; i < n; i++)
+        col = canvas_text(c, row, col, i == e->candidate ? INK_TAB_ON : INK_STATUS,
+                          edit_candidate(e, i)) + 2;
+    if (word)
         canvas_text(c, row, col, INK_DIM, "…");
     return true;
 }

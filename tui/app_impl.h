@@ -81,6 +81,7 @@ void app_request_set(struct app *app, enum app_request r);
 void app_press(struct app *app, const struct press *p);
 void app_settings_changed(struct app *app);
 int app_view_index(const struct app *app, const char *name); /* -1 */
+struct view *app_searched(struct app *app); /* goes where / and & of this view lead */
 bool app_go_feature(struct app *app, const char *number, struct err *err);
 
 /* app_command.c: a ":" line, completion for it */

@@ -106,6 +106,7 @@ struct view_ops {
     const char *name;    /* "features": ":features", and "Features" in its tab */
     int digit;           /* 1-9, or 0: no tab */
     const char *purpose; /* one line, top of its help page */
+    const char *searched_in; /* the view that / and & go to; NULL: they are for this one */
     size_t state_size;
     const struct view_key *keys;      /* up to { ACT_NONE }; the first ones that fit stand
                                          in the key bar. May be NULL */

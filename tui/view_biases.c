@@ -1013,6 +1013,7 @@ const struct view_ops view_biases_ops = {
     .digit = 4,
     .purpose = "how biases, thresholds, norms and densities are distributed, and which "
                "features are behind a bar",
+    .searched_in = "features",
     .state_size = sizeof(struct biases),
     .keys = biases_keys,
     .terms = biases_terms,

@@ -321,8 +321,6 @@ static bool feature_answer(struct view *v, enum ask what, const char *text, stru
     if (is_note && id >= 0)
         return set_label(v, desk_label(v->desk, v->target.sae, id),
                          text + 4 + strspn(text + 4, " "), err);
-    if (what == ASK_SEARCH || what == ASK_FILTER)
-        return err_set(err, ERR_RANGE, "2 (Features) searches and filters");
     return err_set(err, ERR_USAGE, "no such command (found \"%s\")", text);
 }
 
@@ -445,6 +443,7 @@ const struct view_ops view_feature_ops = {
     .name = "feature",
     .digit = 3,
     .purpose = "all about one feature",
+    .searched_in = "features",
     .state_size = sizeof(struct feature_view),
     .keys = feature_keys,
     .terms = feature_terms,

@@ -316,6 +316,10 @@ static void the_table_gives_the_order(void **state)
     screen_expect(&s, " · 2/");
     screen_type(&s, "[ [");
     screen_expect(&s, "this is the first feature");
+    screen_type(&s, "/"); /* is the table's business */
+    screen_expect(&s, "2 Features");
+    screen_expect(&s, "search:");
+    screen_type(&s, "Esc");
     stop(&s);
 }
 
