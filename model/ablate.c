@@ -442,7 +442,7 @@ bool ablate_run(const struct lm *lm, const struct lm_hook *hook, const struct sa
     a.r.work.progress = &by_sequences;
     a.features = xcalloc((size_t)n, sizeof *a.features);
     struct cell *totals = xcalloc((size_t)n, sizeof *totals);
-    struct base all;
+    struct base all = {0};
     double *vectors = xmalloc((size_t)(2 * a.r.d) * sizeof *vectors);
     base_reset(&all, vectors, a.r.d);
     pthread_mutex_init(&a.lock, NULL);
