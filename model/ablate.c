@@ -387,7 +387,7 @@ static bool check_result(const struct ablating *a, const struct base *all, struc
         return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
                        "one; see --skip-first and --skip-tokens)",
                        container_path(a->r.samples->tokens_container));
-    for (int i = 0; i < a->n_streams; i++)
+    for (int i = 0; i < N_STREAMS; i++) /* 0 where there is no such stream */
         finite = finite && isfinite(all->ce[i]);
     for (int64_t s = 0; s < a->n; s++)
         finite = finite && isfinite(a->features[s].delta_ce);
@@ -442,7 +442,7 @@ bool ablate_run(const struct lm *lm, const struct lm_hook *hook, const struct sa
     a.r.work.progress = &by_sequences;
     a.features = xcalloc((size_t)n, sizeof *a.features);
     struct cell *totals = xcalloc((size_t)n, sizeof *totals);
-    struct base all = {0};
+    struct base all;
     double *vectors = xmalloc((size_t)(2 * a.r.d) * sizeof *vectors);
     base_reset(&all, vectors, a.r.d);
     pthread_mutex_init(&a.lock, NULL);
