@@ -87,15 +87,31 @@ static bool has_threshold(const struct view *v)
     return sae && sae->threshold;
 }
 
-/* The threshold only where there is one. */
+/* Without samples these would be a table of nothing. */
+static bool needs_samples(int column)
+{
+    switch (column) {
+    case FCOL_DENSITY:
+    case CELL_HISTOGRAM:
+    case FCOL_MEAN:
+    case FCOL_MAX:
+    case FCOL_DELTA_FVU:
+    case FCOL_ACTIVE: return true;
+    default: return false;
+    }
+}
+
+/* Those that this checkpoint and these samples can fill. */
 static void usual_columns(struct view *v)
 {
     struct features *f = v->state;
+    bool has_samples = v->session->samples && v->session->samples->n_shards;
     int columns[CELL_COLUMNS], n = 0;
 
     f->has_threshold = has_threshold(v);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (usual[i] != FCOL_THRESHOLD || f->has_threshold)
+        if ((usual[i] != FCOL_THRESHOLD || f->has_threshold) &&
+            (has_samples || !needs_samples(usual[i])))
             columns[n++] = usual[i];
     set_columns(f, columns, n);
 }

@@ -249,11 +249,14 @@ static void weights_alone_make_a_table(void **state)
     start(&s, 36, 120, true);
     screen_expect(&s, "1/48 · sort density ↓ · weights only: no samples");
     expect_ids(&s, 2, (const char *const[]){"0", "1"});
-    assert_string_equal(at(&s, 2, 30), "·");
+    screen_expect_not(&s, "density↓"); /* nothing that samples would have to fill */
+    screen_expect(&s, "enc·dec");
     screen_expect(&s, " -0.5"); /* the bias */
     screen_type(&s, "& \"decoder_norm > 1.1\" Enter");
     screen_expect(&s, "1/16 of 48");
-    screen_type(&s, "] ] ?");
+    screen_type(&s, ": \"set columns=density\" Enter");
+    assert_string_equal(at(&s, 2, 11), "·");
+    screen_type(&s, "] ?");
     screen_expect(&s, "Needs samples (--acts)");
     stop(&s);
 }
