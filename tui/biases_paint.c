@@ -97,14 +97,20 @@ static void paint_legend(const struct view *v, struct canvas *c, int row, int co
 
     for (int i = 0; i < b->n_series; i++, at += width) {
         const struct biases_series *s = &b->series[i];
+        const char *name = v->session->saes[s->sae].name;
         number_text(s->median, 8, median, sizeof median);
-        size_t n = (size_t)snprintf(text, sizeof text, "%s  median %s",
-                                    v->session->saes[s->sae].name, median);
-        if (quantities[b->of].is_signed && n < sizeof text)
-            snprintf(text + n, sizeof text - n, " · %.1f %% < 0",
-                     100 * s->summary.negative_fraction);
+        if (quantities[b->of].is_signed)
+            snprintf(text, sizeof text, "%.1f %% < 0 · median %s",
+                     100 * s->summary.negative_fraction, median);
+        else
+            snprintf(text, sizeof text, "median %s", median);
+        if (text_width(name) + 2 + text_width(text) > width - 4 && strstr(text, " · "))
+            *strstr(text, " · ") = 0; /* rather than the name */
+        int room = width - 6 - text_width(text);
+        int used = text_width(name) < room ? text_width(name) : room;
         canvas_text(c, row, at, series_inks[i], mark[i]);
-        canvas_fit(c, row, at + 2, width - 4, ALIGN_LEFT, INK_TEXT, text);
+        canvas_fit(c, row, at + 2, used, ALIGN_LEFT, INK_TEXT, name);
+        canvas_fit(c, row, at + 4 + used, width - 6 - used, ALIGN_LEFT, INK_VALUE, text);
     }
 }
 

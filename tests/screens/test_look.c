@@ -235,8 +235,8 @@ static void chosen_checkpoints_are_overlaid(void **state)
 
     (void)state;
     start(&s, session, "biases", 120, 36);
-    screen_expect(&s, "█ relu  median -1 · 100.0 % < 0");
-    screen_expect(&s, "• other  median -0.75 · 100.0 % < 0");
+    screen_expect(&s, "█ relu  100.0 % < 0 · median -1 ");
+    screen_expect(&s, "• other  100.0 % < 0 · median -0.75");
     screen_expect(&s, "mean -3.833"); /* of the first */
     screen_type(&s, "x");
     screen_expect(&s, "mean -3.583");
