@@ -3,7 +3,7 @@
 _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='info scan features feature hist score ablate'
+    local commands='info scan features feature hist score ablate compare cosine'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
@@ -22,7 +22,8 @@ _saescope()
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
-        info | scan | features | feature | hist | score | ablate) [[ $command ]] || command=$word first='' ;;
+        info | scan | features | feature | hist | score | ablate | compare | cosine)
+            [[ $command ]] || command=$word first='' ;;
         esac
     done
     case $command in
@@ -31,6 +32,8 @@ _saescope()
     hist) options+=' --of --bins --range --log' ;;
     score) options+=' --from-samples' ;;
     ablate) options+=' --top --by --mode' ;;
+    compare) options+=' --matching' ;;
+    cosine) options+=' --truth --against --matrix' ;;
     esac
 
     case $prev in
@@ -39,6 +42,8 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --color)
         mapfile -t COMPREPLY < <(compgen -W 'auto always never 16 256 truecolor' -- "$cur") ;;
+    --matching)
+        mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
     --fold-decoder-norms)
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
@@ -58,10 +63,12 @@ _saescope()
         compopt -o nospace ;;
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
-            neighbours encoder_neighbours promotes suppresses coactive worst' -- "$cur") ;;
+            neighbours encoder_neighbours promotes suppresses coactive worst
+            matches one_to_one best matrix' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
-    --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels) ;;
+    --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \
+        --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
         --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \
         --bins | --range)

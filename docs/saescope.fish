@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist score ablate
+set -l commands info scan features feature hist score ablate compare cosine
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -18,6 +18,10 @@ complete -c saescope -n $no_command -a ablate \
     -d 'What the loss loses when a feature is taken out'
 complete -c saescope -n $no_command -a score \
     -d 'What the language model loses with the SAE in place'
+complete -c saescope -n $no_command -a compare \
+    -d 'Two checkpoints side by side'
+complete -c saescope -n $no_command -a cosine \
+    -d 'Cosines with true features, another SAE, each other'
 
 complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
 complete -c saescope -s a -l acts -r -F -d 'Activation samples'
@@ -44,7 +48,7 @@ complete -c saescope -l quick -d 'Leave out what is slow'
 complete -c saescope -l json -d 'Print one JSON object'
 complete -c saescope -l tsv -d 'Print tab-separated values'
 complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
-    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst'
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst matches one_to_one best matrix'
 complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
@@ -80,3 +84,11 @@ set -l of_ablate '__fish_seen_subcommand_from ablate'
 complete -c saescope -n $of_ablate -l mode -x -a 'reconstruction error-kept' -d 'Out of what'
 complete -c saescope -n $of_ablate -l top -x -d 'How many features with --by'
 complete -c saescope -n $of_ablate -l by -x -a $columns -d 'Features greatest in this column'
+
+set -l of_compare '__fish_seen_subcommand_from compare'
+complete -c saescope -n $of_compare -l matching -x -a 'optimal greedy' -d 'One-to-one matching'
+
+set -l of_cosine '__fish_seen_subcommand_from cosine'
+complete -c saescope -n $of_cosine -l truth -r -F -d 'True features'
+complete -c saescope -n $of_cosine -l against -r -F -d 'The decoder of another SAE'
+complete -c saescope -n $of_cosine -l matrix -d 'Print all cosines'

@@ -9,7 +9,6 @@
 
 #include "io/map.h"
 #include "io/mem.h"
-#include "io/scratch.h"
 #include "io/team.h"
 #include "model/kern.h"
 
@@ -220,48 +219,21 @@ static void pairs_item(void *ctx, size_t item, int thread)
     free(tile);
 }
 
-struct unit_rows {
-    const struct mat *m;
-    float *out;
-};
-
-static void unit_guarded(void *ctx)
-{
-    struct unit_rows *u = ctx;
-    int64_t cols = u->m->cols;
-    for (int64_t first = 0; first < u->m->rows; first += ROWS) {
-        int64_t n = u->m->rows - first < ROWS ? u->m->rows - first : ROWS;
-        mat_read_rows(u->m, first, n, u->out + first * cols);
-        for (int64_t i = first; i < first + n; i++) {
-            double squares = kern_sum_squares(u->out + i * cols, cols);
-            float scale = squares > 0 && isfinite(squares) ? (float)(1 / sqrt(squares)) : 0;
-            for (int64_t k = 0; k < cols; k++)
-                u->out[i * cols + k] =
-                    scale != 0 ? u->out[i * cols + k] * scale : 0;
-        }
-    }
-}
-
 bool match_nearest_all(const struct mat *m, int threads, const struct progress *progress,
                        float *out, struct err *err)
 {
     threads = threads > 0 ? threads : team_default_threads();
-    struct scratch unit = {0};
-    size_t bytes = (size_t)m->rows * (size_t)m->cols * sizeof(float);
-    if (!scratch_init(&unit, NULL, bytes, "room for unit rows", err))
+    struct match_rows unit;
+    if (!match_rows_init(&unit, m, err))
         return false;
-    if (!map_guard(unit_guarded, &(struct unit_rows){.m = m, .out = unit.data}, err)) {
-        scratch_finish(&unit);
-        return false;
-    }
-    struct pairs p = {.unit = unit.data, .rows = m->rows, .cols = m->cols, .best = out,
+    struct pairs p = {.unit = unit.unit, .rows = m->rows, .cols = m->cols, .best = out,
                       .progress = progress};
     for (int64_t j = 0; j < m->rows; j++)
         out[j] = -INFINITY;
     pthread_mutex_init(&p.lock, NULL);
     team_each(threads, (size_t)((m->rows + TILE - 1) / TILE), pairs_item, &p);
     pthread_mutex_destroy(&p.lock);
-    scratch_finish(&unit);
+    match_rows_finish(&unit);
     if (p.cancelled)
         return err_set(err, ERR_CANCELLED, "cancelled");
     for (int64_t j = 0; j < m->rows; j++)

@@ -1,5 +1,6 @@
 /*
- * match.h - cosines between rows of weight matrices. Cosines with a zero row are 0.
+ * match.h - cosines between rows of weight matrices. Cosines with a zero row, and with one
+ * that has a NaN or Inf, are 0.
  */
 #pragma once
 
@@ -7,6 +8,7 @@
 
 #include "io/err.h"
 #include "io/progress.h"
+#include "io/scratch.h"
 #include "io/tensor.h"
 
 struct match_near {
@@ -26,3 +28,45 @@ int match_nearest_rows(const struct mat *m, int64_t id, int n, int threads,
  * cosines, nothing of its size. */
 bool match_nearest_all(const struct mat *m, int threads, const struct progress *progress,
                        float *out, struct err *err);
+
+/* ---- rows of one matrix against rows of another ------------------------------------- */
+
+/* A copy of a matrix with rows of length 1 (or 0), f32, row-major, in scratch memory. */
+struct match_rows {
+    struct scratch room;
+    const float *unit; /* [rows, cols] */
+    int64_t rows, cols;
+};
+
+/* ERR_OS (no room), ERR_FORMAT (a file that shrank). */
+bool match_rows_init(struct match_rows *r, const struct mat *m, struct err *err);
+void match_rows_finish(struct match_rows *r); /* a zeroed one is fine */
+
+/* A piece of the matrix of cosines: cosine[i * n_j + j] of rows i0 + i of a and j0 + j of
+ * b, within [-1, 1]. */
+struct match_tile {
+    int64_t i0, j0, n_i, n_j;
+    const float *cosine;
+};
+
+#define MATCH_TILE_ROWS 256 /* of a: pieces begin at multiples of it */
+
+/*
+ * All cosines between rows of a and of b (as many columns in both: assert), by pieces. The
+ * pieces that share rows of a come in order of j0 and on one thread; others come at the
+ * same time on other threads, in any order. What is in a piece does not depend on the
+ * number of threads. ERR_CANCELLED.
+ */
+bool match_tiles(const struct match_rows *a, const struct match_rows *b, int threads,
+                 const struct progress *progress,
+                 void (*each)(void *ctx, const struct match_tile *tile), void *ctx,
+                 struct err *err);
+
+/* The best match of every row of a among those of b, into best_of_a [a->rows], and the
+ * other way round into best_of_b [b->rows]; of equals the one of the smallest id. */
+bool match_best(const struct match_rows *a, const struct match_rows *b, int threads,
+                const struct progress *progress, struct match_near *best_of_a,
+                struct match_near *best_of_b, struct err *err);
+
+/* MMCS: the mean of n cosines. */
+double match_mean(const struct match_near *best, int64_t n);

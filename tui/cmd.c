@@ -77,6 +77,25 @@ const struct command commands[] = {
         .table = "features",
         .run = cmd_ablate,
     },
+    {
+        .name = "compare",
+        .usage = "[BUNDLE] A B",
+        .purpose = "two checkpoints side by side, and their features matched",
+        .detail = "A and B are paths, or names in the BUNDLE. Without one, samples come from "
+                  "--acts or\nfrom the bundle that A or B lies in.\n",
+        .two = true,
+        .groups = OPT_COMPARE,
+        .tables = "matches,one_to_one",
+        .run = cmd_compare,
+    },
+    {
+        .name = "cosine",
+        .usage = "PATH",
+        .purpose = "cosines of decoder rows with true features, another SAE, each other",
+        .groups = OPT_COSINE,
+        .tables = "best,matrix",
+        .run = cmd_cosine,
+    },
     {0},
 };
 
@@ -167,11 +186,46 @@ static bool is_one_of(const char *list, const char *word)
     return false;
 }
 
+/* The bundle that one of these two lies in, for its samples; NULL: there is none. */
+static char *find_holder(const char *const *saes)
+{
+    char *holder = bundle_holding(saes[0]);
+    return holder ? holder : bundle_holding(saes[1]);
+}
+
+/* [BUNDLE] A B, or A and B by --sae. */
+static bool sort_two(struct cmd *c, struct err *err)
+{
+    const struct command *command = c->command;
+    struct opts *o = &c->opts;
+    bool by_option = o->n_saes == 2 && o->n_words <= 1;
+    if (!by_option && !(o->n_saes == 0 && (o->n_words == 2 || o->n_words == 3)))
+        return err_set(err, ERR_USAGE, "%s: found %d words and --sae %d times (expected "
+                       "saescope %s %s, or --sae twice)", command->name, o->n_words,
+                       o->n_saes, command->name, command->usage);
+    bool bundle = by_option ? o->n_words == 1 : o->n_words == 3;
+    o->session.paths = o->words;
+    o->session.n_paths = bundle;
+    if (!by_option) {
+        o->session.saes = o->words + bundle;
+        o->session.n_saes = 2;
+    }
+    if (!bundle && !o->n_acts)
+        c->holder = find_holder(o->session.saes);
+    if (c->holder) {
+        o->session.paths = (const char *const *)&c->holder;
+        o->session.n_paths = 1;
+    }
+    return true;
+}
+
 /* PATH and numbers apart. Where --sae says which SAE, PATH may be left out. */
 static bool sort_words(struct cmd *c, struct err *err)
 {
     const struct command *command = c->command;
     struct opts *o = &c->opts;
+    if (command->two)
+        return sort_two(c, err);
     bool no_path = !o->n_words ||
                    (command->ids && o->n_saes && opt_is_ids(o->words[0]));
     if (no_path && !o->n_saes)
@@ -196,7 +250,7 @@ static bool check_options(struct cmd *c, struct err *err)
 {
     const struct command *command = c->command;
     struct opts *o = &c->opts;
-    if (o->n_saes > 1)
+    if (o->n_saes > 1 && !command->two)
         return err_set(err, ERR_USAGE, "--sae: given %d times (expected once: %s is about "
                                        "one SAE)", o->n_saes, command->name);
     if (o->table && !(command->tables && is_one_of(command->tables, o->table)))
@@ -220,7 +274,10 @@ static void make_out(struct cmd *c)
                       : !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
     struct out_options options = {
         .form = o->json ? OUT_JSON : o->tsv ? OUT_TSV : OUT_TEXT,
-        .table = o->table ? o->table : cmd_has_many(c) ? "features" : c->command->table,
+        .table = o->table         ? o->table
+                 : cmd_has_many(c) ? "features"
+                 : o->matrix       ? "matrix"
+                                   : c->command->table,
         .color = wanted && isatty(STDOUT_FILENO),
         .ascii = o->ascii,
     };
@@ -235,6 +292,9 @@ static bool open_session(struct cmd *c, struct err *err)
     if (!c->session->n_chosen)
         return err_set(err, ERR_MISSING, "%s: no SAE in it (expected saes in the bundle, or "
                                          "--sae PATH)", c->session->bundle.path);
+    if (c->command->two && c->session->n_chosen != 2)
+        return err_set(err, ERR_MISSING, "%s: not a bundle (expected a bundle and two SAEs)",
+                       c->opts.words[0]);
     c->i = c->session->chosen[0];
     if (!session_load(c->session, c->i, &c->progress, err))
         return false;
@@ -246,6 +306,8 @@ static bool run(struct cmd *c, struct err *err)
 {
     if (!sort_words(c, err) || !check_options(c, err))
         return false;
+    if (c->opts.table && !strcmp(c->opts.table, "matrix"))
+        c->opts.matrix = true;
     make_out(c);
     c->progress = cmd_progress(c->opts.quiet);
     bool ok = open_session(c, err) && c->command->run(c, err);
@@ -294,6 +356,7 @@ int cmd_main(const struct command *command, int argc, char *const *argv)
         status = cmd_fail(&err);
     out_free(c.out);
     session_close(c.session);
+    free(c.holder);
     opt_ids_finish(&c.ids);
     opt_finish(&c.opts);
     return status;

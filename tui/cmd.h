@@ -22,6 +22,7 @@ struct command {
     const char *name, *usage, *purpose; /* usage: the words behind the name */
     const char *detail;                 /* more lines for its own help, or NULL */
     bool ids;                           /* its words after PATH are numbers of features */
+    bool two;                           /* it is about two SAEs: [BUNDLE] A B */
     unsigned groups;                    /* enum opt_group, beyond OPT_GENERAL */
     const char *tables;                 /* what --table knows, "top,intervals"; or NULL */
     const char *table;                  /* what --tsv prints without it; NULL: one row */
@@ -34,7 +35,8 @@ struct cmd {
     struct opts opts;
     struct opt_ids ids;
     struct session *session;
-    int i;           /* the SAE that it is about, in session->saes */
+    char *holder;    /* the bundle that was found around an SAE; owned */
+    int i;           /* the SAE that it is about (of two the first), in session->saes */
     struct sae *sae; /* that one, loaded */
     struct out *out;
     struct progress progress;
@@ -47,6 +49,8 @@ bool cmd_feature(struct cmd *c, struct err *err);
 bool cmd_hist(struct cmd *c, struct err *err);
 bool cmd_score(struct cmd *c, struct err *err);
 bool cmd_ablate(struct cmd *c, struct err *err);
+bool cmd_compare(struct cmd *c, struct err *err);
+bool cmd_cosine(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];

@@ -113,6 +113,16 @@ static const struct option options[] = {
     {"by", 0, KIND_STRING, OPT_ABLATE, AT(by), "KEY",
      "the features that are greatest in this column of features, instead of IDs"},
 
+    {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
+     "which one-to-one matching (default: optimal up to 4096 features)"},
+
+    {"truth", 0, KIND_STRING, OPT_COSINE, AT(truth), "FILE",
+     "true features, one a row (default: the bundle's ground_truth, else the decoder "
+     "itself); FILE:KEY picks an array"},
+    {"against", 0, KIND_STRING, OPT_COSINE, AT(against), "NAME|PATH",
+     "the decoder of another SAE"},
+    {"matrix", 0, KIND_FLAG, OPT_COSINE, AT(matrix), NULL, "print all cosines"},
+
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
     {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},
     {"table", 0, KIND_STRING, OPT_GENERAL, AT(table), "NAME",

@@ -23,6 +23,8 @@ enum opt_group {
     OPT_HIST = 1 << 3,    /* hist: of what, which bins */
     OPT_LM = 1 << 4,      /* score: what the language model runs on */
     OPT_ABLATE = 1 << 5,  /* ablate: which features, against what */
+    OPT_COMPARE = 1 << 6, /* compare: which matching */
+    OPT_COSINE = 1 << 7,  /* cosine: against what */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -60,6 +62,9 @@ struct opts {
     bool from_samples;   /* score */
 
     const char *mode, *by; /* ablate; its N is top */
+    const char *matching;        /* compare: "optimal", "greedy" or NULL */
+    const char *truth, *against; /* cosine */
+    bool matrix;
 };
 
 void opt_init(struct opts *o);

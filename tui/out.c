@@ -223,10 +223,10 @@ const char *out_finish(struct out *o, size_t *len)
     return str_text(&o->text);
 }
 
-bool out_write(struct out *o, int fd, struct err *err)
+bool out_flush(struct out *o, int fd, struct err *err)
 {
-    size_t left;
-    const char *p = out_finish(o, &left);
+    size_t left = o->text.len;
+    const char *p = str_text(&o->text);
     while (left) {
         ssize_t n = write(fd, p, left);
         if (n < 0 && errno != EINTR)
@@ -236,7 +236,15 @@ bool out_write(struct out *o, int fd, struct err *err)
             left -= (size_t)n;
         }
     }
+    str_reset(&o->text);
     return true;
+}
+
+bool out_write(struct out *o, int fd, struct err *err)
+{
+    size_t len;
+    out_finish(o, &len);
+    return out_flush(o, fd, err);
 }
 
 /* --- tables in TSV and text --------------------------------------------------------------- */

@@ -91,6 +91,10 @@ void out_span(struct out *o, enum out_style style, const char *bytes, size_t n);
 /* Close what is open. All of the answer; borrowed until out_free. */
 const char *out_finish(struct out *o, size_t *len);
 
+/* Write what there is so far and let go of it: for answers too large to be kept, when nothing
+ * is left that could fail. */
+bool out_flush(struct out *o, int fd, struct err *err);
+
 /* Write all to the descriptor. ERR_OS when it does not take it. */
 bool out_write(struct out *o, int fd, struct err *err);
 

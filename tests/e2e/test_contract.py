@@ -152,7 +152,8 @@ class CommandLine(Case):
 
     def test_no_escape_sequence_where_there_is_no_terminal(self):
         for words in (["info", SMALL], ["features", SMALL], ["feature", SMALL, 3],
-                      ["hist", SMALL, "--of", "b_enc"], ["scan", SMALL]):
+                      ["hist", SMALL, "--of", "b_enc"], ["scan", SMALL],
+                      ["compare", SMALL, "standard", "topk"], ["cosine", SMALL, "--matrix"]):
             r = self.ok(*words, "--color", "always", "--verbose")
             self.assertNotIn(b"\x1b", r.out + r.err)
             r = self.ok(*words, "--ascii")
@@ -295,6 +296,136 @@ class Forms(Case):
         self.assertEqual(self.answer("feature", *words[1:], 3)["label"], label)
         for form in ([], ["--tsv"]):
             self.assertNotIn("\u202e", self.ok(*words, *form).out.decode())
+
+
+SIDE_KEYS = "name architecture d_sae l0 fvu dead_fraction b_enc reconstruction_score".split()
+
+
+class Two(Bundle):
+    """compare and cosine."""
+
+    def test_compare(self):
+        got = self.answer("compare", SMALL, "standard", "jumprelu")
+        for key, name in (("a", "standard"), ("b", "jumprelu")):
+            side = got[key]
+            self.assertLessEqual(set(SIDE_KEYS), set(side))
+            self.assertEqual((side["name"], side["d_sae"]), (name, 48))
+            self.assertIsNone(side["reconstruction_score"])  # no language model
+            scan = self.answer("scan", SMALL, "-s", name)
+            self.assertEqual([side[k] for k in ("l0", "fvu", "dead_fraction")],
+                             [scan[k] for k in ("l0", "fvu", "dead_fraction")])
+            self.assertEqual(side["b_enc"], self.answer("info", SMALL, "-s", name)["b_enc"])
+        self.assertEqual([m["a"] for m in got["matches"]], list(range(48)))
+        mean = sum(m["cosine"] for m in got["matches"]) / 48
+        self.assertAlmostEqual(got["mmcs"]["a_to_b"], mean, delta=1e-6)
+        self.assertEqual(got["matching"], "optimal")
+        for side in "ab":
+            self.assertEqual(sorted(p[side] for p in got["one_to_one"]), list(range(48)))
+        self.assertEqual(got["unmatched"]["threshold"], 0.5)
+        self.assertEqual(got["unmatched"]["a"],
+                         [m["a"] for m in got["matches"] if m["cosine"] < 0.5])
+        greedy = self.answer("compare", SMALL, "standard", "jumprelu", "--matching", "greedy")
+        self.assertEqual(greedy["matching"], "greedy")
+        best = max(got["matches"], key=lambda m: m["cosine"])
+        self.assertIn((best["a"], best["b"]), [(p["a"], p["b"])
+                                               for p in greedy["one_to_one"]])
+        self.assertLessEqual(sum(p["cosine"] for p in greedy["one_to_one"]),
+                             sum(p["cosine"] for p in got["one_to_one"]) + 1e-5)
+        self.assertEqual(greedy["matches"], got["matches"])
+
+    def test_compare_takes_its_sides_from_anywhere(self):
+        want = self.answer("compare", self.bundle, "standard", "topk")
+        one, two = self.path("saes", "standard"), self.path("saes", "topk")
+        for words in ([self.bundle, one, "topk"], [one, two],
+                      [self.bundle, "-s", "standard", "-s", two], ["-s", one, "-s", two]):
+            got = self.answer("compare", *words)
+            for key in ("mmcs", "matches", "one_to_one", "unmatched"):
+                self.assertEqual(got[key], want[key])
+            self.assertEqual(got["b"]["l0"], want["b"]["l0"])
+        turned = self.answer("compare", two, one)
+        self.assertEqual(turned["a"]["l0"], want["b"]["l0"])
+        self.assertAlmostEqual(turned["mmcs"]["a_to_b"], want["mmcs"]["b_to_a"], delta=1e-6)
+        same = self.answer("compare", one, one)
+        self.assertEqual(same["a"], same["b"])
+        for m in same["matches"]:
+            self.assertAlmostEqual(m["cosine"], 1, delta=1e-6)
+        alone = os.path.join(self.tmp, "alone")
+        shutil.copytree(one, alone)
+        without_samples = self.answer("compare", alone, alone)
+        self.assertIsNone(without_samples["a"]["l0"])
+        self.assertEqual(without_samples["matches"], same["matches"])
+        given = self.answer("compare", alone, alone, "-a", self.path("acts.npy"))
+        self.assertEqual(given["a"]["l0"], want["a"]["l0"])
+
+    def test_compare_refuses(self):
+        for words in ([], [SMALL], [SMALL, "standard", "topk", "gated"],
+                      [SMALL, "standard", "-s", "topk"], ["-s", "a", "-s", "b", "-s", "c"],
+                      [SMALL, "standard", "topk", "--matching", "best"]):
+            self.fails(2, "compare", *words)
+        self.fails(1, "compare", SMALL, "standard", "nothing")
+        self.fails(1, "compare", "/nonexistent", "/nonexistent")
+        self.fails(1, "compare", self.path("saes", "standard"), self.path("saes", "topk"),
+                   self.path("saes", "gated"))
+
+    def test_compare_forms(self):
+        words = ("compare", SMALL, "standard", "gated")
+        head, rows = self.ok(*words, "--tsv").tsv
+        self.assertEqual(len(rows), 1)
+        self.assertEqual(rows[0][head.index("b.architecture")], "gated")
+        for table in ("matches", "one_to_one"):
+            head, rows = self.ok(*words, "--tsv", "--table", table).tsv
+            self.assertEqual(head[:3], ["a", "b", "cosine"])
+            self.assertEqual(len(rows), 48)
+        self.assertIsNone(self.answer(*words)["b"]["b_enc"])
+        text = self.ok(*words).out.decode()
+        for word in ("MMCS", "optimal", "mutual", "fvu"):
+            self.assertIn(word, text)
+
+    def test_cosine(self):
+        got = self.answer("cosine", SMALL, "--matrix")
+        matrix = got["matrix"]
+        self.assertEqual((got["rows"], got["columns"], len(matrix)), (48, 48, 48))
+        off = [c for i, row in enumerate(matrix) for j, c in enumerate(row) if i != j]
+        mean = sum(off) / len(off)
+        self.assertAlmostEqual(got["mean"], mean, delta=1e-6)
+        self.assertAlmostEqual(got["std"] ** 2, sum((c - mean) ** 2 for c in off) / len(off),
+                               delta=1e-6)
+        for b in got["best"]:
+            self.assertNotEqual(b["row"], b["column"])
+            self.assertAlmostEqual(b["cosine"], max(c for j, c in enumerate(matrix[b["row"]])
+                                                    if j != b["row"]), delta=1e-6)
+        self.assertEqual(len(got["bias_row"]), 48)
+        self.assertNotIn("matrix", self.answer("cosine", SMALL))
+        other = self.answer("cosine", SMALL, "--against", "jumprelu")
+        pairs = self.answer("compare", SMALL, "standard", "jumprelu")["matches"]
+        self.assertEqual([(b["row"], b["column"]) for b in other["best"]],
+                         [(m["a"], m["b"]) for m in pairs])
+        head, rows = self.ok("cosine", SMALL, "--tsv", "--table", "matrix").tsv
+        self.assertEqual(head, ["row", "column", "cosine"])
+        self.assertEqual([float(r[2]) for r in rows], [c for row in matrix for c in row])
+        self.assertEqual(self.ok("cosine", SMALL, "--tsv", "--matrix").tsv[1], rows)
+        self.assertIn("0", self.ok("cosine", SMALL, "--matrix").out.decode())
+
+    def test_cosine_with_the_truth(self):
+        truth = [0.0] * 36
+        for i in range(3):
+            truth[12 * i + i] = 2.0 - 3 * (i == 1)
+        npy(self.path("truth.npy"), truth, [3, 12])
+        direct = self.answer("cosine", self.bundle, "--truth", self.path("truth.npy"))
+        self.edit("bundle.json", lambda b: b.update(ground_truth="truth.npy"))
+        got = self.answer("cosine", self.bundle, "--matrix")
+        self.assertEqual({k: got[k] for k in direct}, direct)
+        self.assertEqual((got["rows"], got["columns"], len(got["bias_row"])), (48, 3, 3))
+        against = self.answer("cosine", self.bundle, "--against", "topk")
+        self.assertEqual(against["columns"], 48)
+        npy(self.path("truth.npy"), truth, [4, 9])
+        line = self.fails(1, "cosine", self.bundle)
+        for word in ("standard", "truth.npy", "[48, 12]", "[4, 9]"):
+            self.assertIn(word, line)
+        self.fails(1, "cosine", self.bundle, "--truth", self.path("tokens.npy"))
+        self.fails(1, "cosine", self.bundle, "--truth", "/nonexistent.npy")
+        self.fails(1, "cosine", self.bundle, "--against", "nothing")
+        self.fails(2, "cosine", self.bundle, "--against", "topk", "--truth", "x")
 
 
 class Missing(Bundle):

@@ -55,7 +55,7 @@ class Documents(Case):
     def setUp(self):
         super().setUp()
         general = self.ok("--help").out.decode()
-        self.commands = re.findall(r"^  (\w+) +[A-Z]+.*  \w", general, re.M)
+        self.commands = re.findall(r"^  (\w+) +\[?[A-Z]+.*  \w", general, re.M)
         self.general = options_of(general)
         self.options = dict(self.general)
         self.own = {}
@@ -65,7 +65,7 @@ class Documents(Case):
             self.options.update(options)
 
     def test_help_is_read_as_meant(self):
-        self.assertLessEqual({"info", "scan", "features", "feature", "hist"},
+        self.assertLessEqual({"info", "scan", "features", "feature", "hist", "compare"},
                              set(self.commands))
         self.assertLessEqual({"sae", "skip-tokens", "fold-decoder-norms", "help"},
                              set(self.general))
@@ -108,7 +108,8 @@ class Documents(Case):
     def test_keys_are_there(self):
         """docs/commands.md names every key of the answers, and every command."""
         text = document("commands.md")
-        for words in (["info"], ["scan"], ["features"], ["feature", 0], ["hist", "--of", "b_enc"]):
+        for words in (["info"], ["scan"], ["features"], ["feature", 0], ["hist", "--of", "b_enc"],
+                      ["compare", "standard", "topk"], ["cosine", "--matrix"]):
             answer = self.answer(words[0], SMALL, *words[1:])
             for key in keys_of(answer):
                 self.assertTrue(has_word(text, key), (words[0], key))

@@ -1,0 +1,112 @@
+/*
+ * compare.h - two checkpoints side by side, and a decoder against given directions: what
+ * commands compare and cosine print. In the style of page.h: made at once, then only read;
+ * NaN in a double stands for null.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/err.h"
+#include "io/progress.h"
+#include "model/match.h"
+#include "model/sae.h"
+#include "model/scan.h"
+#include "model/stats.h"
+
+/* --- two checkpoints: command compare ------------------------------------------------- */
+
+/* Features whose best cosine with the other side is below this are listed as unmatched. */
+#define COMPARE_UNMATCHED 0.5
+/* Up to so many features (of the larger side) the assignment is optimal by default. */
+#define COMPARE_OPTIMAL_MAX 4096
+
+enum compare_matching { COMPARE_AUTO, COMPARE_OPTIMAL, COMPARE_GREEDY };
+
+struct compare_options {
+    enum compare_matching matching;
+    size_t memory; /* an optimal assignment holds all cosines, 4 bytes each: at most that */
+    int threads;   /* 0: all cores */
+};
+
+/* One side: what is known of it beside its weights is given by the caller. */
+struct compare_side {
+    const struct sae *sae;            /* borrowed */
+    const char *name;                 /* borrowed */
+    const struct scan_totals *totals; /* borrowed; NULL: no samples */
+    double reconstruction_score;      /* NaN: no language model */
+    struct summary b_enc;             /* owned, made here */
+    bool has_b_enc;                   /* gated has none */
+};
+
+struct compare_match {
+    int64_t a, b;
+    float cosine;
+    bool mutual; /* a is the best match of b too, and they are not at right angles */
+};
+
+struct compare_pair {
+    int64_t a, b;
+    float cosine;
+};
+
+struct page_compare {
+    struct compare_side side[2];    /* a, b */
+    double mmcs[2];                 /* a to b, b to a */
+    struct compare_match *matches;  /* [d_sae of a] best match of every feature of a */
+    int64_t n_mutual;
+    struct compare_pair *one_to_one; /* [n_one_to_one] by a: as many as the smaller has */
+    int64_t n_one_to_one;
+    bool optimal;                   /* maximises the summed cosine; else greedy */
+    double one_to_one_mean;         /* mean cosine of these pairs */
+    int64_t *unmatched[2];          /* [n_unmatched] ids, ascending */
+    int64_t n_unmatched[2];
+};
+
+/* a, b: sae, name, totals and reconstruction_score are read. ERR_SHAPE names both files when
+ * decoder rows are of different lengths; ERR_RANGE when an optimal assignment was asked for
+ * that does not fit into memory; ERR_NOMEM, ERR_OS, ERR_FORMAT, ERR_CANCELLED. */
+bool page_compare_make(const struct compare_side *a, const struct compare_side *b,
+                       const struct compare_options *options,
+                       const struct progress *progress, struct page_compare *out,
+                       struct err *err);
+void page_compare_finish(struct page_compare *p);
+
+/* --- a decoder against directions: command cosine --------------------------------------- */
+
+/* Directions to stand against, one a row. Borrowed. */
+struct cosine_against {
+    const struct mat *rows; /* NULL: the decoder's own */
+    const char *path;       /* for messages; NULL when rows is */
+};
+
+struct cosine_best {
+    int64_t column; /* -1: there is none to choose from */
+    float cosine;
+};
+
+struct page_cosine {
+    struct match_rows decoder, other; /* owned; other is empty for the decoder itself */
+    bool self;
+    int64_t rows, columns;
+    double mean, std;          /* of all cosines; of itself: off the diagonal */
+    double min, max;           /* likewise */
+    float *bias_row;           /* [columns] cosines of b_dec */
+    struct cosine_best *best;  /* [rows]; of itself: with another row */
+};
+
+/* ERR_SHAPE names both files and both shapes. */
+bool page_cosine_make(const struct sae *sae, const struct cosine_against *against,
+                      int threads, const struct progress *progress,
+                      struct page_cosine *out, struct err *err);
+void page_cosine_finish(struct page_cosine *p);
+
+/* Rows [first, first + n) of the matrix of cosines into out [n, columns]. For who shows or
+ * prints it piece by piece: it is never held as a whole. */
+void page_cosine_rows(const struct page_cosine *p, int64_t first, int64_t n, float *out);
+
+/* The only two-dimensional array of floats in a file, or FILE:KEY: directions, a row each.
+ * *c is opened, the caller closes it; the tensor is borrowed from it. NULL on failure. */
+const struct tensor *cosine_open_rows(const char *word, const struct progress *progress,
+                                      struct container **c, struct err *err);

@@ -1,0 +1,169 @@
+/* match_two.c - rows of one matrix against rows of another; see match.h. */
+#include "model/match.h"
+
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "io/map.h"
+#include "io/mem.h"
+#include "io/team.h"
+#include "model/kern.h"
+
+#define READ_ROWS 256
+#define TILE_COLS 1024
+
+/* ---- rows of length 1 ---------------------------------------------------------------- */
+
+struct unit_rows {
+    const struct mat *m;
+    float *out;
+};
+
+static void make_unit(float *row, int64_t n)
+{
+    double squares = kern_sum_squares(row, n);
+    float scale = squares > 0 && isfinite(squares) ? (float)(1 / sqrt(squares)) : 0;
+    for (int64_t k = 0; k < n; k++)
+        row[k] = scale != 0 ? row[k] * scale : 0;
+}
+
+static void unit_guarded(void *ctx)
+{
+    struct unit_rows *u = ctx;
+    int64_t cols = u->m->cols;
+    for (int64_t first = 0; first < u->m->rows; first += READ_ROWS) {
+        int64_t n = u->m->rows - first < READ_ROWS ? u->m->rows - first : READ_ROWS;
+        mat_read_rows(u->m, first, n, u->out + first * cols);
+        for (int64_t i = first; i < first + n; i++)
+            make_unit(u->out + i * cols, cols);
+    }
+}
+
+bool match_rows_init(struct match_rows *r, const struct mat *m, struct err *err)
+{
+    struct scratch room = {0};
+    size_t bytes = (size_t)m->rows * (size_t)m->cols * sizeof(float);
+    if (!scratch_init(&room, NULL, bytes, "room for unit rows", err))
+        return false;
+    if (!map_guard(unit_guarded, &(struct unit_rows){.m = m, .out = room.data}, err)) {
+        scratch_finish(&room);
+        return false;
+    }
+    *r = (struct match_rows){room, room.data, m->rows, m->cols};
+    return true;
+}
+
+void match_rows_finish(struct match_rows *r)
+{
+    scratch_finish(&r->room);
+    *r = (struct match_rows){0};
+}
+
+/* ---- by pieces ------------------------------------------------------------------------ */
+
+struct tiles {
+    const struct match_rows *a, *b;
+    void (*each)(void *ctx, const struct match_tile *tile);
+    void *ctx;
+    const struct progress *progress;
+    _Atomic int64_t done;
+    _Atomic bool cancelled;
+};
+
+static void tiles_item(void *ctx, size_t item, int thread)
+{
+    struct tiles *s = ctx;
+    int64_t cols = s->a->cols, of = s->a->rows * s->b->rows;
+    struct match_tile t = {.i0 = (int64_t)item * MATCH_TILE_ROWS};
+    (void)thread;
+    t.n_i = s->a->rows - t.i0 < MATCH_TILE_ROWS ? s->a->rows - t.i0 : MATCH_TILE_ROWS;
+    float *cosine = xmalloc((size_t)MATCH_TILE_ROWS * TILE_COLS * sizeof *cosine);
+    t.cosine = cosine;
+    for (; t.j0 < s->b->rows && !s->cancelled; t.j0 += TILE_COLS) {
+        t.n_j = s->b->rows - t.j0 < TILE_COLS ? s->b->rows - t.j0 : TILE_COLS;
+        kern_gemm_nt(t.n_i, t.n_j, cols, s->a->unit + t.i0 * cols, cols,
+                     s->b->unit + t.j0 * cols, cols, cosine, t.n_j);
+        for (int64_t k = 0; k < t.n_i * t.n_j; k++)
+            cosine[k] = fminf(fmaxf(cosine[k], -1), 1);
+        s->each(s->ctx, &t);
+        int64_t done = atomic_fetch_add(&s->done, t.n_i * t.n_j) + t.n_i * t.n_j;
+        if (!progress_step(s->progress, "cosines", done, of))
+            s->cancelled = true;
+    }
+    free(cosine);
+}
+
+bool match_tiles(const struct match_rows *a, const struct match_rows *b, int threads,
+                 const struct progress *progress,
+                 void (*each)(void *ctx, const struct match_tile *tile), void *ctx,
+                 struct err *err)
+{
+    struct tiles s = {.a = a, .b = b, .each = each, .ctx = ctx, .progress = progress};
+    assert(a->cols == b->cols);
+    threads = threads > 0 ? threads : team_default_threads();
+    team_each(threads, (size_t)((a->rows + MATCH_TILE_ROWS - 1) / MATCH_TILE_ROWS),
+              tiles_item, &s);
+    return !s.cancelled || err_set(err, ERR_CANCELLED, "cancelled");
+}
+
+/* ---- best matches ---------------------------------------------------------------------- */
+
+struct best {
+    struct match_near *of_a, *of_b;
+    pthread_mutex_t lock; /* of of_b */
+};
+
+/* The greater cosine, of equals the smaller id: the order in which they come is nothing. */
+static inline void keep_better(struct match_near *best, int64_t id, float cosine)
+{
+    if (cosine > best->cosine || (cosine == best->cosine && id < best->id))
+        *best = (struct match_near){id, cosine};
+}
+
+static void best_of_tile(void *ctx, const struct match_tile *t)
+{
+    struct best *s = ctx;
+    struct match_near of_b[TILE_COLS];
+    for (int64_t j = 0; j < t->n_j; j++)
+        of_b[j] = (struct match_near){t->i0, t->cosine[j]};
+    for (int64_t i = 0; i < t->n_i; i++) {
+        const float *c = t->cosine + i * t->n_j;
+        struct match_near *of_a = &s->of_a[t->i0 + i];
+        for (int64_t j = 0; j < t->n_j; j++) {
+            if (c[j] > of_a->cosine)
+                *of_a = (struct match_near){t->j0 + j, c[j]};
+            if (c[j] > of_b[j].cosine)
+                of_b[j] = (struct match_near){t->i0 + i, c[j]};
+        }
+    }
+    pthread_mutex_lock(&s->lock);
+    for (int64_t j = 0; j < t->n_j; j++)
+        keep_better(&s->of_b[t->j0 + j], of_b[j].id, of_b[j].cosine);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool match_best(const struct match_rows *a, const struct match_rows *b, int threads,
+                const struct progress *progress, struct match_near *best_of_a,
+                struct match_near *best_of_b, struct err *err)
+{
+    struct best s = {.of_a = best_of_a, .of_b = best_of_b};
+    for (int64_t i = 0; i < a->rows; i++)
+        best_of_a[i] = (struct match_near){INT64_MAX, -INFINITY};
+    for (int64_t j = 0; j < b->rows; j++)
+        best_of_b[j] = (struct match_near){INT64_MAX, -INFINITY};
+    pthread_mutex_init(&s.lock, NULL);
+    bool ok = match_tiles(a, b, threads, progress, best_of_tile, &s, err);
+    pthread_mutex_destroy(&s.lock);
+    return ok;
+}
+
+double match_mean(const struct match_near *best, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)best[i].cosine;
+    return n ? sum / (double)n : NAN;
+}
