@@ -201,7 +201,9 @@ static bool features_open(struct view *v, struct err *err)
     struct features *f = v->state;
 
     (void)err;
-    f->sort = FCOL_DENSITY;
+    bool has_samples = v->session && v->session->samples && v->session->samples->n_shards;
+    f->sort = has_samples ? FCOL_DENSITY : FCOL_ID;
+    f->table.ascending = !has_samples;
     f->pane.asked = -1;
     v->target.filter[0] = 0;
     return true;

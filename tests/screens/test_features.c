@@ -247,7 +247,7 @@ static void weights_alone_make_a_table(void **state)
     struct screen s;
     (void)state;
     start(&s, 36, 120, true);
-    screen_expect(&s, "1/48 · sort density ↓ · weights only: no samples");
+    screen_expect(&s, "1/48 · sort feature ↑ · weights only: no samples");
     expect_ids(&s, 2, (const char *const[]){"0", "1"});
     screen_expect_not(&s, "density↓"); /* nothing that samples would have to fill */
     screen_expect(&s, "enc·dec");
