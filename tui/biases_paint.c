@@ -93,15 +93,15 @@ static void paint_legend(const struct view *v, struct canvas *c, int row, int co
     static const char *const mark[BIASES_SERIES] = {"█", "•", "×", "+"};
     const struct biases *b = v->state;
     int at = 1, width = (cols - 2) / b->n_series;
-    char text[256], median[32];
+    char text[256], median[32], part[32];
 
     for (int i = 0; i < b->n_series; i++, at += width) {
         const struct biases_series *s = &b->series[i];
         const char *name = v->session->saes[s->sae].name;
         number_text(s->median, 8, median, sizeof median);
         if (quantities[b->of].is_signed)
-            snprintf(text, sizeof text, "%.1f %% < 0 · median %s",
-                     100 * s->summary.negative_fraction, median);
+            snprintf(text, sizeof text, "%s < 0 · median %s",
+                     percent_text(s->summary.negative_fraction, part, sizeof part), median);
         else
             snprintf(text, sizeof text, "median %s", median);
         if (text_width(name) + 2 + text_width(text) > width - 4 && strstr(text, " · "))

@@ -200,6 +200,7 @@ static void check_sparsity(struct list *l, const struct check_facts *f)
     static const char view[] = "biases", of[] = "density";
     const struct scan_totals *t = f->totals;
     const struct sae *sae = f->session->saes[f->sae].sae;
+    char part[32];
 
     if (!t)
         say(l, CHECK_WAITING, name, view, of, "%s",
@@ -213,8 +214,8 @@ static void check_sparsity(struct list *l, const struct check_facts *f)
     else if (t->l0 == 0)
         say(l, CHECK_BAD, name, view, of, "no feature fires on any token");
     else
-        say(l, CHECK_GOOD, name, view, of, "%s features a token, %.1f %% of all dead",
-            figure(t->l0).text, 100 * t->dead_fraction);
+        say(l, CHECK_GOOD, name, view, of, "%s features a token, %s of all dead",
+            figure(t->l0).text, percent_text(t->dead_fraction, part, sizeof part));
 }
 
 int checks_make(const struct check_facts *f, struct check_line out[CHECK_LINES])

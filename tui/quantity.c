@@ -101,7 +101,7 @@ static double share(const double *v, int64_t n, bool (*holds)(double))
         of += isfinite(v[i]);
         yes += isfinite(v[i]) && holds(v[i]);
     }
-    return of ? 100. * (double)yes / (double)of : 0;
+    return of ? (double)yes / (double)of : 0;
 }
 
 static bool is_unit(double x)
@@ -131,31 +131,34 @@ static const char *noun(enum quantity q, int64_t n)
 void quantity_headline(enum quantity q, const double *v, int64_t n,
                        const struct summary *s, char *buf, size_t size)
 {
-    char count[32], zero[32];
+    char count[32], zero[32], part[32], other[32];
     const char *what = noun(q, s->count), *is = s->count == 1 ? "is" : "are";
     double zeros = s->count ? s->zero_fraction : 0;
+    double negative = s->count ? s->negative_fraction : 0;
 
     count_text(s->count, count, sizeof count);
     count_text((int64_t)llround(zeros * (double)s->count), zero, sizeof zero);
     switch (q) {
     case QUANTITY_DECODER_NORM:
-        snprintf(buf, size, "%.1f %% of %s %s have unit length (± 1 %%) · %s of length 0",
-                 share(v, n, is_unit), count, what, zero);
+        snprintf(buf, size, "%s of %s %s have unit length (± 1 %%) · %s of length 0",
+                 percent_text(share(v, n, is_unit), part, sizeof part), count, what, zero);
         break;
     case QUANTITY_DENSITY:
-        snprintf(buf, size, "%.1f %% of %s %s %s dead · %.1f %% fire on more than a tenth "
-                 "of the tokens", 100 * zeros, count, what, is, share(v, n, is_common));
+        snprintf(buf, size, "%s of %s %s %s dead · %s fire on more than a tenth of the "
+                 "tokens", percent_text(zeros, part, sizeof part), count, what, is,
+                 percent_text(share(v, n, is_common), other, sizeof other));
         break;
     case QUANTITY_MAX:
-        snprintf(buf, size, "%.1f %% of %s %s never fire", 100 * zeros, count, what);
+        snprintf(buf, size, "%s of %s %s never fire",
+                 percent_text(zeros, part, sizeof part), count, what);
         break;
     case QUANTITY_DELTA_FVU:
-        snprintf(buf, size, "%.1f %% of %s %s make the reconstruction worse · %s change "
-                 "nothing", 100 * (s->count ? s->negative_fraction : 0), count, what, zero);
+        snprintf(buf, size, "%s of %s %s make the reconstruction worse · %s change nothing",
+                 percent_text(negative, part, sizeof part), count, what, zero);
         break;
     default:
-        snprintf(buf, size, "%.1f %% of %s %s %s negative · %s exactly zero",
-                 100 * (s->count ? s->negative_fraction : 0), count, what, is, zero);
+        snprintf(buf, size, "%s of %s %s %s negative · %s exactly zero",
+                 percent_text(negative, part, sizeof part), count, what, is, zero);
     }
 }
 

@@ -304,6 +304,7 @@ static bool metric_text(const struct view *v, int i, int m, char *buf, size_t si
     const struct card *card = &((const struct overview *)v->state)->cards[i];
     const struct scan_totals *t = totals_of(v, i);
     double x = NAN;
+    char part[32];
     bool is_dead = strcmp(metrics[m].term, "dead_fraction") == 0;
 
     if (t)
@@ -315,7 +316,7 @@ static bool metric_text(const struct view *v, int i, int m, char *buf, size_t si
     if (isnan(x))
         return false;
     if (is_dead)
-        snprintf(buf, size, "%.1f %%  %.0f", 100 * x,
+        snprintf(buf, size, "%s  %.0f", percent_text(x, part, sizeof part),
                  x * (double)v->session->saes[i].sae->d_sae);
     else
         snprintf(buf, size, "%.4g", x);
@@ -383,9 +384,12 @@ static int put_checks(struct page *p, int i, int row, int col, int cols)
 
 static void small_title(const struct summary *s, enum quantity q, char *buf, size_t size)
 {
+    char part[32];
+
     switch (q) {
     case QUANTITY_DENSITY:
-        snprintf(buf, size, "density %.1f %% dead", 100 * s->zero_fraction);
+        snprintf(buf, size, "density %s dead",
+                 percent_text(s->zero_fraction, part, sizeof part));
         break;
     case QUANTITY_MAX: snprintf(buf, size, "max activation"); break;
     case QUANTITY_DECODER_NORM:
@@ -393,8 +397,8 @@ static void small_title(const struct summary *s, enum quantity q, char *buf, siz
                  fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01 ? " all 1" : "");
         break;
     default:
-        snprintf(buf, size, "%s %.1f %% < 0", quantities[q].heading,
-                 100 * s->negative_fraction);
+        snprintf(buf, size, "%s %s < 0", quantities[q].heading,
+                 percent_text(s->negative_fraction, part, sizeof part));
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* -- numbers ------------------------------------------------------------------------------ */
@@ -62,6 +63,17 @@ const char *count_text(int64_t n, char *buf, size_t size)
         buf[out++] = digits[i];
     }
     buf[out] = 0;
+    return buf;
+}
+
+const char *percent_text(double fraction, char *buf, size_t size)
+{
+    for (int decimals = 1; decimals <= 4; decimals++) {
+        snprintf(buf, size, "%.*f %%", decimals, 100 * fraction);
+        double shown = strtod(buf, NULL);
+        if ((shown > 0 && shown < 100) || fraction <= 0 || fraction >= 1)
+            break;
+    }
     return buf;
 }
 

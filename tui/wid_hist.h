@@ -67,5 +67,9 @@ const char *number_text(double x, int width, char *buf, size_t size);
 /* "131 072" with thin groups of three (a plain space). */
 const char *count_text(int64_t n, char *buf, size_t size);
 
+/* "2.4 %" of a fraction: one decimal, and up to four so that "0.0 %" is none and "100.0 %"
+ * is all. Returns buf. */
+const char *percent_text(double fraction, char *buf, size_t size);
+
 /* A round step (1, 2, 5 x 10^k) that gives at most n ticks over [lo, hi]. */
 double axis_step(double lo, double hi, int n);

@@ -503,6 +503,21 @@ static void every_plot_size_is_fine(void **state)
         }
 }
 
+static void percents_are_none_and_all_only_when_they_are(void **state)
+{
+    static const struct {
+        double fraction;
+        const char *text;
+    } cases[] = {{0, "0.0 %"}, {1, "100.0 %"}, {.024, "2.4 %"}, {.5, "50.0 %"},
+                 {3. / 16384, "0.02 %"}, {16381. / 16384, "99.98 %"},
+                 {1e-5, "0.001 %"}, {1 - 1e-5, "99.999 %"}};
+    char buf[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(percent_text(cases[i].fraction, buf, sizeof buf), cases[i].text);
+}
+
 /* -- tokens -------------------------------------------------------------------------------------- */
 
 #define PIECE(s, a) {s, sizeof(s) - 1, a}
@@ -730,6 +745,7 @@ int main(void)
         cmocka_unit_test(the_mouse_hits_what_is_painted),
         cmocka_unit_test(every_table_size_is_fine),
         cmocka_unit_test(numbers_fit_their_cells),
+        cmocka_unit_test(percents_are_none_and_all_only_when_they_are),
         cmocka_unit_test(bars_stand_on_their_axis),
         cmocka_unit_test(markers_cursor_and_overlay),
         cmocka_unit_test(logarithmic_counts),
