@@ -12,7 +12,7 @@
 
 /* ---- two checkpoints ---------------------------------------------------------------- */
 
-static bool check_sizes(const struct sae *a, const struct sae *b, struct err *err)
+bool compare_check(const struct sae *a, const struct sae *b, struct err *err)
 {
     if (a->d_in == b->d_in && a->d_out == b->d_out)
         return true;
@@ -173,7 +173,7 @@ bool page_compare_make(const struct compare_side *a, const struct compare_side *
     struct page_compare p = {.side = {*a, *b}};
     struct match_rows rows[2];
     memset(rows, 0, sizeof rows);
-    bool ok = check_sizes(a->sae, b->sae, err) &&
+    bool ok = compare_check(a->sae, b->sae, err) &&
               choose_matching(options, &p, &p.optimal, err) &&
               match_rows_init(&rows[0], &a->sae->W_dec, err) &&
               match_rows_init(&rows[1], &b->sae->W_dec, err) &&

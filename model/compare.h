@@ -64,8 +64,11 @@ struct page_compare {
     int64_t n_unmatched[2];
 };
 
-/* a, b: sae, name, totals and reconstruction_score are read. ERR_SHAPE names both files when
- * decoder rows are of different lengths; ERR_RANGE when an optimal assignment was asked for
+/* Are their rows of one length? ERR_SHAPE names both files. */
+bool compare_check(const struct sae *a, const struct sae *b, struct err *err);
+
+/* a, b: sae, name, totals and reconstruction_score are read. ERR_SHAPE as
+ * compare_check; ERR_RANGE when an optimal assignment was asked for
  * that does not fit into memory; ERR_NOMEM, ERR_OS, ERR_FORMAT, ERR_CANCELLED. */
 bool page_compare_make(const struct compare_side *a, const struct compare_side *b,
                        const struct compare_options *options,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/mem.h"
+#include "model/compare.h"
 #include "tui/meter.h"
 
 #define EXIT_BAD_USAGE 2
@@ -284,11 +285,34 @@ static void make_out(struct cmd *c)
     c->out = out_new(&options);
 }
 
+/* The SAE that a word of --sae means, NULL when it does not open. */
+static struct sae *open_word(const struct cmd *c, const char *word)
+{
+    const struct session_options *o = &c->opts.session;
+    struct bundle b = {0};
+    int i = o->n_paths && bundle_open(&b, o->paths[0], NULL) ? bundle_find_sae(&b, word) : -1;
+    struct sae *sae = sae_open(i >= 0 ? b.saes[i].path : word, &o->sae, &c->progress, NULL);
+    bundle_finish(&b);
+    return sae;
+}
+
+/* One of two did not fit the samples: where they do not fit each other, that is the news. */
+static bool blame_the_other(const struct cmd *c, struct err *err)
+{
+    struct sae *a = open_word(c, c->opts.session.saes[0]);
+    struct sae *b = open_word(c, c->opts.session.saes[1]);
+    if (a && b)
+        compare_check(a, b, err);
+    sae_close(a);
+    sae_close(b);
+    return false;
+}
+
 static bool open_session(struct cmd *c, struct err *err)
 {
     c->session = session_open(&c->opts.session, &c->progress, err);
     if (!c->session)
-        return false;
+        return c->command->two && err->code == ERR_SHAPE ? blame_the_other(c, err) : false;
     if (!c->session->n_chosen)
         return err_set(err, ERR_MISSING, "%s: no SAE in it (expected saes in the bundle, or "
                                          "--sae PATH)", c->session->bundle.path);

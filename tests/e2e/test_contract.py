@@ -364,6 +364,17 @@ class Two(Bundle):
             self.fails(2, "compare", *words)
         self.fails(1, "compare", SMALL, "standard", "nothing")
         self.fails(1, "compare", "/nonexistent", "/nonexistent")
+        narrow = self.path("narrow")
+        os.mkdir(narrow)
+        for name, shape in (("W_enc", [9, 5]), ("W_dec", [5, 9]), ("b_enc", [5]),
+                            ("b_dec", [9])):
+            npy(os.path.join(narrow, name + ".npy"), [0.5] * (45 if shape[1:] else shape[0]),
+                shape)
+        for words in ([self.bundle, "standard", narrow], [narrow, self.path("saes", "topk")]):
+            line = self.fails(1, "compare", *words)
+            for word in ("narrow", "d_in = 9", "d_in = 12", words[-1] if words[0] == narrow
+                         else "standard"):
+                self.assertIn(word, line)
         self.fails(1, "compare", self.path("saes", "standard"), self.path("saes", "topk"),
                    self.path("saes", "gated"))
 
