@@ -36,6 +36,16 @@ bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
     return false;
 }
 
+/* Bytes of msg before the "(found ..." or "(expected ..." that ends it; all when none does. */
+static size_t problem_length(const char *msg)
+{
+    size_t len = strlen(msg);
+    for (const char *p = msg; len && msg[len - 1] == ')' && (p = strstr(p, " (")); p += 2)
+        if (strncmp(p, " (found ", 8) == 0 || strncmp(p, " (expected ", 11) == 0)
+            return (size_t)(p - msg);
+    return len;
+}
+
 bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
 {
     if (!err)
@@ -45,9 +55,11 @@ bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
     set_va(err, ERR_FORMAT, fmt, ap);
     va_end(ap);
     err->offset = offset;
-    size_t len = strlen(err->msg);
-    snprintf(err->msg + len, sizeof err->msg - len, " at byte %llu",
-             (unsigned long long)offset);
+    char details[sizeof err->msg];
+    char *at = err->msg + problem_length(err->msg);
+    memcpy(details, at, strlen(at) + 1);
+    snprintf(at, sizeof err->msg - (size_t)(at - err->msg), " at byte %llu%s",
+             (unsigned long long)offset, details);
     return false;
 }
 

@@ -47,7 +47,8 @@ struct err {
 bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ERR_FORMAT at byte `offset`: the message gets " at byte N" appended. */
+/* ERR_FORMAT at byte `offset`: " at byte N" comes behind the problem, before a closing
+ * "(found X, expected Y)" where there is one. */
 bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -35,6 +35,11 @@ static void offset_is_kept_and_named(void **state)
     err_path(&err, "x.npy");
     assert_string_equal(err.msg, "x.npy: bad magic at byte 17");
     assert_int_equal(err.offset, 17);
+    assert_false(err_format(&err, 9, "'a (b)' ends early (found 0 bytes (%s), expected 3)", "z"));
+    assert_string_equal(err.msg,
+                        "'a (b)' ends early at byte 9 (found 0 bytes (z), expected 3)");
+    assert_false(err_format(&err, 9, "bad header (expected '{')"));
+    assert_string_equal(err.msg, "bad header at byte 9 (expected '{')");
 }
 
 static void long_context_keeps_its_beginning(void **state)

@@ -275,7 +275,7 @@ static void stored_members_are_verified_when_asked(void **state)
     struct err err = {0};
     assert_false(container_verify(c, NULL, &err));
     assert_int_equal(err.code, ERR_FORMAT);
-    assert_non_null(strstr(err.msg, "'a.npy' is damaged (found CRC-32"));
+    assert_non_null(strstr(err.msg, "'a.npy' is damaged at byte"));
     container_close(c);
     bytes_free(&f), bytes_free(&a);
 }
