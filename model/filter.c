@@ -506,6 +506,13 @@ static const double *column_values(const struct block *b, int column, const uint
     return buf;
 }
 
+/* What the literal y means beside x: numbers are printed with nine digits, and what was
+ * printed for x is x. Half a unit of the ninth digit is well below the step of a float. */
+static double literal_beside(double y, double x)
+{
+    return fabs(x - y) <= 5e-9 * fabs(x) && x != rint(x) ? x : y;
+}
+
 static void eval_number(const struct block *b, const struct node *nd, uint8_t *mask)
 {
     double left[BLOCK], right[BLOCK];
@@ -515,7 +522,7 @@ static void eval_number(const struct block *b, const struct node *nd, uint8_t *m
         y = column_values(b, nd->other, mask, right);
     else
         for (int i = 0; i < n; i++)
-            right[i] = nd->number;
+            right[i] = literal_beside(nd->number, x[i]);
 
 #define COMPARE(expression)                                                             \
     for (int i = 0; i < n; i++)                                                         \

@@ -29,7 +29,7 @@ static const struct row {
     const char *tokens[3];
 } table[] = {
     {0.5, 2, "the king", {" king", " queen"}},
-    {0.001, 8, NULL, {"\n"}},
+    {0.001, 3.7981751f, NULL, {"\n"}},
     {NAN, 1.5, "", {NULL}},
     {0.02, NAN, "King \"Lear\"", {"\xff\xc3", "x"}},
     {0, 0, "caf\u00e9", {" king"}},
@@ -90,6 +90,10 @@ static void meanings(void **state)
         {"density == 0.50", "0"},
         {"density != 0.5", "134"},
         {"id != 3", "0124"},
+        /* what a float was printed as is that float, and neither above nor below it */
+        {"max = 3.79817510", "1"},
+        {"max < 3.79817510", "024"},
+        {"max >= 3.7981751 and max <= 3.7981751", "1"},
         {"max > -1", "0124"},
         {"max > density", "01"}, /* of row 2 the density is missing, row 4 has 0 and 0 */
         {"id < max", "01"},
