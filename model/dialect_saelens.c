@@ -141,11 +141,15 @@ static bool read_k(const json_t *cfg, struct saelens *s, struct err *err)
     const json_t *kwargs = cfg_find(cfg, "activation_fn_kwargs");
     if (!kwargs)
         kwargs = cfg_find(cfg, "activation_fn_str_kwargs");
-    double k = 0;
+    double k = NAN;
     if (!json_get_double(kwargs, "k", &k, err) || !json_get_double(cfg, "k", &k, err))
         return false;
+    if (isnan(k))
+        return err_set(err, ERR_MISSING, "no k (found none, expected 1 to d_sae)");
+    if (strcmp(s->architecture, "topk") == 0 && k != floor(k))
+        return err_set(err, ERR_RANGE, "bad k (found %.9g, expected a whole number)", k);
     if (!(k >= 1 && k <= (double)DIALECT_MAX_D_SAE))
-        return err_set(err, ERR_RANGE, "k is %.9g (expected 1 to d_sae)", k);
+        return err_set(err, ERR_RANGE, "bad k (found %.9g, expected 1 to d_sae)", k);
     s->k = (int64_t)k; /* BatchTopK may have half a feature a token on average */
     return true;
 }
