@@ -113,7 +113,7 @@ static bool top_of_hits(struct maker *m, int n, struct hit **out, int64_t *n_out
 static bool make_top(struct maker *m)
 {
     struct page_feature *p = m->p;
-    int wanted = option(m->options->top, 20);
+    int wanted = m->options->top < 0 ? 0 : option(m->options->top, 20);
     struct hit *own = NULL;
     const struct hit *top;
     int64_t n;
@@ -250,7 +250,7 @@ static void start_histogram(struct page_feature *p)
 
 static void set_density(struct page_feature *p)
 {
-    p->density = p->tokens ? (double)p->count / (double)p->tokens : NAN;
+    p->density = (double)p->count / (double)p->tokens;
     stats_wilson((double)p->count, (double)p->tokens, &p->wilson_low, &p->wilson_high);
 }
 
@@ -280,6 +280,10 @@ static bool from_samples(struct maker *m)
     if (!probe_feature(m->sae, m->samples, &m->options->scan, p->id, m->progress, &probe,
                        m->err))
         return false;
+    if (probe.tokens == 0) {
+        probe_finish(&probe);
+        return samples_none_left(m->samples, probe.skipped, m->err);
+    }
     p->tokens = probe.tokens;
     p->hits = probe.hits;
     p->count = p->n_hits = probe.n_hits;

@@ -155,7 +155,7 @@ struct page_feature {
 };
 
 struct page_feature_options {
-    int top, examples;      /* entries in top, per interval; 0: 20, 5 */
+    int top, examples;      /* entries in top, per interval; 0: 20, 5; top < 0: none */
     int neighbours;         /* 0: 10 */
     int context;            /* tokens to each side of an example whose activations shall
                                be exact; 0: 10 */

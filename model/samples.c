@@ -125,18 +125,19 @@ static const struct tensor *pick(const struct container *c, const char *key,
     if (!found || n_fit > 1) {
         char *list = key_list(c);
         if (key)
-            err_set(err, ERR_MISSING, "%s: there is no array '%s' (found %s)",
-                    container_path(c), key, list);
+            err_set(err, ERR_MISSING, "%s: there is no array '%s' (found %s, expected that name)",
+                    container_path(c), key, *list ? list : "an array without a name");
         else
             err_set(err, ERR_MISSING,
-                    "%s: found %s, expected one array of %s; FILE:KEY picks one",
+                    "%s: FILE:KEY must pick an array (found %s, expected one of %s)",
                     container_path(c), list, expected);
         free(list);
         return NULL;
     }
     if (!fits(found)) {
         char shape[64];
-        err_set(err, ERR_SHAPE, "%s: found %s %s, expected %s", container_path(c),
+        err_set(err, ERR_SHAPE, "%s: not an array of that kind (found %s %s, expected %s)",
+                container_path(c),
                 dtype_info[found->dtype].name, tensor_shape_text(found, shape, sizeof shape),
                 expected);
         return NULL;
@@ -162,8 +163,8 @@ static bool shards_disagree(const struct samples *s, const struct container *c,
                             const struct tensor *t, struct err *err)
 {
     char a[64], b[64];
-    return err_set(err, ERR_SHAPE, "%s: found %s, but %s is %s (expected shards of one form)",
-                   container_path(c), tensor_shape_text(t, a, sizeof a), s->path,
+    return err_set(err, ERR_SHAPE, "%s: another form than %s (found %s and %s, expected shards of "
+                   "one form)", container_path(c), s->path, tensor_shape_text(t, a, sizeof a),
                    tensor_shape_text(s->shards[0].tensor, b, sizeof b));
 }
 
@@ -182,8 +183,8 @@ static bool add_shard(struct samples *s, struct container *c, const char *key,
     char shape[64];
     layout_of(t, &n_tok, &seq_len, &d_in);
     if (n_tok < 1 || d_in < 1 || d_in > MAX_D_IN)
-        return err_set(err, ERR_SHAPE, "%s: found %s, expected 1 token or more of 1 to %lld "
-                       "values", container_path(c), tensor_shape_text(t, shape, sizeof shape),
+        return err_set(err, ERR_SHAPE, "%s: no samples (found %s, expected 1 token or more of 1 to "
+                       "%lld values)", container_path(c), tensor_shape_text(t, shape, sizeof shape),
                        (long long)MAX_D_IN);
     struct samples_shard *last = &s->shards[s->n_shards - 1];
     last->tensor = t;
@@ -227,7 +228,7 @@ static bool open_tokens(struct samples *s, const char *word, const struct progre
     struct sources sources = {0};
     bool ok = sources_add(&sources, word, err);
     if (ok && sources.n != 1)
-        ok = err_set(err, ERR_UNSUPPORTED, "%s: found %zu files of token ids, expected one",
+        ok = err_set(err, ERR_UNSUPPORTED, "%s: not one file of token ids (found %zu, expected 1)",
                      word, sources.n);
     if (ok) {
         s->tokens_container = container_open(sources.v[0].path, progress, err);
@@ -246,13 +247,13 @@ static bool tokens_disagree(const struct samples *s, struct err *err)
     const char *path = container_path(s->tokens_container);
     tensor_shape_text(s->tokens, a, sizeof a);
     if (s->n_shards == 1)
-        return err_set(err, ERR_SHAPE, "%s: token ids are %s, but the samples in %s are %s",
-                       path, a, s->path,
+        return err_set(err, ERR_SHAPE, "%s: token ids do not fit the samples in %s (found %s and "
+                       "%s, expected an id for every sample)", path, s->path, a,
                        tensor_shape_text(s->shards[0].tensor, b, sizeof b));
     return err_set(err, ERR_SHAPE,
-                   "%s: token ids are %s, but the samples in %s and %d more files are "
-                   "[%lld, %lld]", path, a, s->path, s->n_shards - 1, (long long)s->n_tok,
-                   (long long)s->d_in);
+                   "%s: token ids do not fit the samples in %s and %d more files (found %s "
+                   "and [%lld, %lld], expected an id for every sample)", path, s->path,
+                   s->n_shards - 1, a, (long long)s->n_tok, (long long)s->d_in);
 }
 
 static bool check_tokens(const struct samples *s, struct err *err)
@@ -260,7 +261,7 @@ static bool check_tokens(const struct samples *s, struct err *err)
     int64_t ids = tensor_count(s->tokens);
     bool flat = s->tokens->ndim == 1;
     if (s->n_shards == 0)
-        return ids > 0 || err_set(err, ERR_SHAPE, "%s: found no token ids, expected some",
+        return ids > 0 || err_set(err, ERR_SHAPE, "%s: no token ids (found 0, expected 1 or more)",
                                   container_path(s->tokens_container));
     if (ids != s->n_tok || (!flat && s->seq_len && s->tokens->shape[1] != s->seq_len))
         return tokens_disagree(s, err);
@@ -278,10 +279,11 @@ static bool check_ids(const struct samples *s, struct err *err)
         for (int64_t i = 0; i < n && ok; i++)
             if (ids[i] < 0)
                 ok = err_set(err, ERR_RANGE,
-                             "%s: token id %lld in sequence %lld at position %lld (expected "
-                             "0 or more)", container_path(s->tokens_container),
-                             (long long)ids[i], (long long)samples_sequence(s, t + i),
-                             (long long)samples_position(s, t + i));
+                             "%s: bad token id in sequence %lld at position %lld (found "
+                             "%lld, expected 0 or more)",
+                             container_path(s->tokens_container),
+                             (long long)samples_sequence(s, t + i),
+                             (long long)samples_position(s, t + i), (long long)ids[i]);
     }
     free(ids);
     return ok;
@@ -302,12 +304,13 @@ static bool cut_sequences(struct samples *s, int64_t n, struct err *err)
     if (!s->seq_len && s->tokens)
         path = container_path(s->tokens_container);
     if (n && shaped && n != shaped)
-        return err_set(err, ERR_SHAPE, "%s: found %s, expected sequences of --seq-len %lld",
-                       path, shape, (long long)n);
+        return err_set(err, ERR_SHAPE, "%s: sequences of another length (found %s, expected --seq-len "
+                       "%lld)", path, shape, (long long)n);
     s->seq_len = n ? n : shaped ? shaped : s->n_tok;
     if (s->n_tok % s->seq_len)
         return err_set(err, ERR_SHAPE,
-                       "%s: found %lld tokens, expected a multiple of --seq-len %lld", path,
+                       "%s: does not cut into sequences (found %lld tokens, expected a "
+                       "multiple of --seq-len %lld)", path,
                        (long long)s->n_tok, (long long)s->seq_len);
     return true;
 }
@@ -448,4 +451,11 @@ void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out
         tensor_read_i64(s->tokens, first, n, out);
     for (int64_t i = 0; !s->tokens && i < n; i++)
         out[i] = -1;
+}
+
+bool samples_none_left(const struct samples *s, int64_t skipped, struct err *err)
+{
+    return err_set(err, ERR_MISSING, "%s: no token is left to count (found %lld tokens, %lld "
+                   "of them left out for NaN or Inf, expected one that is counted)", s->path,
+                   (long long)s->n_tok, (long long)skipped);
 }

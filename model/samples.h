@@ -53,6 +53,9 @@ bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,
 /* Ids of tokens [first, first + n); -1 in all when there are none. */
 void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out);
 
+/* ERR_MISSING: no token is left to count, `skipped` of them because of NaN or Inf. */
+bool samples_none_left(const struct samples *s, int64_t skipped, struct err *err);
+
 static inline int64_t samples_sequence(const struct samples *s, int64_t t)
 {
     return t / s->seq_len;

@@ -508,10 +508,7 @@ static bool finish_totals(const struct scan *s, struct scan_totals *t, struct er
                               .sequences = s->samples->n_seq,
                               .skipped_tokens = s->skipped};
     if (s->tokens == 0)
-        return err_set(err, ERR_MISSING,
-                       "%s: no token is left to count (%lld tokens, %lld with NaN or Inf)",
-                       s->samples->path, (long long)s->samples->n_tok,
-                       (long long)s->skipped);
+        return samples_none_left(s->samples, s->skipped, err);
     for (int64_t k = 0; k < s->sae->d_in; k++)
         t->sum_squares += s->squares[k] - s->sum[k] * s->sum[k] / n;
     bool autoencodes = s->sae->d_in == s->sae->d_out;

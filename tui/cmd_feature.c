@@ -38,11 +38,18 @@ static bool open_lm(struct cmd *c, struct lm **out, struct err *err)
     return true;
 }
 
+/* Examples in top, as a page takes it: 0 is the default, below 0 is none. */
+static int strongest(const struct cmd *c)
+{
+    int64_t n = c->opts.top;
+    return n > INT_MAX ? INT_MAX : n < 0 ? 0 : n == 0 ? -1 : (int)n;
+}
+
 static bool one_page(struct cmd *c, const struct lm *lm, int64_t id, struct err *err)
 {
     struct session *s = c->session;
     struct page_feature_options options = {
-        .top = c->opts.top > INT_MAX ? INT_MAX : c->opts.top < 0 ? 0 : (int)c->opts.top,
+        .top = strongest(c),
         .context = reach(c),
         .seed = s->options.seed,
         .quick = s->options.quick,

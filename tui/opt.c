@@ -91,7 +91,7 @@ static const struct option options[] = {
     {"columns", 0, KIND_STRING, OPT_TABLE, AT(columns), "KEY,..",
      "only these columns, and id"},
 
-    {"top", 0, KIND_AMOUNT, OPT_PAGE | OPT_ABLATE, AT(top), "N",
+    {"top", 0, KIND_COUNT, OPT_PAGE | OPT_ABLATE, AT(top), "N",
      "how many: strongest examples, features with --by (default 20)"},
     {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
      "tokens shown on each side (default 10)"},
