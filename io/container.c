@@ -106,7 +106,7 @@ static const struct reader *recognise(const struct map *m, struct err *err)
     if (!read_head(m, head, &n, err))
         return NULL;
     if (n == 0) {
-        err_set(err, ERR_FORMAT, "nothing in it (found 0 bytes)");
+        err_set(err, ERR_FORMAT, "nothing in it (found 0 bytes, expected a file of arrays)");
         return NULL;
     }
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)

@@ -420,7 +420,7 @@ bool fs_glob(const char *pattern, struct fs_names *out, struct err *err)
     int rc = glob(pattern, GLOB_NOSORT, NULL, &g);
     if (rc != 0) {
         if (rc == GLOB_NOMATCH)
-            return err_set(err, ERR_MISSING, "%s: no such file", pattern);
+            return err_set(err, ERR_MISSING, "%s: no such file (found none, expected one or more)", pattern);
         return err_os(err, rc == GLOB_NOSPACE ? ENOMEM : EIO, pattern, "cannot list");
     }
     out->n = g.gl_pathc;

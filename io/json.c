@@ -166,7 +166,7 @@ static bool wrong_type(const json_t *value, const char *key, const char *expecte
                        struct err *err)
 {
     char brief[80];
-    return err_set(err, ERR_FORMAT, "'%s' is %s, expected %s", key,
+    return err_set(err, ERR_FORMAT, "bad '%s' (found %s, expected %s)", key,
                    json_brief(value, brief, sizeof brief), expected);
 }
 

@@ -343,7 +343,7 @@ static bool add_acts_entry(struct bundle *b, const json_t *entry, struct err *er
     char text[64];
     const char *word = json_string_value(entry);
     if (!word || strlen(word) != json_string_length(entry))
-        return err_set(err, ERR_FORMAT, "'acts' holds %s, expected a path",
+        return err_set(err, ERR_FORMAT, "bad 'acts' (found %s, expected a path)",
                        json_brief(entry, text, sizeof text));
     char *whole = join(b->path, word);
     bool literal = word[0] == '/' || is_file(whole) || !strpbrk(word, "*?[");
@@ -377,14 +377,14 @@ static bool read_saes(struct bundle *b, const json_t *saes, struct err *err)
     if (!saes || json_is_null(saes))
         return true;
     if (!json_is_object(saes))
-        return err_set(err, ERR_FORMAT, "'saes' is %s, expected an object of paths",
+        return err_set(err, ERR_FORMAT, "bad 'saes' (found %s, expected an object of paths)",
                        json_brief(saes, text, sizeof text));
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)saes, name, value) {
         const char *word = json_string_value(value);
         if (!word || !*name || strlen(word) != json_string_length(value))
-            return err_set(err, ERR_FORMAT, "'saes' has '%s': %s, expected a name and a path",
+            return err_set(err, ERR_FORMAT, "bad 'saes' (found '%s': %s, expected a name and a path)",
                            name, json_brief(value, text, sizeof text));
         char *path = path_below(b, name, word, err);
         if (!path || !add_sae(b, name, path, err))
@@ -397,7 +397,7 @@ static bool read_json(struct bundle *b, const json_t *root, struct err *err)
 {
     const char *name = NULL, *hook = NULL;
     if (!json_is_object(root))
-        return err_set(err, ERR_FORMAT, "found a list, expected an object");
+        return err_set(err, ERR_FORMAT, "not a bundle (found a list, expected an object)");
     if (!json_get_string(root, "name", &name, err) ||
         !json_get_string(root, "hook", &hook, err) ||
         !read_acts(b, json_object_get(root, "acts"), err) ||
@@ -413,7 +413,8 @@ static bool read_json(struct bundle *b, const json_t *root, struct err *err)
     if (!b->n_saes && sae_recognise(b->path)) /* both bundle and checkpoint */
         add_sae(b, b->name, xstrdup(b->path), NULL);
     return b->n_saes || b->n_acts ||
-           err_set(err, ERR_MISSING, "found neither 'saes' nor 'acts', expected one of them");
+           err_set(err, ERR_MISSING, "not a bundle (found neither 'saes' nor 'acts', expected "
+                                     "one of them)");
 }
 
 static bool open_by_json(struct bundle *b, const char *json_path, struct err *err)

@@ -42,7 +42,8 @@ bool checkpoint_init(struct checkpoint *c, const char *path, struct err *err)
     if (stat(path, &st) != 0)
         return err_os(err, errno, path, NULL);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-        return err_set(err, ERR_FORMAT, "%s: not a file or directory of weights", path);
+        return err_set(err, ERR_FORMAT, "%s: not weights (found a device or a pipe, expected a file or "
+                       "a directory)", path);
     *c = (struct checkpoint){.path = path, .peek = xcalloc(1, sizeof *c->peek)};
     if (S_ISDIR(st.st_mode)) {
         c->dir = xstrdup(path);
@@ -117,7 +118,7 @@ json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err
     if (root && !json_is_object(root)) {
         json_decref(root);
         root = NULL;
-        err_set(err, ERR_FORMAT, "%s: found a JSON array, expected an object", path);
+        err_set(err, ERR_FORMAT, "%s: no configuration (found a JSON array, expected an object)", path);
     }
     free(path);
     return root;
@@ -226,10 +227,10 @@ bool dialect_vector(const struct tensor *t, const char *name, int64_t n, float *
     if (!t)
         return true;
     if (!dtype_info[t->dtype].is_float)
-        return err_set(err, ERR_UNSUPPORTED, "%s is %s (expected floating point)", name,
+        return err_set(err, ERR_UNSUPPORTED, "%s has a wrong dtype (found %s, expected floating point)", name,
                        dtype_info[t->dtype].name);
     if (t->ndim != 1 || t->shape[0] != n)
-        return err_set(err, ERR_SHAPE, "%s is %s (expected [%lld])", name,
+        return err_set(err, ERR_SHAPE, "%s has a wrong shape (found %s, expected [%lld])", name,
                        tensor_shape_text(t, shape, sizeof shape), (long long)n);
     float *v = mem_try((size_t)n, sizeof *v, name, err);
     if (!v)
@@ -248,12 +249,12 @@ static bool is_matrix(const struct tensor *t, const char *name, struct err *err)
 {
     char shape[64];
     if (!t)
-        return err_set(err, ERR_MISSING, "there is no %s", name);
+        return err_set(err, ERR_MISSING, "there is no %s (found none, expected a matrix)", name);
     if (!dtype_info[t->dtype].is_float)
-        return err_set(err, ERR_UNSUPPORTED, "%s is %s (expected floating point)", name,
+        return err_set(err, ERR_UNSUPPORTED, "%s has a wrong dtype (found %s, expected floating point)", name,
                        dtype_info[t->dtype].name);
     if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 1)
-        return err_set(err, ERR_SHAPE, "%s is %s (expected two dimensions)", name,
+        return err_set(err, ERR_SHAPE, "%s has a wrong shape (found %s, expected two dimensions)", name,
                        tensor_shape_text(t, shape, sizeof shape));
     return true;
 }
@@ -270,12 +271,12 @@ static bool bind_matrices(struct sae *sae, const struct dialect_tensors *t,
     tensor_shape_text(t->W_enc, a, sizeof a);
     tensor_shape_text(t->W_dec, b, sizeof b);
     if (enc.rows != dec.rows || enc.cols != dec.cols)
-        return err_set(err, ERR_SHAPE, "W_enc is %s, W_dec is %s (expected %s and %s)", a, b,
+        return err_set(err, ERR_SHAPE, "W_enc and W_dec do not fit (found %s and %s, expected %s and %s)", a, b,
                        t->W_enc_is_d_in_first ? "[d_in, d_sae]" : "[d_sae, d_in]",
                        t->W_dec_is_d_out_first ? "[d_in, d_sae]" : "[d_sae, d_in]");
     if (enc.rows > DIALECT_MAX_D_SAE || enc.cols > DIALECT_MAX_D_IN)
         return err_set(err, ERR_UNSUPPORTED,
-                       "W_enc is %s (expected at most %lld features of %lld dimensions)", a,
+                       "W_enc is too large (found %s, expected at most %lld features of %lld dimensions)", a,
                        (long long)DIALECT_MAX_D_SAE, (long long)DIALECT_MAX_D_IN);
     sae->W_enc = enc;
     sae->W_dec = dec;
@@ -291,7 +292,7 @@ bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *
 {
     bool ok = bind_matrices(sae, t, err);
     if (ok && !t->b_dec && !t->no_b_dec)
-        ok = err_set(err, ERR_MISSING, "there is no b_dec");
+        ok = err_set(err, ERR_MISSING, "there is no b_dec (found none, expected a vector)");
     if (ok && !t->b_dec)
         sae->b_dec = xcalloc((size_t)sae->d_out, sizeof *sae->b_dec);
     ok = ok && dialect_vector(t->b_dec, "b_dec", sae->d_out, &sae->b_dec, err) &&

@@ -67,7 +67,7 @@ static bool open_arrays(struct sae *sae, const struct checkpoint *c,
         if (path && !npy)
             ok = false;
         else if (npy && container_count(npy) != 1)
-            ok = err_set(err, ERR_FORMAT, "%s: found %zu arrays, expected one", path,
+            ok = err_set(err, ERR_FORMAT, "%s: not one array (found %zu, expected one)", path,
                          container_count(npy));
         free(path);
     }

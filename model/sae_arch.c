@@ -22,7 +22,8 @@
 
 static bool need(const struct sae *sae, const float *v, const char *name, struct err *err)
 {
-    return v || err_set(err, ERR_MISSING, "there is no '%s', which architecture '%s' needs",
+    return v || err_set(err, ERR_MISSING, "there is no '%s', which architecture '%s' needs (found none, "
+                        "expected a vector)",
                         name, sae->arch->name);
 }
 
@@ -41,7 +42,7 @@ static bool check_topk(const struct sae *sae, struct err *err)
     if (!check_biased(sae, err))
         return false;
     if (sae->k < 1 || sae->k > sae->d_sae)
-        return err_set(err, ERR_RANGE, "k is %lld (expected 1 to d_sae = %lld)",
+        return err_set(err, ERR_RANGE, "bad k (found %lld, expected 1 to d_sae = %lld)",
                        (long long)sae->k, (long long)sae->d_sae);
     return true;
 }

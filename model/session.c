@@ -107,7 +107,8 @@ static int sae_by_word(struct session *s, const char *word, struct err *err)
         err_set(err, ERR_MISSING, "%s: no such SAE (found %s, expected one of them or a path)",
                 word, str_text(&names));
     else
-        err_set(err, ERR_MISSING, "%s: no such file or directory, expected an SAE", word);
+        err_set(err, ERR_MISSING, "%s: no such SAE (found no file or directory of that name, "
+                "expected one)", word);
     str_finish(&names);
     return -1;
 }
@@ -181,10 +182,11 @@ static bool check_width(const struct session *s, const char *path, const struct 
     char enc[64], acts[64];
     if (!samples || !samples->n_shards || samples->d_in == sae->d_in)
         return true;
-    return err_set(err, ERR_SHAPE, "%s: W_enc is %s with d_in = %lld, but the samples in %s "
-                   "are %s", path, tensor_shape_text(sae->W_enc.t, enc, sizeof enc),
-                   (long long)sae->d_in, samples->path,
-                   tensor_shape_text(samples->shards[0].tensor, acts, sizeof acts));
+    return err_set(err, ERR_SHAPE, "%s: W_enc does not fit the samples in %s (found %s and "
+                   "%s, expected samples of d_in = %lld)", path, samples->path,
+                   tensor_shape_text(sae->W_enc.t, enc, sizeof enc),
+                   tensor_shape_text(samples->shards[0].tensor, acts, sizeof acts),
+                   (long long)sae->d_in);
 }
 
 /* One warning about all the ids that the tokenizer does not know. */

@@ -142,10 +142,10 @@ static void getters(void **state)
     assert_true(b);
 
     assert_false(json_get_int(v, "d", &i, &err));
-    assert_string_equal(err.msg, "'d' is 0.5, expected an integer");
+    assert_string_equal(err.msg, "bad 'd' (found 0.5, expected an integer)");
     assert_int_equal(i, 768);
     assert_false(json_get_string(v, "list", &s, &err));
-    assert_string_equal(err.msg, "'list' is [1], expected a string");
+    assert_string_equal(err.msg, "bad 'list' (found [1], expected a string)");
     assert_false(json_get_string(v, "nul", &s, &err));
     assert_false(json_get_bool(v, "i", &b, &err));
     assert_false(json_get_double(v, "s", &d, &err));

@@ -347,7 +347,7 @@ struct refusal {
 static const struct refusal refusals[] = {
     {"{\"architecture\":\"transcoder\"}", BASE, ERR_UNSUPPORTED,
      "cfg.json: architecture is \"transcoder\", which is not read (expected standard"},
-    {"{\"architecture\":7}", BASE, ERR_FORMAT, "cfg.json: 'architecture' is 7"},
+    {"{\"architecture\":7}", BASE, ERR_FORMAT, "cfg.json: bad 'architecture' (found 7"},
     {"{\"activation_fn_str\":\"tanh-relu\"}", BASE, ERR_UNSUPPORTED,
      "cfg.json: activation_fn_str is \"tanh-relu\""},
     {"{\"normalize_activations\":\"batch\"}", BASE, ERR_UNSUPPORTED,
@@ -358,11 +358,12 @@ static const struct refusal refusals[] = {
      "cfg.json: reshape_activations is \"hook_q\""},
     {"{\"dtype\":\"float8\"}", BASE, ERR_UNSUPPORTED, "cfg.json: dtype is \"float8\""},
     {"{\"apply_b_dec_to_input\":\"yes\"}", BASE, ERR_FORMAT,
-     "cfg.json: 'apply_b_dec_to_input' is \"yes\""},
-    {"{\"architecture\":\"topk\"}", BASE, ERR_RANGE, "cfg.json: k is 0"},
-    {"{\"architecture\":\"topk\",\"k\":11}", BASE, ERR_RANGE, "k is 11 (expected 1 to d_sae"},
-    {"{\"architecture\":\"topk\",\"k\":-1}", BASE, ERR_RANGE, "k is -1"},
-    {"{\"architecture\":\"topk\",\"k\":1e300}", BASE, ERR_RANGE, "k is 1e+300"},
+     "cfg.json: bad 'apply_b_dec_to_input' (found \"yes\""},
+    {"{\"architecture\":\"topk\"}", BASE, ERR_MISSING, "cfg.json: no k (found none"},
+    {"{\"architecture\":\"topk\",\"k\":1.5}", BASE, ERR_RANGE, "bad k (found 1.5, expected a whole"},
+    {"{\"architecture\":\"topk\",\"k\":11}", BASE, ERR_RANGE, "bad k (found 11, expected 1 to d_sae"},
+    {"{\"architecture\":\"topk\",\"k\":-1}", BASE, ERR_RANGE, "bad k (found -1, "},
+    {"{\"architecture\":\"topk\",\"k\":1e300}", BASE, ERR_RANGE, "bad k (found 1e+300, "},
     {"{\"architecture\":\"jumprelu\"}", BASE, ERR_MISSING, "there is no 'threshold'"},
     {"{\"architecture\":\"gated\"}", BASE, ERR_MISSING, "there is no 'b_gate'"},
     {"{}", "W_enc W_dec b_dec", ERR_MISSING, "there is no 'b_enc'"},
@@ -375,7 +376,7 @@ static const struct refusal refusals[] = {
     {"[1]", BASE, ERR_FORMAT, "cfg.json"},
     {"{", BASE, ERR_FORMAT, "cfg.json: not JSON: line 1"},
     {"", BASE, ERR_FORMAT, "cfg.json"},
-    {"{\"metadata\":[],\"k\":{},\"architecture\":\"topk\"}", BASE, ERR_FORMAT, "'k' is {}"},
+    {"{\"metadata\":[],\"k\":{},\"architecture\":\"topk\"}", BASE, ERR_FORMAT, "bad 'k' (found {}"},
 };
 
 static void what_is_not_read_is_refused_by_name(void **state)
@@ -402,12 +403,12 @@ static void shapes_that_do_not_fit_name_both_tensors(void **state)
         int64_t enc[2], dec[2], b_enc, b_dec;
         const char *says;
     } cases[] = {
-        {{D, F}, {D, F}, F, D, "W_enc is [6, 10], W_dec is [6, 10]"},
-        {{F, D}, {F, D}, F, D, "W_enc is [10, 6], W_dec is [10, 6]"},
-        {{D, F}, {F, D - 1}, F, D, "W_enc is [6, 10], W_dec is [10, 5]"},
-        {{D, F}, {F, D}, D, D, "b_enc is [6] (expected [10])"},
-        {{D, F}, {F, D}, F, F, "b_dec is [10] (expected [6])"},
-        {{0, F}, {F, 0}, F, 0, "W_enc is [0, 10] (expected two dimensions)"},
+        {{D, F}, {D, F}, F, D, "W_enc and W_dec do not fit (found [6, 10] and [6, 10]"},
+        {{F, D}, {F, D}, F, D, "W_enc and W_dec do not fit (found [10, 6] and [10, 6]"},
+        {{D, F}, {F, D - 1}, F, D, "W_enc and W_dec do not fit (found [6, 10] and [10, 5]"},
+        {{D, F}, {F, D}, D, D, "b_enc has a wrong shape (found [6], expected [10])"},
+        {{D, F}, {F, D}, F, F, "b_dec has a wrong shape (found [10], expected [6])"},
+        {{0, F}, {F, 0}, F, 0, "W_enc has a wrong shape (found [0, 10], expected two"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct array a[] = {

@@ -50,24 +50,25 @@ static void shapes_are_understood_or_refused(void **state)
         {3, {2, 3, 4},     2, {2, 3}, 3, 2, 3, 4, NULL},
         {4, {2, 3, 2, 2},  0, {0},    0, 2, 3, 4, NULL},
         {2, {6, 4},        0, {0},    4, 0, 0, 0,
-         "a.npy: found 6 tokens, expected a multiple of --seq-len 4"},
+         "a.npy: does not cut into sequences (found 6 tokens, expected a multiple of --seq-len 4)"},
         {3, {2, 3, 4},     0, {0},    2, 0, 0, 0,
-         "a.npy: found [2, 3, 4], expected sequences of --seq-len 2"},
+         "a.npy: sequences of another length (found [2, 3, 4], expected --seq-len 2)"},
         {2, {6, 4},        2, {3, 2}, 3, 0, 0, 0,
-         "t.npy: found [3, 2], expected sequences of --seq-len 3"},
+         "t.npy: sequences of another length (found [3, 2], expected --seq-len 3)"},
         {3, {2, 3, 4},     2, {3, 2}, 0, 0, 0, 0,
-         "t.npy: token ids are [3, 2], but the samples in A are [2, 3, 4]"},
+         "t.npy: token ids do not fit the samples in A (found [3, 2] and [2, 3, 4], expected an id for every sample)"},
         {2, {6, 4},        2, {2, 2}, 0, 0, 0, 0,
-         "t.npy: token ids are [2, 2], but the samples in A are [6, 4]"},
+         "t.npy: token ids do not fit the samples in A (found [2, 2] and [6, 4], expected an id for every sample)"},
         {3, {2, 3, 4},     1, {5},    0, 0, 0, 0,
-         "t.npy: token ids are [5], but the samples in A are [2, 3, 4]"},
+         "t.npy: token ids do not fit the samples in A (found [5] and [2, 3, 4], expected an id for every sample)"},
         {1, {6},           0, {0},    0, 0, 0, 0,
-         "a.npy: found float32 [6], expected floating point [n_seq, seq_len, d_in] or "
-         "[n_tok, d_in]"},
+         "a.npy: not an array of that kind (found float32 [6], expected floating "
+         "point [n_seq, seq_len, d_in] or "
+         "[n_tok, d_in])"},
         {3, {0, 3, 4},     0, {0},    0, 0, 0, 0,
-         "a.npy: found [0, 3, 4], expected 1 token or more of 1 to 1048576 values"},
+         "a.npy: no samples (found [0, 3, 4], expected 1 token or more of 1 to 1048576 values)"},
         {2, {6, 0},        0, {0},    0, 0, 0, 0,
-         "a.npy: found [6, 0], expected 1 token or more of 1 to 1048576 values"},
+         "a.npy: no samples (found [6, 0], expected 1 token or more of 1 to 1048576 values)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct shape_case *c = &cases[i];
@@ -83,8 +84,8 @@ static void shapes_are_understood_or_refused(void **state)
             at += snprintf(want, sizeof want, "%s/", test_dir());
             const char *split = strstr(c->error, " in A ");
             if (split)
-                snprintf(at, 400, "%.*s in %s are%s", (int)(split - c->error), c->error, a,
-                         split + 9);
+                snprintf(at, 400, "%.*s in %s%s", (int)(split - c->error), c->error, a,
+                         split + 5);
             else
                 snprintf(at, 400, "%s", c->error);
             assert_null(s);
@@ -185,8 +186,8 @@ static void shards_follow_each_other(void **state)
     char want[600];
     assert_null(open_words(both, 2, NULL, 0, &err));
     snprintf(want, sizeof want,
-             "%s: found [2, 4], but %s is [3, 3] (expected shards of one form)", both[1],
-             both[0]);
+             "%s: another form than %s (found [2, 4] and [3, 3], expected shards of one form)",
+             both[1], both[0]);
     assert_string_equal(err.msg, want);
     assert_int_equal(err.code, ERR_SHAPE);
 
@@ -296,7 +297,7 @@ static void negative_ids_are_refused_where_they_are_used(void **state)
     struct err err = {0};
     assert_null(open_words(NULL, 0, path, 0, &err));
     assert_int_equal(err.code, ERR_RANGE);
-    assert_non_null(strstr(err.msg, "t.npy: token id -5 in sequence 2 at position 1"));
+    assert_non_null(strstr(err.msg, "t.npy: bad token id in sequence 2 at position 1 (found -5"));
     struct samples_options o = {.tokens = path, .sequences = 2};
     struct samples *s = samples_open(&o, NULL, NULL);
     assert_non_null(s);

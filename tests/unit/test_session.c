@@ -130,8 +130,8 @@ static void what_does_not_fit_names_both_files(void **state)
     strcpy(narrow, test_path("narrow"));
     assert_null(open_named(narrow, NULL, &err));
     assert_int_equal(err.code, ERR_SHAPE);
-    snprintf(want, sizeof want, "%s: W_enc is [3, 8] with d_in = 3, but the samples in "
-             "%s are [6, 5, 4]", narrow, test_path("b/acts.npy"));
+    snprintf(want, sizeof want, "%s: W_enc does not fit the samples in %s (found [3, 8] and "
+             "[6, 5, 4], expected samples of d_in = 3)", narrow, test_path("b/acts.npy"));
     assert_string_equal(err.msg, want);
 }
 
