@@ -113,6 +113,8 @@ static void put_rows(struct cmd *c, const struct query *q, const struct feature_
         out_begin(c->out, NULL);
         for (int i = 0; i < q->n_columns; i++)
             put_cell(c, t, q->column[i], ids[r]);
+        if (c->sae->broken && c->sae->broken[ids[r]] && out_form(c->out) == OUT_JSON)
+            out_bool(c->out, "broken", true);
         out_end(c->out);
     }
     out_end(c->out);

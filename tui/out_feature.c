@@ -140,6 +140,9 @@ static void put_numbers(const struct feature_printer *f, const struct page_featu
     struct out *o = f->out;
     out_int(o, "id", p->id);
     out_text(o, "label", label_of(f, p->id));
+    const struct sae *sae = f->session->saes[f->i].sae;
+    if (sae->broken && sae->broken[p->id] && out_form(o) != OUT_TSV)
+        out_bool(o, "broken", true); /* it owns a NaN or Inf weight */
     out_num(o, "density", p->density);
     if (p->has_samples) {
         out_list(o, "wilson");
