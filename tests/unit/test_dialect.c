@@ -405,7 +405,7 @@ static void what_is_not_read_is_refused_by_name(void **state)
           "\"activation\":\"groupmax\"}", .tensors = LINEAR "W_dec b_dec"}, ERR_UNSUPPORTED,
          "activation is groupmax"},
         {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":11}",
-          .tensors = LINEAR "W_dec b_dec"}, ERR_RANGE, "k is 11 (expected 1 to d_sae = 10)"},
+          .tensors = LINEAR "W_dec b_dec"}, ERR_RANGE, "bad k (found 11, expected 1 to d_sae = 10)"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"sae_type\":\"clt\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
          "sae_type is clt"},
