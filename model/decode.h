@@ -18,7 +18,7 @@ void decode_token(const struct sae *sae, const float *W_dec,
 /* How often W_dec[h->feature] counts in y, before scale: the activation, times out_scale. */
 float decode_gain(const struct sae *sae, const struct encode_hit *h);
 
-/* What hit h adds to delta_fvu's sum: with c its contribution (docs/commands.md), 2 e.c + |c|^2,
- * e [d_out] = x - x_hat; norm is |W_dec[h->feature]|. */
+/* What hit h adds to delta_fvu's sum: with c its contribution (docs/commands.md),
+ * 2 e.c + |c|^2, e [d_out] = x - x_hat; norm is |W_dec[h->feature]|. */
 float decode_delta(const struct sae *sae, const float *W_dec, const struct encode_hit *h,
                    float scale, double norm, const float *e);

@@ -72,34 +72,14 @@ const char *lm_path(const struct lm *lm)
     return lm->path;
 }
 
-const char *lm_family_name(const struct lm *lm)
-{
-    return lm->family->model_type;
-}
-
 int64_t lm_d_model(const struct lm *lm)
 {
     return lm->c.d_model;
 }
 
-int64_t lm_layers(const struct lm *lm)
-{
-    return lm->c.n_layers;
-}
-
 int64_t lm_vocab(const struct lm *lm)
 {
     return lm->c.vocab;
-}
-
-int64_t lm_context(const struct lm *lm)
-{
-    return lm->c.context;
-}
-
-int64_t lm_bos(const struct lm *lm)
-{
-    return lm->c.bos;
 }
 
 const float *lm_final_gain(const struct lm *lm)

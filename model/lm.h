@@ -32,12 +32,8 @@ struct lm *lm_open(const char *dir, const struct progress *progress, struct err 
 void lm_close(struct lm *lm); /* NULL is fine */
 
 const char *lm_path(const struct lm *lm);
-const char *lm_family_name(const struct lm *lm); /* "gpt2", as config.json's model_type */
 int64_t lm_d_model(const struct lm *lm);
-int64_t lm_layers(const struct lm *lm);
 int64_t lm_vocab(const struct lm *lm);
-int64_t lm_context(const struct lm *lm); /* most positions that it was made for */
-int64_t lm_bos(const struct lm *lm);     /* bos_token_id, -1: none */
 
 /* Can a sequence of T positions run, and are all ids in the vocabulary? ERR_RANGE, both
  * sizes named; `what` is what messages call the ids ("tokens.npy"). */

@@ -339,14 +339,11 @@ const struct lm_family *lm_family_of(const json_t *cfg, struct err *err)
 bool lm_configure(const struct lm_family *family, const json_t *cfg, struct lm_config *out,
                   struct err *err)
 {
-    struct lm_config c = {.embed_scale = 1, .bos = -1, .rope.factor = 1};
+    struct lm_config c = {.embed_scale = 1, .rope.factor = 1};
     if (!need(cfg, "vocab_size", LM_MAX_VOCAB, &c.vocab, err) ||
         !family->configure(cfg, &c, err) ||
         !json_get_bool(cfg, "tie_word_embeddings", &c.tied, err))
         return false;
-    const json_t *bos = json_object_get(cfg, "bos_token_id");
-    if (json_is_integer(bos))
-        c.bos = json_integer_value(bos);
     c.tied_said = json_is_boolean(json_object_get(cfg, "tie_word_embeddings"));
     if (c.n_heads * c.d_head > LM_MAX_DIM || c.d_mlp > LM_MAX_DIM)
         return err_set(err, ERR_RANGE, "heads are too large (found %lld of %lld, expected a "

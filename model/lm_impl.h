@@ -24,7 +24,7 @@ struct lm_rope {
 
 /* What config.json says, in one spelling. */
 struct lm_config {
-    int64_t d_model, n_layers, n_heads, n_kv, d_head, d_mlp, vocab, context, bos;
+    int64_t d_model, n_layers, n_heads, n_kv, d_head, d_mlp, vocab, context;
     double eps;
     enum lm_act act;
     struct lm_rope rope;
