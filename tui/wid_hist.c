@@ -295,6 +295,7 @@ struct ticks {
     struct canvas *c;
     double lo, hi;
     int free_from, end;
+    char last[32]; /* on a narrow range the next one may be no different to the digit */
 };
 
 static void put_tick(struct ticks *t, double x, double figure)
@@ -309,8 +310,9 @@ static void put_tick(struct ticks *t, double x, double figure)
         return;
     if (at + width > t->end)
         at = t->end - width;
-    if (at < t->free_from)
+    if (at < t->free_from || strcmp(buf, t->last) == 0)
         return;
+    strcpy(t->last, buf);
     canvas_text(t->c, 0, at, INK_AXIS, buf);
     t->free_from = at + width + 1;
 }
@@ -339,7 +341,7 @@ void axis_paint(struct canvas *c, double lo, double hi, bool is_log, const char 
     int n = c->cols / 7 > 0 ? c->cols / 7 : 1;
     double step = axis_step(lo, hi, n);
     int width = unit ? text_width(unit) + 1 : 0;
-    struct ticks t = {c, lo, hi, 0, c->cols - width};
+    struct ticks t = {.c = c, .lo = lo, .hi = hi, .end = c->cols - width};
     char buf[32];
 
     if (!(hi > lo)) {

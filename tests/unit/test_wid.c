@@ -503,6 +503,25 @@ static void every_plot_size_is_fine(void **state)
         }
 }
 
+static void no_two_figures_of_an_axis_are_alike(void **state)
+{
+    struct canvas c;
+
+    (void)state;
+    canvas_init(&c, 1, 60);
+    axis_paint(&c, .99994, 1.00006, false, NULL);
+    char *text = canvas_dump(&c), *rest = text, *word;
+    const char *before = "";
+    int n = 0;
+    for (; (word = strsep(&rest, " \n")); before = *word ? word : before) {
+        assert_string_not_equal(word, *before ? before : "none");
+        n += *word != 0;
+    }
+    assert_in_range(n, 1, 8);
+    free(text);
+    canvas_finish(&c);
+}
+
 static void percents_are_none_and_all_only_when_they_are(void **state)
 {
     static const struct {
@@ -745,6 +764,7 @@ int main(void)
         cmocka_unit_test(the_mouse_hits_what_is_painted),
         cmocka_unit_test(every_table_size_is_fine),
         cmocka_unit_test(numbers_fit_their_cells),
+        cmocka_unit_test(no_two_figures_of_an_axis_are_alike),
         cmocka_unit_test(percents_are_none_and_all_only_when_they_are),
         cmocka_unit_test(bars_stand_on_their_axis),
         cmocka_unit_test(markers_cursor_and_overlay),
