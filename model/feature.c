@@ -430,8 +430,9 @@ static void make_guarded(void *ctx)
     m->ok = (!m->samples || m->samples->n_shards == 0 || make_samples_part(m)) &&
             make_neighbours(m, &m->sae->W_dec, &m->p->decoder_neighbours,
                             &m->p->n_decoder_neighbours) &&
-            make_neighbours(m, &m->sae->W_enc, &m->p->encoder_neighbours,
-                            &m->p->n_encoder_neighbours);
+            (m->options->quick ||
+             make_neighbours(m, &m->sae->W_enc, &m->p->encoder_neighbours,
+                             &m->p->n_encoder_neighbours));
 }
 
 static void maker_init(struct maker *m)

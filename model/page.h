@@ -160,7 +160,8 @@ struct page_feature_options {
     int context;            /* tokens to each side of an example whose activations shall
                                be exact; 0: 10 */
     uint64_t seed;
-    bool quick;             /* leave out delta_fvu and coactive when there is no index */
+    bool quick;             /* leave out coactive, encoder neighbours and, when there is no
+                               index, delta_fvu */
     struct scan_options scan;
 };
 

@@ -288,7 +288,7 @@ static struct sae *read_sae(const struct session *s, int i, bool checked,
 struct sae *session_read_sae(const struct session *s, int i,
                              const struct progress *progress, struct err *err)
 {
-    return read_sae(s, i, !s->options.unchecked, progress, err);
+    return read_sae(s, i, !s->options.unchecked && !s->options.quick, progress, err);
 }
 
 void session_set_sae(struct session *s, int i, struct sae *sae)
