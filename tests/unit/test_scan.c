@@ -18,7 +18,7 @@
 #include "arrays.h"
 
 #define D     24
-#define F     1060 /* more than a panel */
+#define F     1060 /* less than a panel: TopK by counting is slow */
 #define SEQ   50
 #define N_SEQ 24
 #define N     (SEQ * N_SEQ) /* more than one block */
