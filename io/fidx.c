@@ -105,11 +105,6 @@ bool fidx_append(struct fidx_writer *w, const void *data, size_t n, struct err *
     return true;
 }
 
-int64_t fidx_tell(const struct fidx_writer *w)
-{
-    return w->end - (int64_t)w->header.sections[w->header.n_sections - 1].offset;
-}
-
 void fidx_abort(struct fidx_writer *w)
 {
     if (!w)

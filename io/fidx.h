@@ -38,8 +38,6 @@ struct fidx_writer *fidx_create(const char *path, uint64_t version, struct err *
 bool fidx_begin(struct fidx_writer *w, const char *name, bool checked, struct err *err);
 /* Append to the section that was begun last. */
 bool fidx_append(struct fidx_writer *w, const void *data, size_t n, struct err *err);
-/* Bytes in the present section so far. */
-int64_t fidx_tell(const struct fidx_writer *w);
 
 /* Both release w. */
 bool fidx_commit(struct fidx_writer *w, struct err *err);

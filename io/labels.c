@@ -344,11 +344,6 @@ void labels_close(struct labels *l)
     free(l);
 }
 
-const char *labels_path(const struct labels *l)
-{
-    return l->path;
-}
-
 bool labels_add_read_only(struct labels *l, const char *path, struct err *err)
 {
     struct table t = {0};

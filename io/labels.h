@@ -42,7 +42,6 @@ struct label {
  */
 struct labels *labels_open(const char *path, struct err *err);
 void labels_close(struct labels *l); /* NULL is fine */
-const char *labels_path(const struct labels *l);
 
 /* Labels that come with a bundle, shown where the user has nothing of his own. The file
  * is only read; lines that are no labels are passed over. One at a time: a second call

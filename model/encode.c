@@ -115,13 +115,6 @@ void encoder_finish(struct encoder *e)
     *e = (struct encoder){0};
 }
 
-float encoder_one(const struct encoder *e, int64_t j, const float *u)
-{
-    const struct sae *sae = e->sae;
-    return sae->arch->activate(sae, j,
-                               kern_best()->dot(e->W + j * sae->d_in, u, sae->d_in));
-}
-
 /* ---- selection of the k largest --------------------------------------------------- */
 
 /*

@@ -67,6 +67,3 @@ void encode_scratch_finish(struct encode_scratch *s); /* a zeroed one is fine */
  */
 bool encoder_block(const struct encoder *e, struct encode_scratch *s, const float *u,
                    int64_t n, struct encode_hit *hits, int64_t cap, int64_t *n_hits);
-
-/* The activation of feature j for one input u, of an architecture that does not select. */
-float encoder_one(const struct encoder *e, int64_t j, const float *u);

@@ -63,7 +63,6 @@ struct feature_column_info {
     const char *key, *heading, *help;
 };
 extern const struct feature_column_info feature_columns[FCOL_COUNT];
-int feature_column_find(const char *key); /* -1: no such column */
 
 /*
  * The table, column by column: v[c] is [n] or NULL where the column is not known (no

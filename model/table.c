@@ -16,14 +16,6 @@ const struct feature_column_info feature_columns[FCOL_COUNT] = {
 #undef X
 };
 
-int feature_column_find(const char *key)
-{
-    for (int c = 0; c < FCOL_COUNT; c++)
-        if (strcmp(feature_columns[c].key, key) == 0)
-            return c;
-    return -1;
-}
-
 static double *column(struct feature_table *t, int c)
 {
     if (!t->v[c])

@@ -377,11 +377,6 @@ uint64_t app_start(struct app *app, enum lane lane, struct job *job, app_done_fn
     return id;
 }
 
-void app_cancel(struct app *app, uint64_t id)
-{
-    worker_cancel(app->worker, id);
-}
-
 /* Hand a job back to the view that waits for it, or to who has started it. */
 static void hand_back(struct app *app, struct job *job)
 {

@@ -189,7 +189,6 @@ static inline bool view_busy(const struct view *v, int slot)
 typedef void app_done_fn(void *ctx, struct job *job);
 uint64_t app_start(struct app *app, enum lane lane, struct job *job, app_done_fn *done,
                    void *ctx);
-void app_cancel(struct app *app, uint64_t id); /* unknown ids are fine */
 
 /* What to paint where the result of a slot is not there: "computing: tokens 37 %" while it
  * runs, the error in words and the key that tries again when it failed. True if it
