@@ -1,15 +1,24 @@
 /* cmd_lm.h - the language model of a command, for those that need one. */
 #pragma once
 
-#include "model/lm.h"
+#include "model/session_lm.h"
 #include "tui/cmd.h"
 
-/* Where it is: --model, else the bundle's; NULL: none. Borrowed. */
-const char *cmd_model_path(const struct cmd *c);
+/* Where it is; NULL: none. Borrowed. */
+static inline const char *cmd_model_path(const struct cmd *c)
+{
+    return session_lm_path(c->session);
+}
 
 /* Open it. ERR_MISSING names --model. The caller closes it. */
-struct lm *cmd_need_lm(const struct cmd *c, struct err *err);
+static inline struct lm *cmd_need_lm(const struct cmd *c, struct err *err)
+{
+    return session_lm_open(c->session, c->i, &c->progress, err);
+}
 
 /* The hook that the SAE belongs to. ERR_MISSING names --hook. */
-bool cmd_need_hook(const struct cmd *c, const struct lm *lm, struct lm_hook *hook,
-                   struct err *err);
+static inline bool cmd_need_hook(const struct cmd *c, const struct lm *lm,
+                                 struct lm_hook *hook, struct err *err)
+{
+    return session_lm_hook(c->session, c->i, lm, hook, err);
+}

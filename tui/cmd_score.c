@@ -4,33 +4,6 @@
 #include "model/score.h"
 #include "tui/cmd_lm.h"
 
-const char *cmd_model_path(const struct cmd *c)
-{
-    const struct session *s = c->session;
-    return s->options.model ? s->options.model : s->bundle.model;
-}
-
-struct lm *cmd_need_lm(const struct cmd *c, struct err *err)
-{
-    const char *path = cmd_model_path(c);
-    if (path)
-        return lm_open(path, &c->progress, err);
-    err_set(err, ERR_MISSING, "%s: no language model (found none, expected --model DIR or a "
-            "bundle that has one)", c->sae->path);
-    return NULL;
-}
-
-bool cmd_need_hook(const struct cmd *c, const struct lm *lm, struct lm_hook *hook,
-                   struct err *err)
-{
-    const char *name = session_hook(c->session, c->i);
-    if (name)
-        return lm_hook_parse(lm, name, hook, err);
-    return err_set(err, ERR_MISSING, "%s: not known where in the language model this SAE "
-                   "sits (found no hook, expected --hook blocks.L.hook_resid_pre or the "
-                   "like)", c->sae->path);
-}
-
 static void warn_of_difference(struct cmd *c, const struct page_score *p)
 {
     if (!(p->samples_difference > SCORE_DIFFERENCE))

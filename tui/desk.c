@@ -373,6 +373,7 @@ void desk_retry(struct desk *d, int i)
 {
     struct desk_sae *e = &d->entries[i].shown;
 
+    desk_lm_retry(d);
     if (!is_open(d->session, i) || !e->err.code)
         return;
     e->err = (struct err){0};
@@ -509,6 +510,7 @@ void desk_free(struct desk *d)
     if (!d)
         return;
     desk_names_finish(d);
+    lm_close(d->lm);
     for (int i = 0; i < desk_count(d); i++) {
         feature_table_finish(&d->entries[i].shown.table);
         scan_live_free(d->entries[i].live);

@@ -33,6 +33,8 @@
 
 struct app;
 struct desk;
+struct lm;
+struct lm_hook; /* model/lm.h */
 struct target;
 
 enum desk_state {
@@ -79,7 +81,7 @@ int desk_find(const struct desk *d, const char *name);
 /* See to it that checkpoint i is loaded and has its index, unless that failed before. */
 void desk_need(struct desk *d, int i);
 
-/* Try again what failed or was cancelled (R). */
+/* Try again what failed or was cancelled (R), the language model too. */
 void desk_retry(struct desk *d, int i);
 
 /* Have nearest_cosine of checkpoint i computed, if it is not there (all pairs of decoder
@@ -91,6 +93,40 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
 
 /* For the frame: at most 10 times a second while jobs run. */
 void desk_tick(struct desk *d);
+
+/* -- the language model ------------------------------------------------------------- */
+
+/*
+ * One for all checkpoints: --model, else the bundle's. It is opened when it is first asked
+ * for; what that says (app_changed) is the same as for checkpoints. Jobs may take the
+ * pointer once it is there: it stays until the program ends, and every job has an lm_run of
+ * its own.
+ */
+enum desk_lm_state {
+    DESK_LM_CLOSED,  /* nobody has asked for it */
+    DESK_LM_OPENING,
+    DESK_LM_FAILED,  /* or there is none: why */
+    DESK_LM_OPEN,
+};
+
+/* Have it opened, unless that failed before (desk_retry tries again). */
+void desk_need_lm(struct desk *d);
+
+/* NULL until it is open. Borrowed. */
+const struct lm *desk_lm(const struct desk *d);
+enum desk_lm_state desk_lm_state(const struct desk *d);
+
+/*
+ * All that it takes to run the model with checkpoint i in its place: the model, and the
+ * hook that the checkpoint sits at into *hook. NULL as long as one of them is not there;
+ * then *err (may be NULL) says why, with the option that would supply it:
+ *
+ *   ERR_CANCELLED  wait: the model or the checkpoint is being opened, or was not asked for
+ *   ERR_MISSING    no model (--model), no hook (--hook)
+ *   others         of lm_open and lm_hook_parse
+ */
+const struct lm *desk_lm_at(const struct desk *d, int i, struct lm_hook *hook,
+                            struct err *err);
 
 /* -- names ------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "model/session.h"
+#include "model/session_lm.h"
 #include "tui/desk.h"
 #include "tui/view.h"
 
@@ -32,8 +32,15 @@ struct desk {
     uint64_t labels_version;
     struct desk_token *tokens;    /* owned, hashed by id; text NULL: free */
     size_t n_tokens, cap_tokens;  /* a power of 2 */
+
+    struct lm *lm;                /* owned; NULL until DESK_LM_OPEN */
+    enum desk_lm_state lm_state;
+    struct err lm_err;            /* of DESK_LM_FAILED */
 };
 
 /* The index of an entry is there, or another: what came from the old one is void. */
 void desk_names_reset(struct desk *d, int i);
 void desk_names_finish(struct desk *d);
+
+/* Open the language model again if that failed. */
+void desk_lm_retry(struct desk *d);

@@ -91,17 +91,36 @@ static inline void little_make(void)
                "\"other\":\"saes/other\"}}");
 }
 
-/* The bundle with its first SAE chosen, or only the SAE's weights. */
-static inline struct session *little_open(bool weights_only)
+/* A language model of the same width, with random weights and 61 words: hooks at layers 0
+ * and 1. */
+static inline const char *little_model(void)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/lm/gpt2", getenv("TEST_REF"));
+    return path;
+}
+
+static inline struct session *little_open_at(const char *where, const char *model)
 {
     static char path[256];
     static const char *paths[] = {path};
-    struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1};
+    struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1, .model = model};
     struct err err = {0};
-    snprintf(path, sizeof path, "%s",
-             test_path(weights_only ? "little/saes/relu" : "little"));
+    snprintf(path, sizeof path, "%s", test_path(where));
     struct session *s = session_open(&o, NULL, &err);
     if (!s)
         fail_msg("%s", err.msg);
     return s;
+}
+
+/* The bundle with its first SAE chosen, or only the SAE's weights. */
+static inline struct session *little_open(bool weights_only)
+{
+    return little_open_at(weights_only ? "little/saes/relu" : "little", NULL);
+}
+
+/* The bundle with the language model. */
+static inline struct session *little_open_lm(void)
+{
+    return little_open_at("little", little_model());
 }

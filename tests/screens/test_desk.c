@@ -8,6 +8,7 @@
 
 #include "little.h"
 #include "screen.h"
+#include "model/session_lm.h"
 #include "tui/desk.h"
 
 /* A view that counts how often it hears that something has changed. */
@@ -259,6 +260,83 @@ static void nearest_cosines_come_when_asked_for(void **state)
     stop(&s);
 }
 
+/* The desk of the bundle with that model. */
+static struct desk *start_lm(struct screen *s, const char *model)
+{
+    screen_start(s, &(struct screen_options){.views = probes, .cols = 200,
+                                             .session = little_open_at("little", model)});
+    return app_view(s->app, "probe")->desk;
+}
+
+static void the_language_model_opens_when_asked_for(void **state)
+{
+    struct screen s;
+    struct lm_hook hook = {0};
+    struct err err = {0};
+    (void)state;
+    struct desk *d = start_lm(&s, little_model());
+    assert_int_equal(desk_lm_state(d), DESK_LM_CLOSED);
+    assert_null(desk_lm_at(d, 0, &hook, &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+    desk_need_lm(d);
+    desk_need_lm(d);
+    assert_int_equal(desk_lm_state(d), DESK_LM_OPENING);
+    heard = 0;
+    screen_wait(&s);
+    assert_int_equal(desk_lm_state(d), DESK_LM_OPEN);
+    assert_int_equal(heard, 1);
+    assert_true(lm_d_model(desk_lm(d)) == LITTLE_WORDS);
+    assert_ptr_equal(desk_lm_at(d, 0, &hook, &err), desk_lm(d));
+    assert_int_equal(hook.layer, 0);
+    assert_int_equal(hook.site, LM_MLP_OUT);
+    assert_null(desk_lm_at(d, 1, &hook, &err)); /* not loaded */
+    assert_int_equal(err.code, ERR_CANCELLED);
+    desk_choose(d, 1);
+    screen_wait(&s);
+    assert_non_null(desk_lm_at(d, 1, &hook, &err));
+    desk_session(d)->options.hook = "blocks.7.hook_resid_pre";
+    assert_null(desk_lm_at(d, 1, &hook, &err));
+    assert_int_equal(err.code, ERR_RANGE);
+    stop(&s);
+}
+
+static void a_missing_language_model_names_the_option(void **state)
+{
+    struct screen s;
+    struct lm_hook hook;
+    struct err err = {0};
+    (void)state;
+    struct desk *d = start(&s, false);
+    desk_need_lm(d);
+    screen_wait(&s);
+    assert_int_equal(desk_lm_state(d), DESK_LM_FAILED);
+    assert_null(desk_lm_at(d, 0, &hook, &err));
+    assert_int_equal(err.code, ERR_MISSING);
+    assert_non_null(strstr(err.msg, "--model DIR"));
+    stop(&s);
+}
+
+static void a_language_model_that_does_not_open_is_tried_again(void **state)
+{
+    struct screen s;
+    struct lm_hook hook;
+    struct err err = {0};
+    char away[256];
+    (void)state;
+    snprintf(away, sizeof away, "%s", test_path("model"));
+    struct desk *d = start_lm(&s, away);
+    desk_need_lm(d);
+    screen_wait(&s);
+    assert_int_equal(desk_lm_state(d), DESK_LM_FAILED);
+    assert_null(desk_lm_at(d, 0, &hook, &err));
+    assert_int_equal(err.code, ERR_OS);
+    screen_expect(&s, "No such file");
+    assert_int_equal(symlink(little_model(), away), 0);
+    screen_type(&s, "R");
+    assert_int_equal(desk_lm_state(d), DESK_LM_OPEN);
+    stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +349,9 @@ int main(void)
         cmocka_unit_test(tokens_are_fit_to_be_shown),
         cmocka_unit_test(selections_count),
         cmocka_unit_test(nearest_cosines_come_when_asked_for),
+        cmocka_unit_test(the_language_model_opens_when_asked_for),
+        cmocka_unit_test(a_missing_language_model_names_the_option),
+        cmocka_unit_test(a_language_model_that_does_not_open_is_tried_again),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }

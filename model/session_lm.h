@@ -1,0 +1,20 @@
+/*
+ * session_lm.h - the language model of a session: where it is, and where an SAE sits in it.
+ *
+ * Opening reads the session only, so that a job may do it; what is opened is the caller's.
+ */
+#pragma once
+
+#include "model/lm.h"
+#include "model/session.h"
+
+/* --model, else the bundle's; NULL: none. Borrowed. */
+const char *session_lm_path(const struct session *s);
+
+/* Open it; `i` is the SAE that wants it. ERR_MISSING names --model; else as lm_open. */
+struct lm *session_lm_open(const struct session *s, int i, const struct progress *progress,
+                           struct err *err);
+
+/* The hook of SAE i. ERR_MISSING names --hook; else as lm_hook_parse. */
+bool session_lm_hook(const struct session *s, int i, const struct lm *lm,
+                     struct lm_hook *hook, struct err *err);
