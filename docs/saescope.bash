@@ -64,7 +64,7 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst
-            matches one_to_one best matrix' -- "$cur") ;;
+            matches one_to_one best composites alone matrix' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \

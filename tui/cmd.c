@@ -94,7 +94,7 @@ const struct command commands[] = {
         .usage = "PATH",
         .purpose = "cosines of decoder rows with true features, another SAE, each other",
         .groups = OPT_COSINE,
-        .tables = "best,matrix",
+        .tables = "best,composites,alone,matrix",
         .run = cmd_cosine,
     },
     {0},

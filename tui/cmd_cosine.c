@@ -5,6 +5,7 @@
 
 #include "io/mem.h"
 #include "model/compare.h"
+#include "model/mixture.h"
 #include "tui/cmd.h"
 
 #define MATRIX_MAX ((int64_t)1 << 26) /* entries printed; about 900 MB as JSON */
@@ -150,10 +151,68 @@ static bool put_matrix(struct cmd *c, const struct page_cosine *p, struct err *e
     return ok;
 }
 
+static void put_composites(struct out *o, const struct mixtures *m)
+{
+    out_int(o, "composite_count", m->n_composites);
+    out_rows(o, "composites", "row,parts,columns,cosines");
+    for (int64_t i = 0; i < m->n_composites; i++) {
+        const struct mixture *one = &m->composites[i];
+        int64_t n = one->n < MIXTURE_PARTS ? one->n : MIXTURE_PARTS;
+        out_begin(o, NULL);
+        out_int(o, "row", one->row);
+        out_int(o, "parts", one->n);
+        out_list(o, "columns");
+        for (int64_t k = 0; k < n; k++)
+            out_int(o, NULL, one->parts[k].column);
+        out_end(o);
+        out_list(o, "cosines");
+        for (int64_t k = 0; k < n; k++)
+            out_num(o, NULL, (double)one->parts[k].cosine);
+        out_end(o);
+        out_end(o);
+    }
+    out_end(o);
+}
+
+static void put_columns(struct out *o, const struct mixtures *m)
+{
+    out_int(o, "alone_count", m->n_alone);
+    out_rows(o, "alone", "column,row,cosine");
+    for (int64_t j = 0; j < m->n_columns; j++) {
+        if (!mixture_is_alone(&m->columns[j]))
+            continue;
+        out_begin(o, NULL);
+        out_int(o, "column", j);
+        out_int(o, "row", m->columns[j].row);
+        out_num(o, "cosine", (double)m->columns[j].cosine);
+        out_end(o);
+    }
+    out_end(o);
+    out_int(o, "missed_count", m->n_missed);
+    out_list(o, "missed");
+    for (int64_t j = 0; j < m->n_columns; j++)
+        if (mixture_is_missed(&m->columns[j]))
+            out_int(o, NULL, j);
+    out_end(o);
+}
+
+/* Which true features the decoder mixes, and which it has found. */
+static bool put_mixtures(struct cmd *c, const struct page_cosine *p, struct err *err)
+{
+    struct mixtures m;
+    if (!mixtures_make(p, c->opts.session.threads, &c->progress, &m, err))
+        return false;
+    put_composites(c->out, &m);
+    put_columns(c->out, &m);
+    mixtures_finish(&m);
+    return true;
+}
+
 static bool put_page(struct cmd *c, const struct page_cosine *p,
-                     const struct cosine_against *against, struct err *err)
+                     const struct directions *d, struct err *err)
 {
     struct out *o = c->out;
+    const struct cosine_against *against = &d->against;
     out_text(o, "against", against->path);
     out_int(o, "rows", p->rows);
     out_int(o, "columns", p->columns);
@@ -163,6 +222,8 @@ static bool put_page(struct cmd *c, const struct page_cosine *p,
     out_num(o, "max", p->max);
     put_bias_row(o, p);
     put_best(o, p);
+    if (d->container && !put_mixtures(c, p, err))
+        return false;
     if (!c->opts.matrix)
         return true;
     if (out_form(o) != OUT_TEXT)
@@ -192,7 +253,7 @@ bool cmd_cosine(struct cmd *c, struct err *err)
     bool ok = open_directions(c, &d, err) && check_size(c, &d, err) &&
               page_cosine_make(c->sae, &d.against, c->opts.session.threads, &c->progress,
                                &page, err) &&
-              put_page(c, &page, &d.against, err);
+              put_page(c, &page, &d, err);
     page_cosine_finish(&page);
     container_close(d.container);
     sae_close(d.sae);

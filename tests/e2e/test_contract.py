@@ -429,6 +429,7 @@ class Two(Bundle):
         self.assertEqual((got["rows"], got["columns"], len(got["bias_row"])), (48, 3, 3))
         against = self.answer("cosine", self.bundle, "--against", "topk")
         self.assertEqual(against["columns"], 48)
+        self.assertNotIn("composites", against)
         npy(self.path("truth.npy"), truth, [4, 9])
         line = self.fails(1, "cosine", self.bundle)
         for word in ("standard", "truth.npy", "[48, 12]", "[4, 9]"):
@@ -437,6 +438,37 @@ class Two(Bundle):
         self.fails(1, "cosine", self.bundle, "--truth", "/nonexistent.npy")
         self.fails(1, "cosine", self.bundle, "--against", "nothing")
         self.fails(2, "cosine", self.bundle, "--against", "topk", "--truth", "x")
+
+
+    def test_composites(self):
+        """Rows that are mixtures by construction, and columns that nothing points along."""
+        truth = [0.0] * (12 * 12)
+        for i in range(12):
+            truth[12 * i + i] = 1.0 + i
+        npy(self.path("truth.npy"), truth, [12, 12])
+        got = self.answer("cosine", self.bundle, "--truth", self.path("truth.npy"), "--matrix")
+        matrix = got["matrix"]
+        want = {i: {j for j, c in enumerate(row) if abs(c) > 0.4}
+                for i, row in enumerate(matrix)}
+        want = {i: columns for i, columns in want.items() if len(columns) > 1}
+        self.assertTrue(want)
+        self.assertEqual(got["composite_count"], len(want))
+        self.assertEqual({m["row"]: set(m["columns"]) for m in got["composites"]}, want)
+        for m in got["composites"]:
+            self.assertEqual(m["parts"], len(m["columns"]))
+            self.assertEqual(m["cosines"], [matrix[m["row"]][j] for j in m["columns"]])
+            self.assertEqual(m["cosines"], sorted(m["cosines"], key=lambda c: -abs(c)))
+        strongest = [max(abs(row[j]) for row in matrix) for j in range(12)]
+        alone = [j for j in range(12) if strongest[j] > 0.9]
+        mixed = set().union(*want.values())
+        self.assertEqual([m["column"] for m in got["alone"]], alone)
+        self.assertEqual(got["alone_count"], len(alone))
+        self.assertEqual(got["missed"], [j for j in range(12) if j not in mixed | set(alone)])
+        self.assertEqual(got["missed_count"], len(got["missed"]))
+        for table in ("composites", "alone"):
+            rows = self.ok("cosine", self.bundle, "--truth", self.path("truth.npy"), "--tsv",
+                           "--table", table).tsv[1]
+            self.assertEqual(len(rows), len(got[table]))
 
 
 class Missing(Bundle):
