@@ -33,7 +33,7 @@ _saescope()
     score) options+=' --from-samples' ;;
     ablate) options+=' --top --by --mode' ;;
     compare) options+=' --matching' ;;
-    cosine) options+=' --truth --against --matrix' ;;
+    cosine) options+=' --truth --against --weights --matrix' ;;
     esac
 
     case $prev in
@@ -42,6 +42,8 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --color)
         mapfile -t COMPREPLY < <(compgen -W 'auto always never 16 256 truecolor' -- "$cur") ;;
+    --weights)
+        mapfile -t COMPREPLY < <(compgen -W 'decoder encoder' -- "$cur") ;;
     --matching)
         mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
     --fold-decoder-norms)

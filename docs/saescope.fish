@@ -91,4 +91,5 @@ complete -c saescope -n $of_compare -l matching -x -a 'optimal greedy' -d 'One-t
 set -l of_cosine '__fish_seen_subcommand_from cosine'
 complete -c saescope -n $of_cosine -l truth -r -F -d 'True features'
 complete -c saescope -n $of_cosine -l against -r -F -d 'The decoder of another SAE'
+complete -c saescope -n $of_cosine -l weights -x -a 'decoder encoder' -d 'Whose rows'
 complete -c saescope -n $of_cosine -l matrix -d 'Print all cosines'

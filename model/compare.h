@@ -1,7 +1,6 @@
 /*
- * compare.h - two checkpoints side by side, and a decoder against given directions: what
- * commands compare and cosine print. In the style of page.h: made at once, then only read;
- * NaN in a double stands for null.
+ * compare.h - two checkpoints side by side: what command compare prints. In the style of
+ * page.h: made at once, then only read; NaN in a double stands for null.
  */
 #pragma once
 
@@ -14,8 +13,6 @@
 #include "model/sae.h"
 #include "model/scan.h"
 #include "model/stats.h"
-
-/* --- two checkpoints: command compare ------------------------------------------------- */
 
 /* Features whose best cosine with the other side is below this are listed as unmatched. */
 #define COMPARE_UNMATCHED 0.5
@@ -75,41 +72,3 @@ bool page_compare_make(const struct compare_side *a, const struct compare_side *
                        const struct progress *progress, struct page_compare *out,
                        struct err *err);
 void page_compare_finish(struct page_compare *p);
-
-/* --- a decoder against directions: command cosine --------------------------------------- */
-
-/* Directions to stand against, one a row. Borrowed. */
-struct cosine_against {
-    const struct mat *rows; /* NULL: the decoder's own */
-    const char *path;       /* for messages; NULL when rows is */
-};
-
-struct cosine_best {
-    int64_t column; /* -1: there is none to choose from */
-    float cosine;
-};
-
-struct page_cosine {
-    struct match_rows decoder, other; /* owned; other is empty for the decoder itself */
-    bool self;
-    int64_t rows, columns;
-    double mean, std;          /* of all cosines; of itself: off the diagonal */
-    double min, max;           /* likewise */
-    float *bias_row;           /* [columns] cosines of b_dec */
-    struct cosine_best *best;  /* [rows]; of itself: with another row */
-};
-
-/* ERR_SHAPE names both files and both shapes. */
-bool page_cosine_make(const struct sae *sae, const struct cosine_against *against,
-                      int threads, const struct progress *progress,
-                      struct page_cosine *out, struct err *err);
-void page_cosine_finish(struct page_cosine *p);
-
-/* Rows [first, first + n) of the matrix of cosines into out [n, columns]. For who shows or
- * prints it piece by piece: it is never held as a whole. */
-void page_cosine_rows(const struct page_cosine *p, int64_t first, int64_t n, float *out);
-
-/* The only two-dimensional array of floats in a file, or FILE:KEY: directions, a row each.
- * *c is opened, the caller closes it; the tensor is borrowed from it. NULL on failure. */
-const struct tensor *cosine_open_rows(const char *word, const struct progress *progress,
-                                      struct container **c, struct err *err);

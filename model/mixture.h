@@ -2,7 +2,7 @@
  * mixture.h - which true features a learned feature mixes, and which are found alone.
  *
  * A dictionary trained with an L1 penalty joins features that often occur together into
- * one direction. Against known directions (page_cosine of compare.h, not of itself) a row
+ * one direction. Against known directions (page_cosine of cosine.h, not of itself) a row
  * is a *composite* when two or more |cosine| exceed MIXTURE_PART; a column is *found
  * alone* when some row's |cosine| with it exceeds MIXTURE_ALONE, and *missed* when it is
  * neither found alone nor part of a composite.
@@ -14,7 +14,7 @@
 
 #include "io/err.h"
 #include "io/progress.h"
-#include "model/compare.h"
+#include "model/cosine.h"
 
 #define MIXTURE_PART 0.4
 #define MIXTURE_ALONE 0.9

@@ -1,10 +1,10 @@
-/* cmd_cosine.c - `saescope cosine`: decoder rows against given directions. */
+/* cmd_cosine.c - `saescope cosine`: decoder or encoder rows against given directions. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/mem.h"
-#include "model/compare.h"
+#include "model/cosine.h"
 #include "model/mixture.h"
 #include "tui/cmd.h"
 
@@ -13,7 +13,7 @@
 #define TEXT_COLUMNS 12               /* of the matrix, for people */
 #define TEXT_ROWS 64
 
-/* What the decoder stands against, and what has to be closed afterwards. */
+/* What the decoder (or encoder) stands against, and what has to be closed afterwards. */
 struct directions {
     struct mat rows;
     struct cosine_against against; /* of rows, or of nothing */
@@ -28,7 +28,8 @@ static bool open_truth(struct cmd *c, const char *word, struct directions *d,
     if (!t)
         return false;
     d->rows = mat_of(t, false);
-    d->against = (struct cosine_against){&d->rows, container_path(d->container)};
+    d->against.rows = &d->rows;
+    d->against.path = container_path(d->container);
     return true;
 }
 
@@ -42,8 +43,9 @@ static bool open_against(struct cmd *c, const char *word, struct directions *d,
     d->sae = sae_open(path, &s->options.sae, &c->progress, err);
     if (!d->sae)
         return false;
-    d->rows = d->sae->W_dec;
-    d->against = (struct cosine_against){&d->rows, d->sae->path};
+    d->rows = *cosine_rows(d->sae, d->against.weights);
+    d->against.rows = &d->rows;
+    d->against.path = d->sae->path;
     return true;
 }
 
@@ -51,6 +53,8 @@ static bool open_directions(struct cmd *c, struct directions *d, struct err *err
 {
     const struct opts *o = &c->opts;
     const char *truth = o->truth ? o->truth : c->session->bundle.ground_truth;
+    if (o->weights && !strcmp(o->weights, "encoder"))
+        d->against.weights = COSINE_ENCODER;
     if (o->against)
         return open_against(c, o->against, d, err);
     return !truth || open_truth(c, truth, d, err);
@@ -213,6 +217,7 @@ static bool put_page(struct cmd *c, const struct page_cosine *p,
 {
     struct out *o = c->out;
     const struct cosine_against *against = &d->against;
+    out_text(o, "weights", against->weights == COSINE_ENCODER ? "encoder" : "decoder");
     out_text(o, "against", against->path);
     out_int(o, "rows", p->rows);
     out_int(o, "columns", p->columns);

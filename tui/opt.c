@@ -121,6 +121,8 @@ static const struct option options[] = {
      "itself); FILE:KEY picks an array"},
     {"against", 0, KIND_STRING, OPT_COSINE, AT(against), "NAME|PATH",
      "the decoder of another SAE"},
+    {"weights", 0, KIND_CHOICE, OPT_COSINE, AT(weights), "decoder|encoder",
+     "whose rows (default: decoder); another SAE's too"},
     {"matrix", 0, KIND_FLAG, OPT_COSINE, AT(matrix), NULL, "print all cosines"},
 
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},

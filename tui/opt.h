@@ -64,6 +64,7 @@ struct opts {
     const char *mode, *by; /* ablate; its N is top */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */
     const char *truth, *against; /* cosine */
+    const char *weights;         /* "decoder", "encoder" or NULL */
     bool matrix;
 };
 

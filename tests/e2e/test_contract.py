@@ -440,6 +440,18 @@ class Two(Bundle):
         self.fails(2, "cosine", self.bundle, "--against", "topk", "--truth", "x")
 
 
+    def test_cosine_of_encoders(self):
+        """The encoder of a standard SAE against itself, from its rows as stored."""
+        got = self.answer("cosine", SMALL, "--weights", "encoder", "--matrix")
+        self.assertEqual(got["weights"], "encoder")
+        self.assertEqual(self.answer("cosine", SMALL)["weights"], "decoder")
+        best = {n["id"]: n["cosine"] for n in
+                self.answer("feature", SMALL, 3)["encoder_neighbours"]}
+        for i, cosine in best.items():
+            self.assertAlmostEqual(got["matrix"][3][i], cosine, delta=1e-6)
+        self.assertNotEqual(got["mean"], self.answer("cosine", SMALL)["mean"])
+        self.fails(2, "cosine", SMALL, "--weights", "both")
+
     def test_composites(self):
         """Rows that are mixtures by construction, and columns that nothing points along."""
         truth = [0.0] * (12 * 12)

@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "model/assign.h"
 #include "model/compare.h"
+#include "model/cosine.h"
 #include "arrays.h"
 
 /* Dot products of unit rows of up to 128 f32 in any order: gamma_n of kern.h, rounded up. */
@@ -394,7 +395,7 @@ static void what_does_not_fit_is_refused(void **state)
     assert_false(p.optimal);
     page_compare_finish(&p);
     struct page_cosine c;
-    struct cosine_against against = {&b->sae.W_dec, "second"};
+    struct cosine_against against = {.rows = &b->sae.W_dec, .path = "second"};
     assert_false(page_cosine_make(&a->sae, &against, 1, NULL, &c, &err));
     assert_int_equal(err.code, ERR_SHAPE);
     assert_non_null(strstr(err.msg, "first: W_dec is [20, 8]"));
@@ -426,7 +427,7 @@ static void check_cosines(const struct decoder *a, const struct decoder *b, cons
     bool self = b == NULL;
     struct page_cosine p;
     struct err err = {0};
-    struct cosine_against against = {self ? NULL : &b->sae.W_dec, "b"};
+    struct cosine_against against = {.rows = self ? NULL : &b->sae.W_dec, .path = "b"};
     double sum = 0, squares = 0, n = 0;
     int64_t d = a->sae.d_out;
     if (!page_cosine_make(&a->sae, &against, 2, NULL, &p, &err))
@@ -610,7 +611,7 @@ static void check_heat_map(const char *name, const json_t *want)
     struct sae *sae = open_fixture("toy", name);
     snprintf(truth, sizeof truth, "%s/toy/ground_truth.npy", fixtures());
     struct mat rows = mat_of(cosine_open_rows(truth, NULL, &c, NULL), false);
-    struct cosine_against against = {&rows, truth};
+    struct cosine_against against = {.rows = &rows, .path = truth};
     assert_true(page_cosine_make(sae, &against, 1, NULL, &p, NULL));
     assert_true(p.rows == 24 && p.columns == 16);
     for (int64_t i = 0; i <= p.rows; i++) {

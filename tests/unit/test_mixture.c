@@ -32,7 +32,7 @@ static struct page_cosine page_of(const struct rows *decoder, const struct rows 
     struct sae sae = {.d_in = decoder->m.cols, .d_out = decoder->m.cols,
                       .d_sae = decoder->m.rows, .W_dec = decoder->m,
                       .path = (char *)(uintptr_t)"decoder"};
-    struct cosine_against against = {&truth->m, "truth"};
+    struct cosine_against against = {.rows = &truth->m, .path = "truth"};
     struct page_cosine page;
     struct err err = {0};
     if (!page_cosine_make(&sae, &against, 2, NULL, &page, &err))
@@ -133,7 +133,7 @@ static void the_toy_set_is_told(void **state)
         const struct tensor *t = cosine_open_rows(path, NULL, &file, NULL);
         assert_true(sae && t);
         struct mat rows = mat_of(t, false);
-        struct cosine_against against = {&rows, path};
+        struct cosine_against against = {.rows = &rows, .path = path};
         struct page_cosine page;
         struct mixtures got;
         float c[24 * 16];
