@@ -6,8 +6,7 @@
  * not 0, sorted by feature, then row; never a dense matrix beyond a tile. The value of a
  * hit comes from kern's fixed-order dot product, whatever was used to find it.
  *
- * Here: a tile of the plain product (one block of rows by ENCODE_PANEL features) by
- * single-threaded sgemm, one compare against the feature's level less the greatest
+ * Here: a tile of the plain product (one block of rows by ENCODE_PANEL features), one compare against the feature's level less the greatest
  * rounding error that the product can have, and the exact rule for the few that are left.
  */
 #pragma once
@@ -22,7 +21,7 @@
 
 /* Features a tile: the product's other side (the rows of the block) is packed once for each
  * panel, so panels are wide; measured with tests/bench. */
-#define ENCODE_PANEL 2048
+#define ENCODE_PANEL 2016
 
 struct encode_hit {
     uint32_t feature, row;

@@ -1,7 +1,6 @@
 /* kern.c - choice of the variant, and the kernels that need none. */
 #include "model/kern_impl.h"
 
-#include <cblas.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -66,20 +65,4 @@ double kern_dot_double(const float *a, const float *b, int64_t n)
     for (; k < n; k++)
         s[0] += (double)a[k] * (double)b[k];
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
-
-void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
-                  const float *B, int64_t ldb, float *C, int64_t ldc)
-{
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)m, (blasint)n,
-                (blasint)k, 1.0f, A, (blasint)lda, B, (blasint)ldb, 0.0f, C,
-                (blasint)ldc);
-}
-
-void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
-                  const float *B, int64_t ldb, float *C, int64_t ldc, bool add)
-{
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n,
-                (blasint)k, 1.0f, A, (blasint)lda, B, (blasint)ldb, add ? 1.0f : 0.0f, C,
-                (blasint)ldc);
 }

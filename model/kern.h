@@ -17,6 +17,10 @@
 
 #define KERN_LANES 32
 
+/* Rows and columns of a tile: as many sums as AVX-512 has registers for. */
+#define KERN_TILE_ROWS 12
+#define KERN_TILE_COLS 32
+
 struct kern {
     const char *name; /* "avx512", "avx2", "portable" */
 
@@ -37,6 +41,12 @@ struct kern {
      * out [n]; returns how many. NaN compares false. */
     int64_t (*above)(const float *c, const float *floor, const float *norm, float level,
                      float slack, int64_t n, uint32_t *out);
+
+    /* A tile of a product: c[i ldc + j] = sum over p < k of a[p ROWS + i] b[p COLS + j], in
+     * order of p; add: that is added to what is in c, term by term. Fused but in the
+     * portable variant, which may thus differ by a rounding a term. */
+    void (*tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t k,
+                 bool add);
 };
 
 /* The fastest variant of this processor. */
@@ -61,7 +71,13 @@ bool kern_all_finite(const float *a, int64_t n);
 double kern_sum_squares(const float *a, int64_t n);
 double kern_dot_double(const float *a, const float *b, int64_t n);
 
-/* C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb): one thread, OpenBLAS. */
+/* What a thread that has made a product keeps to work in, until it ends. */
+#define KERN_GEMM_BYTES ((size_t)4 << 20)
+
+/*
+ * C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb), on the calling thread. An element is the sum of its k terms in order: it
+ * depends on its row and column alone, not on the shape that they are part of.
+ */
 void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc);
 

@@ -47,9 +47,39 @@ static void exponential(float *x, int64_t n)
     kern_exp_all(x, n);
 }
 
+/* Vectors of what the compiler's target has, none of them fused: fmaf is a call where the
+ * processor lacks it. */
+typedef float v4 __attribute__((vector_size(16), aligned(4)));
+
+#define PART_ROWS 6
+#define PART_COLS 4 /* vectors */
+
+static void tile_part(float *c, int64_t ldc, const float *a, const float *b, int64_t k,
+                      bool add)
+{
+    v4 sum[PART_ROWS][PART_COLS] = {0};
+    for (int i = 0; i < PART_ROWS && add; i++)
+        memcpy(sum[i], c + i * ldc, sizeof sum[i]);
+    for (int64_t p = 0; p < k; p++)
+        for (int i = 0; i < PART_ROWS; i++)
+            for (int v = 0; v < PART_COLS; v++)
+                sum[i][v] += a[p * KERN_TILE_ROWS + i] *
+                             *(const v4 *)(b + p * KERN_TILE_COLS + 4 * v);
+    for (int i = 0; i < PART_ROWS; i++)
+        memcpy(c + i * ldc, sum[i], sizeof sum[i]);
+}
+
+static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t k, bool add)
+{
+    for (int i = 0; i < KERN_TILE_ROWS; i += PART_ROWS)
+        for (int j = 0; j < KERN_TILE_COLS; j += 4 * PART_COLS)
+            tile_part(c + i * ldc + j, ldc, a + i, b + j, k, add);
+}
+
 const struct kern kern_portable = {.name = "portable",
                                    .dot = dot,
                                    .dot4 = dot4,
                                    .axpy = axpy,
                                    .exp = exponential,
-                                   .above = above};
+                                   .above = above,
+                                   .tile = tile};

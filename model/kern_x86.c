@@ -9,6 +9,9 @@
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx512vl,avx2,fma")))
 
+/* So that an array of sums becomes registers, whatever the compiler is asked to optimise. */
+#define UNROLL _Pragma("GCC unroll 16")
+
 /* Lanes 0..7 of a, 8..15 of b, as in kern.h: + 8, + 4, + 2, + 1. */
 AVX2 static inline float reduce16(__m256 a, __m256 b)
 {
@@ -92,12 +95,45 @@ AVX2 static void exp_avx2(float *x, int64_t n)
     kern_exp_all(x, n);
 }
 
+/* Sixteen registers hold 6 x 16 sums, what is multiplied, and little else. */
+#define PART_ROWS 6
+#define PART_COLS 2 /* vectors */
+
+AVX2 static void part_avx2(float *c, int64_t ldc, const float *a, const float *b, int64_t k,
+                           bool add)
+{
+    __m256 sum[PART_ROWS][PART_COLS];
+    UNROLL for (int i = 0; i < PART_ROWS; i++)
+        UNROLL for (int v = 0; v < PART_COLS; v++)
+            sum[i][v] = add ? _mm256_loadu_ps(c + i * ldc + 8 * v) : _mm256_setzero_ps();
+    for (int64_t p = 0; p < k; p++, a += KERN_TILE_ROWS, b += KERN_TILE_COLS) {
+        __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
+        UNROLL for (int i = 0; i < PART_ROWS; i++) {
+            __m256 x = _mm256_set1_ps(a[i]);
+            sum[i][0] = _mm256_fmadd_ps(x, b0, sum[i][0]);
+            sum[i][1] = _mm256_fmadd_ps(x, b1, sum[i][1]);
+        }
+    }
+    UNROLL for (int i = 0; i < PART_ROWS; i++)
+        UNROLL for (int v = 0; v < PART_COLS; v++)
+            _mm256_storeu_ps(c + i * ldc + 8 * v, sum[i][v]);
+}
+
+AVX2 static void tile_avx2(float *c, int64_t ldc, const float *a, const float *b, int64_t k,
+                           bool add)
+{
+    for (int j = 0; j < KERN_TILE_COLS; j += 8 * PART_COLS)
+        for (int i = 0; i < KERN_TILE_ROWS; i += PART_ROWS)
+            part_avx2(c + i * ldc + j, ldc, a + i, b + j, k, add);
+}
+
 const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
                                .axpy = axpy_avx2,
                                .exp = exp_avx2,
-                               .above = above_avx2};
+                               .above = above_avx2,
+                               .tile = tile_avx2};
 
 /* Lanes 0..15 of a, 16..31 of b. */
 AVX512 static inline float reduce32(__m512 a, __m512 b)
@@ -184,11 +220,32 @@ AVX512 static void exp_avx512(float *x, int64_t n)
     kern_exp_all(x, n);
 }
 
+AVX512 static void tile_avx512(float *c, int64_t ldc, const float *a, const float *b,
+                               int64_t k, bool add)
+{
+    __m512 sum[KERN_TILE_ROWS][2];
+    UNROLL for (int i = 0; i < KERN_TILE_ROWS; i++)
+        UNROLL for (int v = 0; v < 2; v++)
+            sum[i][v] = add ? _mm512_loadu_ps(c + i * ldc + 16 * v) : _mm512_setzero_ps();
+    for (int64_t p = 0; p < k; p++, a += KERN_TILE_ROWS, b += KERN_TILE_COLS) {
+        __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+        UNROLL for (int i = 0; i < KERN_TILE_ROWS; i++) {
+            __m512 x = _mm512_set1_ps(a[i]);
+            sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
+            sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
+        }
+    }
+    UNROLL for (int i = 0; i < KERN_TILE_ROWS; i++)
+        UNROLL for (int v = 0; v < 2; v++)
+            _mm512_storeu_ps(c + i * ldc + 16 * v, sum[i][v]);
+}
+
 const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
                                  .axpy = axpy_avx512,
                                  .exp = exp_avx512,
-                                 .above = above_avx512};
+                                 .above = above_avx512,
+                                 .tile = tile_avx512};
 
 #endif

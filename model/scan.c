@@ -432,9 +432,6 @@ static void scan_thread(void *ctx, int thread)
 
 /* ---- memory ----------------------------------------------------------------------- */
 
-/* OpenBLAS packs panels into a buffer of its own for each thread. */
-#define BLAS_BYTES ((size_t)40 << 20)
-
 /*
  * A thread's share is spent on rows first (wide blocks keep the product efficient), half
  * of what is left on the hits of these rows and half on the spill buffer. The floor below
@@ -445,7 +442,7 @@ static void plan_memory(struct scan *s, int threads)
     size_t d = (size_t)(2 * s->sae->d_in) * sizeof(float);
     size_t hit = sizeof(struct encode_hit) + sizeof(float) + sizeof(uint32_t);
     size_t share = s->options->memory / (size_t)threads;
-    share = share > BLAS_BYTES ? share - BLAS_BYTES : 0;
+    share = share > KERN_GEMM_BYTES ? share - KERN_GEMM_BYTES : 0;
     s->rows = SCAN_BLOCK;
     while (s->rows > 16 && (size_t)s->rows * d + encode_scratch_bytes(&s->encoder, s->rows) >
                                share / 2)
@@ -466,7 +463,7 @@ static void plan_memory(struct scan *s, int threads)
 static int plan_threads(const struct scan *s)
 {
     int threads = s->options->threads > 0 ? s->options->threads : team_default_threads();
-    int64_t fed = (int64_t)(s->options->memory / (BLAS_BYTES + ((size_t)16 << 20)));
+    int64_t fed = (int64_t)(s->options->memory / (KERN_GEMM_BYTES + ((size_t)16 << 20)));
     fed = fed < 1 ? 1 : fed;
     threads = threads < fed ? threads : (int)fed;
     return threads < s->n_blocks ? threads : (int)(s->n_blocks > 0 ? s->n_blocks : 1);

@@ -6,7 +6,7 @@
  *   read -> norm, - b_in -> encode (hits) -> decode, error -> delta_fvu per hit -> spill
  *
  * and a merge that sees each feature's hits together writes the index (index.h). Every
- * thread works on its own block with single-threaded BLAS; sums are merged in block order
+ * thread works on its own block with products of its own; sums are merged in block order
  * and hits in (feature, token) order, so the result does not depend on the number of
  * threads. Anonymous memory stays within options.memory; what does not fit is spilled to
  * an unlinked file beside the index.

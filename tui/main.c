@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cblas.h>
 
 #include "io/mem.h"
 #include "tui/cmd.h"
@@ -104,7 +103,6 @@ int main(int argc, char **argv)
     fill_standard_descriptors();
     setlocale(LC_CTYPE, ""); /* not LC_NUMERIC: numbers in files have points */
     signal(SIGPIPE, SIG_IGN);
-    openblas_set_num_threads(1); /* threads are ours: each works on its own block */
     argc--;
     argv++;
     int at = opt_first_word(argc, argv);

@@ -43,7 +43,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.tmp = self.directory.name
-        self.env = dict(os.environ, LC_ALL="C.UTF-8", OPENBLAS_NUM_THREADS="1")
+        self.env = dict(os.environ, LC_ALL="C.UTF-8")
         for name in ("CACHE", "STATE", "CONFIG"):
             self.env["XDG_%s_HOME" % name] = os.path.join(self.tmp, name.lower())
         self.addCleanup(self.directory.cleanup)

@@ -159,6 +159,93 @@ static void products_are_products(void **state)
         }
 }
 
+/* Sides packed as kern_gemm.c packs them. */
+static void tiles_have_equal_bits(void **state)
+{
+    (void)state;
+    enum { M = KERN_TILE_ROWS, N = KERN_TILE_COLS, K = 300, LD = N + 5 };
+    static float a[M * K], b[N * K], before[M * LD], got[M * LD];
+    fill(a, M * K, 11);
+    fill(b, N * K, 12);
+    fill(before, M * LD, 13);
+    for (int64_t k = 0; k <= K; k = 3 * k + 1)
+        for (int add = 0; add < 2; add++)
+            for (const struct kern *const *kern = kern_all(); *kern; kern++) {
+                memcpy(got, before, sizeof got);
+                (*kern)->tile(got, LD, a, b, k, add);
+                for (int i = 0; i < M * LD; i++) {
+                    float want = add || i % LD >= N ? before[i] : 0, size = fabsf(want);
+                    for (int64_t p = 0; p < k && i % LD < N; p++) {
+                        float x = a[p * M + i / LD], y = b[p * N + i % LD];
+                        want = fmaf(x, y, want);
+                        size += fabsf(x * y);
+                    }
+                    if (*kern == portable()) /* two roundings a term in place of one */
+                        assert_true(fabsf(got[i] - want) <=
+                                    (float)(2 * k) * 5.97e-8f * size);
+                    else
+                        assert_memory_equal(&got[i], &want, sizeof want);
+                }
+            }
+}
+
+/* C, of any shape, is [rows of A] x [rows of B] cut out of the whole product: the same
+ * bits, and nothing beside it is touched. */
+static void gemm_elements_do_not_depend_on_the_shape(void **state)
+{
+    (void)state;
+    enum { M = 187, N = 1061, K = 801, LD = N + 3 };
+    static const int64_t ms[] = {0, 1, 11, 12, 13, 168, 169, M};
+    static const int64_t ns[] = {0, 1, 31, 32, 33, 70, 1024, 1025, N};
+    static const int64_t ks[] = {0, 1, 15, 16, 17, 100, 768, 769, K};
+    float *A = malloc(M * K * sizeof *A), *B = malloc(N * K * sizeof *B);
+    float *T = malloc(N * K * sizeof *T); /* B' */
+    float *whole = malloc(M * LD * sizeof *whole), *C = malloc(M * LD * sizeof *C);
+    float *beside = malloc(M * LD * sizeof *beside); /* what C held */
+    fill(A, M * K, 21);
+    fill(B, N * K, 22);
+    fill(beside, M * LD, 23);
+    for (int64_t j = 0; j < N; j++)
+        for (int64_t p = 0; p < K; p++)
+            T[p * N + j] = B[j * K + p];
+    for (size_t s = 0; s < sizeof ks / sizeof *ks; s++) {
+        int64_t k = ks[s];
+        kern_gemm_nt(M, N, k, A, K, B, K, whole, LD);
+        for (int64_t i = 0; i < M; i += 31)
+            for (int64_t j = 0; j < N; j += 17) {
+                double bound = (double)kern_dot_error(k) *
+                               sqrt(kern_sum_squares(A + i * K, k) *
+                                    kern_sum_squares(B + j * K, k));
+                double want = kern_dot_double(A + i * K, B + j * K, k);
+                assert_true(fabs((double)whole[i * LD + j] - want) <= bound);
+            }
+        for (size_t n_m = 0; n_m < sizeof ms / sizeof *ms; n_m++)
+            for (size_t n_n = 0; n_n < sizeof ns / sizeof *ns; n_n++)
+                for (int turned = 0; turned < 2; turned++) {
+                    int64_t m = ms[n_m], n = ns[n_n], i0 = M - m, j0 = N - n;
+                    memcpy(C, beside, M * LD * sizeof *C);
+                    if (turned)
+                        kern_gemm_nn(m, n, k, A + i0 * K, K, T + j0, N, C, LD, false);
+                    else
+                        kern_gemm_nt(m, n, k, A + i0 * K, K, B + j0 * K, K, C, LD);
+                    for (int64_t i = 0; i < m; i++)
+                        assert_memory_equal(C + i * LD, whole + (i0 + i) * LD + j0,
+                                            (size_t)n * sizeof *C);
+                    for (int64_t i = 0; i < M; i++) {
+                        int64_t first = i < m ? n : 0;
+                        assert_memory_equal(C + i * LD + first, beside + i * LD + first,
+                                            (size_t)(LD - first) * sizeof *C);
+                    }
+                }
+    }
+    free(A);
+    free(B);
+    free(T);
+    free(whole);
+    free(beside);
+    free(C);
+}
+
 static void exp_has_equal_bits_and_is_exp(void **state)
 {
     (void)state;
@@ -201,6 +288,8 @@ int main(void)
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(gemm_agrees_with_dots),
         cmocka_unit_test(products_are_products),
+        cmocka_unit_test(tiles_have_equal_bits),
+        cmocka_unit_test(gemm_elements_do_not_depend_on_the_shape),
         cmocka_unit_test(exp_has_equal_bits_and_is_exp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,197 @@
+/*
+ * kern_gemm.c - products of matrices, by tiles that stay in registers.
+ *
+ * As in Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008):
+ * both sides are packed into strips as tall or wide as a tile, so that a tile reads them in
+ * order; a block of strips of A stays in the second cache while those of B go by.
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+#include "model/kern.h"
+
+#define M KERN_TILE_ROWS
+#define N KERN_TILE_COLS
+
+/* A block: of A [BLOCK_M, BLOCK_K] (0.5 MiB), of B [BLOCK_K, BLOCK_N] (3 MiB). */
+#define BLOCK_M (14 * M)
+#define BLOCK_N (32 * N)
+#define BLOCK_K 768
+
+/* ---- the packed blocks: memory of the thread's own, freed with it ----------------- */
+
+struct room {
+    float a[BLOCK_M * BLOCK_K], b[BLOCK_N * BLOCK_K];
+};
+_Static_assert(sizeof(struct room) <= KERN_GEMM_BYTES, "kern.h says how much it is");
+
+static pthread_key_t room_key;
+static pthread_once_t room_once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+    if (pthread_key_create(&room_key, free) != 0)
+        abort();
+}
+
+static struct room *thread_room(void)
+{
+    pthread_once(&room_once, make_key);
+    struct room *room = pthread_getspecific(room_key);
+    if (!room) {
+        room = mem_try(1, sizeof *room, "product", NULL);
+        if (!room || pthread_setspecific(room_key, room) != 0)
+            abort(); /* as xmalloc does: its size comes from no input */
+    }
+    return room;
+}
+
+/* ---- packing: [n / width] strips of [k, width], the last filled up with zeros ----- */
+
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+typedef float v4 __attribute__((vector_size(16)));
+
+/* Four rows of four elements become four columns, `width` apart. */
+static inline void turn_4x4(float *to, int64_t width, const float *from, int64_t ld)
+{
+    v4 r[4];
+    for (int i = 0; i < 4; i++)
+        memcpy(&r[i], from + i * ld, sizeof r[i]);
+    v4 low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+    v4 low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+    v4 high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+    v4 high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    r[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+    r[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+    r[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+    r[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++)
+        memcpy(to + i * width, &r[i], sizeof r[i]);
+}
+
+/* What is packed of a row before the next one: a cache line. */
+#define PIECE 16
+
+/* k <= PIECE columns of a strip's rows, n of them. */
+static void turn_strip(float *to, int64_t width, const float *from, int64_t ld, int64_t n,
+                       int64_t k)
+{
+    int64_t r = 0;
+    for (; r + 4 <= n && k == PIECE; r += 4)
+        for (int64_t p = 0; p < PIECE; p += 4)
+            turn_4x4(to + p * width + r, width, from + r * ld + p, ld);
+    for (; r < n; r++)
+        for (int64_t p = 0; p < k; p++)
+            to[p * width + r] = from[r * ld + p];
+}
+
+/* The matrix is [n, k]: its rows become a strip's columns. */
+static void pack_rows(float *to, int64_t width, const float *from, int64_t ld, int64_t n,
+                      int64_t k)
+{
+    for (int64_t r = 0; r < n; r += width, to += width * k) {
+        int64_t rows = least(n - r, width);
+        if (rows < width)
+            memset(to, 0, (size_t)(width * k) * sizeof *to);
+        for (int64_t p = 0; p < k; p += PIECE)
+            turn_strip(to + p * width, width, from + r * ld + p, ld, rows,
+                       least(k - p, PIECE));
+    }
+}
+
+/* The matrix is [k, n], n to be filled up to whole strips of B. */
+static void pack_columns(float *to, const float *from, int64_t ld, int64_t n, int64_t k)
+{
+    for (int64_t p = 0; p < k; p += PIECE)
+        for (int64_t j = 0; j < n; j += N) {
+            int64_t columns = least(n - j, N);
+            float *strip = to + j * k + p * N;
+            const float *block = from + p * ld + j;
+            for (int64_t i = 0; i < least(k - p, PIECE); i++, strip += N)
+                if (columns == N) {
+                    memcpy(strip, block + i * ld, N * sizeof *strip);
+                } else {
+                    memset(strip, 0, N * sizeof *strip);
+                    memcpy(strip, block + i * ld, (size_t)columns * sizeof *strip);
+                }
+        }
+}
+
+/* ---- blocks ----------------------------------------------------------------------- */
+
+/* A tile that reaches beyond C [m, n]: by way of one that does not. */
+static void edge_tile(float *c, int64_t ldc, int64_t m, int64_t n, const float *a,
+                      const float *b, int64_t k, bool add)
+{
+    float whole[M * N] = {0};
+    for (int64_t i = 0; i < m && add; i++)
+        memcpy(whole + i * N, c + i * ldc, (size_t)n * sizeof *c);
+    kern_best()->tile(whole, N, a, b, k, add);
+    for (int64_t i = 0; i < m; i++)
+        memcpy(c + i * ldc, whole + i * N, (size_t)n * sizeof *c);
+}
+
+static void block(float *C, int64_t ldc, int64_t m, int64_t n, const float *a,
+                  const float *b, int64_t k, bool add)
+{
+    const struct kern *kern = kern_best();
+    for (int64_t j = 0; j < n; j += N)
+        for (int64_t i = 0; i < m; i += M) {
+            float *c = C + i * ldc + j;
+            if (i + M <= m && j + N <= n)
+                kern->tile(c, ldc, a + i * k, b + j * k, k, add);
+            else
+                edge_tile(c, ldc, least(m - i, M), least(n - j, N), a + i * k, b + j * k, k,
+                          add);
+        }
+}
+
+/* Pieces of at most BLOCK_K, of nearly equal length. */
+static int64_t piece_of(int64_t k)
+{
+    int64_t pieces = (k + BLOCK_K - 1) / BLOCK_K;
+    return pieces > 1 ? ((k + pieces - 1) / pieces + 7) / 8 * 8 : k;
+}
+
+/* B is [n, k] or, if turned, [k, n]. */
+static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                 const float *B, int64_t ldb, bool turned, float *C, int64_t ldc, bool add)
+{
+    assert(m >= 0 && n >= 0 && k >= 0);
+    struct room *room = thread_room();
+    int64_t piece = piece_of(k);
+    for (int64_t i = 0; i < m && k == 0 && !add; i++)
+        memset(C + i * ldc, 0, (size_t)n * sizeof *C);
+    for (int64_t j = 0; j < n; j += BLOCK_N)
+        for (int64_t p = 0; p < k; p += piece) {
+            int64_t nj = least(n - j, BLOCK_N), kp = least(k - p, piece);
+            if (turned)
+                pack_columns(room->b, B + p * ldb + j, ldb, nj, kp);
+            else
+                pack_rows(room->b, N, B + j * ldb + p, ldb, nj, kp);
+            for (int64_t i = 0; i < m; i += BLOCK_M) {
+                int64_t mi = least(m - i, BLOCK_M);
+                pack_rows(room->a, M, A + i * lda + p, lda, mi, kp);
+                block(C + i * ldc + j, ldc, mi, nj, room->a, room->b, kp, add || p > 0);
+            }
+        }
+}
+
+void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc)
+{
+    gemm(m, n, k, A, lda, B, ldb, false, C, ldc, false);
+}
+
+void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc, bool add)
+{
+    gemm(m, n, k, A, lda, B, ldb, true, C, ldc, add);
+}
