@@ -3,7 +3,8 @@
 _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='info scan features feature hist score ablate compare cosine'
+    local commands='info scan features feature hist score ablate compare cosine
+        convert'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
@@ -22,7 +23,8 @@ _saescope()
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
-        info | scan | features | feature | hist | score | ablate | compare | cosine)
+        info | scan | features | feature | hist | score | ablate | compare | cosine | \
+            convert)
             [[ $command ]] || command=$word first='' ;;
         esac
     done
@@ -34,6 +36,7 @@ _saescope()
     ablate) options+=' --top --by --mode' ;;
     compare) options+=' --matching' ;;
     cosine) options+=' --truth --against --weights --matrix' ;;
+    convert) options+=' --to --zstd' ;;
     esac
 
     case $prev in
@@ -46,6 +49,8 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -W 'decoder encoder' -- "$cur") ;;
     --matching)
         mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
+    --to)
+        mapfile -t COMPREPLY < <(compgen -W 'saelens npy jumprelu' -- "$cur") ;;
     --fold-decoder-norms)
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
@@ -66,7 +71,7 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst
-            matches one_to_one best composites alone matrix' -- "$cur") ;;
+            matches one_to_one best composites alone matrix files' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \

@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist score ablate compare cosine
+set -l commands info scan features feature hist score ablate compare cosine convert
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -22,6 +22,8 @@ complete -c saescope -n $no_command -a compare \
     -d 'Two checkpoints side by side'
 complete -c saescope -n $no_command -a cosine \
     -d 'Cosines with true features, another SAE, each other'
+complete -c saescope -n $no_command -a convert \
+    -d 'Write a checkpoint as a SAELens or npy directory'
 
 complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
 complete -c saescope -s a -l acts -r -F -d 'Activation samples'
@@ -93,3 +95,7 @@ complete -c saescope -n $of_cosine -l truth -r -F -d 'True features'
 complete -c saescope -n $of_cosine -l against -r -F -d 'The decoder of another SAE'
 complete -c saescope -n $of_cosine -l weights -x -a 'decoder encoder' -d 'Whose rows'
 complete -c saescope -n $of_cosine -l matrix -d 'Print all cosines'
+
+set -l of_convert '__fish_seen_subcommand_from convert'
+complete -c saescope -n $of_convert -l to -x -a 'saelens npy jumprelu' -d 'The form'
+complete -c saescope -n $of_convert -l zstd -d 'With --to npy, pack the arrays'

@@ -234,6 +234,19 @@ void tensor_read_i64(const struct tensor *t, int64_t first, int64_t n, int64_t *
         run_i64(t, src, stride, m, out);
 }
 
+void tensor_copy(const struct tensor *t, int64_t first, int64_t n, void *out)
+{
+    assert(first >= 0 && n >= 0 && first <= tensor_count(t) - n);
+    struct walk w = {t, first, n};
+    const unsigned char *src;
+    unsigned char *to = out;
+    int64_t stride;
+    for (size_t m; (m = walk_next(&w, &src, &stride)) > 0;) {
+        gather(t, src, stride, m, to);
+        to += m * (size_t)dtype_info[t->dtype].size;
+    }
+}
+
 struct mat mat_of(const struct tensor *t, bool transposed)
 {
     assert(t->ndim == 2);
@@ -284,4 +297,38 @@ void mat_read_rows(const struct mat *m, int64_t first, int64_t n, float *out)
     for (int64_t i = 0; i < n; i++)
         run_f32(m->t, m->t->data + (first + i) * m->row_stride * size, m->col_stride,
                 (size_t)m->cols, out + i * m->cols);
+}
+
+/* As read_tiles. */
+static void copy_tiles(const struct mat *m, int64_t first, int64_t n, unsigned char *out)
+{
+    enum { TILE = 64 };
+    const int64_t size = dtype_info[m->t->dtype].size;
+    unsigned char piece[TILE * 8];
+    for (int64_t j0 = 0; j0 < m->cols; j0 += TILE) {
+        int64_t j1 = j0 + TILE < m->cols ? j0 + TILE : m->cols;
+        for (int64_t i0 = 0; i0 < n; i0 += TILE) {
+            int64_t rows = n - i0 < TILE ? n - i0 : TILE;
+            for (int64_t j = j0; j < j1; j++) {
+                int64_t at = (first + i0) * m->row_stride + j * m->col_stride;
+                gather(m->t, m->t->data + at * size, m->row_stride, (size_t)rows, piece);
+                for (int64_t i = 0; i < rows; i++)
+                    memcpy(out + ((i0 + i) * m->cols + j) * size, piece + i * size,
+                           (size_t)size);
+            }
+        }
+    }
+}
+
+void mat_copy_rows(const struct mat *m, int64_t first, int64_t n, void *out)
+{
+    assert(m->t && first >= 0 && n >= 0 && first <= m->rows - n);
+    if (m->col_stride > m->row_stride && n > 1) {
+        copy_tiles(m, first, n, out);
+        return;
+    }
+    const int64_t size = dtype_info[m->t->dtype].size;
+    for (int64_t i = 0; i < n; i++)
+        gather(m->t, m->t->data + (first + i) * m->row_stride * size, m->col_stride,
+               (size_t)m->cols, (unsigned char *)out + i * m->cols * size);
 }

@@ -65,6 +65,9 @@ void tensor_read_f32(const struct tensor *t, int64_t first, int64_t n, float *ou
  * INT64_MAX. */
 void tensor_read_i64(const struct tensor *t, int64_t first, int64_t n, int64_t *out);
 
+/* Copy `n` elements as they are stored, in native byte order. */
+void tensor_copy(const struct tensor *t, int64_t first, int64_t n, void *out);
+
 /*
  * A 2-D tensor seen as [rows, cols], either way round: struct mat is what the model code
  * works on. Row i, column j is element i * row_stride + j * col_stride.
@@ -85,6 +88,9 @@ const float *mat_f32(const struct mat *m, int64_t *ld);
 /* Rows [first, first + n) as f32 into out [n, cols], row-major. Walks memory in the
  * matrix's own order by blocks, so that transposed matrices do not thrash. */
 void mat_read_rows(const struct mat *m, int64_t first, int64_t n, float *out);
+
+/* The same rows as they are stored, in native byte order, without gaps. */
+void mat_copy_rows(const struct mat *m, int64_t first, int64_t n, void *out);
 
 /* Conversions of n contiguous values; src may be unaligned. */
 void f32_from_f16(const void *src, float *out, size_t n);

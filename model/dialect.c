@@ -293,6 +293,9 @@ bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *
     bool ok = bind_matrices(sae, t, err);
     if (ok && !t->b_dec && !t->no_b_dec)
         ok = err_set(err, ERR_MISSING, "there is no b_dec (found none, expected a vector)");
+    sae->stored = (struct sae_stored){.b_enc = t->b_enc, .b_dec = t->b_dec,
+                                      .threshold = t->threshold, .b_gate = t->b_gate,
+                                      .b_mag = t->b_mag, .r_mag = t->r_mag};
     if (ok && !t->b_dec)
         sae->b_dec = xcalloc((size_t)sae->d_out, sizeof *sae->b_dec);
     ok = ok && dialect_vector(t->b_dec, "b_dec", sae->d_out, &sae->b_dec, err) &&

@@ -105,7 +105,13 @@ struct dialect_source {
     dialect_find_fn *find;
     const char *path, *cfg_path; /* for messages about tensors and about keys */
     double input_factor;         /* what x was multiplied by in training; 0: not known */
+    bool extended;               /* decoder norms may belong to the activations of every
+                                    architecture, not of TopK and its kin alone */
 };
+
+/* The factor in activation_scaler.json, which lies beside the weights of an interrupted
+ * training run; 0: there is no such file. */
+bool dialect_read_scaler(const struct checkpoint *c, double *factor, struct err *err);
 
 /* Bind by a configuration in SAELens' keys, any version: it decides the architecture and
  * everything that changes a number. cfg becomes sae->config. */

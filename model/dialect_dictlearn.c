@@ -361,8 +361,9 @@ static bool bind_file(struct sae *sae, const char *path, const struct progress *
         return false;
     if (d.april)
         sae_add_note(sae, "trained with free decoder norms (StandardTrainerAprilUpdate): they "
-                          "are folded into the activations");
-    bool folds = d.april || d.kind == STANDARD_NEW;
+                          "are %sfolded into the activations",
+                     sae->options.fold < 0 ? "not " : "");
+    bool folds = (d.april || d.kind == STANDARD_NEW) && sae->options.fold >= 0;
     return !folds || dialect_scale_by_norms(sae, progress, err);
 }
 

@@ -65,7 +65,7 @@ static bool bind_mats(struct sae *sae, const struct checkpoint *c,
         return false;
     const json_t *found = container_value(k.c, "cfg");
     json_t *cfg = json_is_object(found) ? json_deep_copy(found) : json_object();
-    struct dialect_source from = {find_matrix, c->path, c->path, 0};
+    struct dialect_source from = {.find = find_matrix, .path = c->path, .cfg_path = c->path};
     bool ok = dialect_bind_saelens(sae, cfg, &from, progress, err);
     json_decref(cfg);
     return ok;

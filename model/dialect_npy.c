@@ -104,8 +104,9 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
         return false;
     take_k(sae, cfg);
     char *cfg_path = checkpoint_sibling(c, CFG);
-    struct dialect_source from = {find, c->dir, cfg_path, 0};
-    bool ok = dialect_bind_saelens(sae, cfg, &from, progress, err);
+    struct dialect_source from = {.find = find, .path = c->dir, .cfg_path = cfg_path, .extended = true};
+    bool ok = dialect_read_scaler(c, &from.input_factor, err) &&
+              dialect_bind_saelens(sae, cfg, &from, progress, err);
     if (ok && !has_config)
         sae_add_note(sae, "there is no cfg.json: taken for %s, b_dec is %s the input",
                      sae->arch->name, sae->b_in ? "taken off" : "not taken off");

@@ -258,6 +258,7 @@ static bool read_metadata(struct sae *sae, const json_t *cfg, struct err *err)
     if (!cfg_string(cfg, "hook_name", "hook_point", &hook, err) ||
         !json_get_bool(metadata, "prepend_bos", &sae->prepend_bos, err) ||
         !json_get_bool(cfg, "prepend_bos", &sae->prepend_bos, err) ||
+        !json_get_double(metadata, "l1_coefficient", &sae->l1, err) ||
         !json_get_double(cfg, "l1_coefficient", &sae->l1, err) ||
         !note_size(sae, cfg, "d_in", sae->d_in, err) ||
         !note_size(sae, cfg, "d_sae", sae->d_sae, err))
@@ -398,6 +399,7 @@ static void apply_input_factor(struct sae *sae, double factor)
         sae->norm_factor = (float)factor;
         sae_add_note(sae, "activations are multiplied by %.9g (" SCALER ")", factor);
     } else {
+        sae->needs_factor = true;
         sae_add_note(sae, "trained with normalize_activations expected_average_only_in: its "
                           "scale factor is not in the files, activations are used as they "
                           "are and may be too small or too large for it");
@@ -422,7 +424,7 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
         return err_path(err, path);
     if (s.expected_average)
         apply_input_factor(sae, from->input_factor);
-    bool scales = s.rescale && s.k > 0;
+    bool scales = s.rescale && (s.k > 0 || from->extended);
     return !scales || dialect_scale_by_norms(sae, progress, err) || err_path(err, path);
 }
 
@@ -433,8 +435,7 @@ static const struct tensor *find_in_file(const struct sae *sae, const char *name
     return container_find(sae->containers[0], name);
 }
 
-/* An interrupted training run: the factor of expected_average_only_in lies beside it. */
-static bool read_scaler(const struct checkpoint *c, double *factor, struct err *err)
+bool dialect_read_scaler(const struct checkpoint *c, double *factor, struct err *err)
 {
     *factor = 0;
     if (!checkpoint_has(c, SCALER))
@@ -457,9 +458,9 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
                  const struct progress *progress, struct err *err)
 {
     char *path = checkpoint_weights(c, WEIGHTS), *cfg_path = checkpoint_sibling(c, CFG);
-    struct dialect_source from = {find_in_file, path, cfg_path, 0};
+    struct dialect_source from = {.find = find_in_file, .path = path, .cfg_path = cfg_path};
     json_t *cfg = checkpoint_json(c, CFG, err);
-    bool ok = cfg && read_scaler(c, &from.input_factor, err) &&
+    bool ok = cfg && dialect_read_scaler(c, &from.input_factor, err) &&
               dialect_container(sae, path, progress, err) &&
               dialect_bind_saelens(sae, cfg, &from, progress, err);
     json_decref(cfg);

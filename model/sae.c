@@ -93,6 +93,7 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
     if (!dialect)
         goto out;
     sae = sae_new(path, dialect, rule);
+    sae->options = *options;
     if (!dialect->bind(sae, &c, progress, err) ||
         (options->fold > 0 && !fold_decoder_norms(sae, progress, err))) {
         sae_close(sae);
@@ -100,6 +101,8 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
     }
 out:
     checkpoint_finish(&c);
+    if (sae)
+        sae->options = none;
     return sae;
 }
 

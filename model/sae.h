@@ -43,6 +43,18 @@ enum sae_norm {
 
 struct sae;
 
+/* The vectors where they are stored, as far as they are; borrowed from the containers.
+ * What the checkpoint means (struct sae) may have been computed from them. */
+struct sae_stored {
+    const struct tensor *b_enc, *b_dec, *threshold, *b_gate, *b_mag, *r_mag;
+};
+
+/* Options that override what was recognised. Zeroed: nothing is overridden. */
+struct sae_options {
+    const char *format; /* --format NAME or NULL */
+    int fold;           /* --fold-decoder-norms: 0 as the format says, 1 on, -1 off */
+};
+
 struct sae_arch_ops {
     const char *name; /* as in docs/commands.md, info: "prolu" */
 
@@ -83,6 +95,10 @@ struct sae {
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
     bool *broken;     /* [d_sae] the feature owns a NaN or Inf weight; NULL: none does */
 
+    bool needs_factor; /* trained on x times a factor that nobody has said */
+    struct sae_stored stored;
+    struct sae_options options; /* while it is opened */
+
     /* What `info` tells. All owned. */
     char *path;
     const char *format, *kind; /* static strings of the dialect */
@@ -98,12 +114,6 @@ struct sae {
     int n_notes;
     struct container **containers; /* where the tensors lie */
     int n_containers;
-};
-
-/* Options that override what was recognised. Zeroed: nothing is overridden. */
-struct sae_options {
-    const char *format; /* --format NAME or NULL */
-    int fold;           /* --fold-decoder-norms: 0 as the format says, 1 on, -1 off */
 };
 
 /*

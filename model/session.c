@@ -466,7 +466,7 @@ static bool key_samples(struct str *key, const struct samples *s, struct err *er
 static void key_options(struct str *key, const struct session *s)
 {
     const struct session_options *o = &s->options;
-    str_appendf(key, "fold %d\n", o->sae.fold > 0);
+    str_appendf(key, "fold %d\n", o->sae.fold);
     if (s->samples)
         str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
                     (long long)s->samples->seq_len, (long long)s->samples->n_tok,

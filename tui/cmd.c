@@ -97,6 +97,18 @@ const struct command commands[] = {
         .tables = "best,composites,alone,matrix",
         .run = cmd_cosine,
     },
+    {
+        .name = "convert",
+        .usage = "SAE OUT",
+        .purpose = "write a checkpoint as a SAELens or npy directory",
+        .detail = "OUT is a directory to be made; nothing is overwritten. The values stay what "
+                  "they are, bit for\nbit: what was written is read back and compared.\n",
+        .more = 1,
+        .groups = OPT_CONVERT,
+        .tables = "files",
+        .table = "files",
+        .run = cmd_convert,
+    },
     {0},
 };
 
@@ -227,14 +239,17 @@ static bool sort_words(struct cmd *c, struct err *err)
     struct opts *o = &c->opts;
     if (command->two)
         return sort_two(c, err);
-    bool no_path = !o->n_words ||
+    if (o->n_words < command->more)
+        return err_set(err, ERR_USAGE, "%s: found %d words (expected saescope %s %s)",
+                       command->name, o->n_words, command->name, command->usage);
+    bool no_path = o->n_words == command->more ||
                    (command->ids && o->n_saes && opt_is_ids(o->words[0]));
     if (no_path && !o->n_saes)
         return err_set(err, ERR_USAGE, "%s: no PATH given (expected saescope %s %s)",
                        command->name, command->name, command->usage);
     o->session.paths = o->words;
     o->session.n_paths = no_path ? 0 : 1;
-    int i = o->session.n_paths;
+    int i = o->session.n_paths + command->more;
     if (!command->ids && i < o->n_words)
         return err_set(err, ERR_USAGE, "%s: unexpected word (expected saescope %s %s)",
                        o->words[i], command->name, command->usage);

@@ -23,6 +23,7 @@ struct command {
     const char *detail;                 /* more lines for its own help, or NULL */
     bool ids;                           /* its words after PATH are numbers of features */
     bool two;                           /* it is about two SAEs: [BUNDLE] A B */
+    int more;                           /* words behind PATH that are its own to read */
     unsigned groups;                    /* enum opt_group, beyond OPT_GENERAL */
     const char *tables;                 /* what --table knows, "top,intervals"; or NULL */
     const char *table;                  /* what --tsv prints without it; NULL: one row */
@@ -51,6 +52,7 @@ bool cmd_score(struct cmd *c, struct err *err);
 bool cmd_ablate(struct cmd *c, struct err *err);
 bool cmd_compare(struct cmd *c, struct err *err);
 bool cmd_cosine(struct cmd *c, struct err *err);
+bool cmd_convert(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];

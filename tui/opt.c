@@ -125,6 +125,11 @@ static const struct option options[] = {
      "whose rows (default: decoder); another SAE's too"},
     {"matrix", 0, KIND_FLAG, OPT_COSINE, AT(matrix), NULL, "print all cosines"},
 
+    {"to", 0, KIND_CHOICE, OPT_CONVERT, AT(to), "saelens|npy|jumprelu",
+     "the form: SAELens 6 (default), plain arrays, an equivalent JumpReLU in SAELens' form"},
+    {"zstd", 0, KIND_FLAG, OPT_CONVERT, AT(zstd), NULL,
+     "with --to npy: each array packed as NAME.npy.zst"},
+
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
     {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},
     {"table", 0, KIND_STRING, OPT_GENERAL, AT(table), "NAME",

@@ -25,6 +25,7 @@ enum opt_group {
     OPT_ABLATE = 1 << 5,  /* ablate: which features, against what */
     OPT_COMPARE = 1 << 6, /* compare: which matching */
     OPT_COSINE = 1 << 7,  /* cosine: against what */
+    OPT_CONVERT = 1 << 8, /* convert: to what */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -66,6 +67,9 @@ struct opts {
     const char *truth, *against; /* cosine */
     const char *weights;         /* "decoder", "encoder" or NULL */
     bool matrix;
+
+    const char *to; /* convert: "saelens", "npy", "jumprelu" or NULL */
+    bool zstd;
 };
 
 void opt_init(struct opts *o);

@@ -1,0 +1,89 @@
+"""convert: the same numbers from what was written, nothing overwritten, nothing half-written."""
+import json
+import os
+import re
+import struct
+import unittest
+
+from program import ROOT, SMALL, Case
+
+SAES = sorted(os.listdir(os.path.join(SMALL, "saes")))
+
+
+def safetensors(path):
+    """{name: (dtype, shape, bytes)}"""
+    with open(path, "rb") as f:
+        data = f.read()
+    n, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + n])
+    return {name: (e["dtype"], e["shape"], data[8 + n + e["data_offsets"][0]:
+                                                8 + n + e["data_offsets"][1]])
+            for name, e in header.items() if name != "__metadata__"}
+
+
+class Convert(Case):
+    def numbers(self, path):
+        answer = self.answer("scan", path, "--acts", os.path.join(SMALL, "acts.npy"),
+                             "--no-index", "--format", self.format(path))
+        return {k: v for k, v in answer.items() if "second" not in k}
+
+    def format(self, path):
+        return self.answer("info", path)["format"]
+
+    def test_every_sae_in_every_form(self):
+        for name in SAES:
+            source = os.path.join(SMALL, "saes", name)
+            want = self.numbers(source)
+            for words in (["saelens"], ["npy"], ["npy", "--zstd"]):
+                out = os.path.join(self.tmp, "%s-%s" % (name, "".join(words)))
+                answer = self.answer("convert", source, out, "--to", *words)
+                self.assertEqual(sorted(f["name"] for f in answer["files"]),
+                                 sorted(os.listdir(out)))
+                for f in answer["files"]:
+                    self.assertEqual(os.path.getsize(os.path.join(out, f["name"])), f["bytes"])
+                self.assertEqual(self.numbers(out), want, (name, words))
+
+    def test_values_are_those_of_the_source(self):
+        name = next(n for n in SAES if os.path.exists(
+            os.path.join(SMALL, "saes", n, "sae_weights.safetensors")))
+        source, out = os.path.join(SMALL, "saes", name), os.path.join(self.tmp, "out")
+        self.ok("convert", source, out)
+        a, b = (safetensors(os.path.join(d, "sae_weights.safetensors")) for d in (source, out))
+        for tensor, value in b.items():
+            self.assertEqual(value, a[tensor])
+        again = os.path.join(self.tmp, "again")
+        self.ok("convert", out, again)
+        for file in os.listdir(out):
+            with open(os.path.join(out, file), "rb") as f, \
+                    open(os.path.join(again, file), "rb") as g:
+                self.assertEqual(f.read(), g.read(), file)
+
+    def test_refusals(self):
+        source = os.path.join(SMALL, "saes", SAES[0])
+        there = os.path.join(self.tmp, "there")
+        with open(there, "w"):
+            pass
+        line = self.fails(1, "convert", source, there)
+        self.assertEqual(line, "saescope: %s: is there already (found a file, expected a name "
+                               "that is free)\n" % there)
+        line = self.fails(1, "convert", source, self.tmp + "/no/such")
+        self.assertEqual(line, "saescope: %s/no/such: cannot make the directory: No such file "
+                               "or directory\n" % self.tmp)
+        self.assertEqual(os.listdir(self.tmp).count("there"), 1)
+        self.assertIn("--zstd: only together with --to npy",
+                      self.fails(2, "convert", source, self.tmp + "/x", "--zstd"))
+        self.assertIn("found 0 words", self.fails(2, "convert"))
+        self.assertIn("no PATH given", self.fails(2, "convert", "a"))
+        self.assertIn("unexpected word", self.fails(2, "convert", "a", "b", "c"))
+        self.assertFalse([n for n in os.listdir(self.tmp) if "saescope-" in n])
+
+    def test_keys_are_documented(self):
+        answer = self.answer("convert", SMALL, "--sae", SAES[0], self.tmp + "/out")
+        with open(os.path.join(ROOT, "docs", "commands.md"), encoding="utf-8") as f:
+            text = f.read()
+        for key in list(answer) + list(answer["files"][0]):
+            self.assertTrue(re.search(r"\b%s\b" % key, text), key)
+
+
+if __name__ == "__main__":
+    unittest.main()
