@@ -84,3 +84,7 @@ void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
 /* C [m, n] (ldc) = A [m, k] (lda) . B [k, n] (ldb); add: += instead. Likewise. */
 void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc, bool add);
+
+/* C [m, n] (ldc) += A [k, m]' (lda) . B [k, n] (ldb). Likewise. */
+void kern_gemm_tn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc);

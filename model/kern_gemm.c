@@ -106,19 +106,20 @@ static void pack_rows(float *to, int64_t width, const float *from, int64_t ld, i
     }
 }
 
-/* The matrix is [k, n], n to be filled up to whole strips of B. */
-static void pack_columns(float *to, const float *from, int64_t ld, int64_t n, int64_t k)
+/* The matrix is [k, n], n to be filled up to whole strips. Inline: width is a constant. */
+static inline void pack_columns(float *to, int64_t width, const float *from, int64_t ld,
+                                int64_t n, int64_t k)
 {
     for (int64_t p = 0; p < k; p += PIECE)
-        for (int64_t j = 0; j < n; j += N) {
-            int64_t columns = least(n - j, N);
-            float *strip = to + j * k + p * N;
+        for (int64_t j = 0; j < n; j += width) {
+            int64_t columns = least(n - j, width);
+            float *strip = to + j * k + p * width;
             const float *block = from + p * ld + j;
-            for (int64_t i = 0; i < least(k - p, PIECE); i++, strip += N)
-                if (columns == N) {
-                    memcpy(strip, block + i * ld, N * sizeof *strip);
+            for (int64_t i = 0; i < least(k - p, PIECE); i++, strip += width)
+                if (columns == width) {
+                    memcpy(strip, block + i * ld, (size_t)width * sizeof *strip);
                 } else {
-                    memset(strip, 0, N * sizeof *strip);
+                    memset(strip, 0, (size_t)width * sizeof *strip);
                     memcpy(strip, block + i * ld, (size_t)columns * sizeof *strip);
                 }
         }
@@ -160,9 +161,10 @@ static int64_t piece_of(int64_t k)
     return pieces > 1 ? ((k + pieces - 1) / pieces + 7) / 8 * 8 : k;
 }
 
-/* B is [n, k] or, if turned, [k, n]. */
+/* A is [m, k] or, if turned, [k, m]; B is [n, k] or, if turned, [k, n]. */
 static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
-                 const float *B, int64_t ldb, bool turned, float *C, int64_t ldc, bool add)
+                 bool a_turned, const float *B, int64_t ldb, bool b_turned, float *C,
+                 int64_t ldc, bool add)
 {
     assert(m >= 0 && n >= 0 && k >= 0);
     struct room *room = thread_room();
@@ -172,13 +174,16 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
     for (int64_t j = 0; j < n; j += BLOCK_N)
         for (int64_t p = 0; p < k; p += piece) {
             int64_t nj = least(n - j, BLOCK_N), kp = least(k - p, piece);
-            if (turned)
-                pack_columns(room->b, B + p * ldb + j, ldb, nj, kp);
+            if (b_turned)
+                pack_columns(room->b, N, B + p * ldb + j, ldb, nj, kp);
             else
                 pack_rows(room->b, N, B + j * ldb + p, ldb, nj, kp);
             for (int64_t i = 0; i < m; i += BLOCK_M) {
                 int64_t mi = least(m - i, BLOCK_M);
-                pack_rows(room->a, M, A + i * lda + p, lda, mi, kp);
+                if (a_turned)
+                    pack_columns(room->a, M, A + p * lda + i, lda, mi, kp);
+                else
+                    pack_rows(room->a, M, A + i * lda + p, lda, mi, kp);
                 block(C + i * ldc + j, ldc, mi, nj, room->a, room->b, kp, add || p > 0);
             }
         }
@@ -187,11 +192,17 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
 void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc)
 {
-    gemm(m, n, k, A, lda, B, ldb, false, C, ldc, false);
+    gemm(m, n, k, A, lda, false, B, ldb, false, C, ldc, false);
 }
 
 void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc, bool add)
 {
-    gemm(m, n, k, A, lda, B, ldb, true, C, ldc, add);
+    gemm(m, n, k, A, lda, false, B, ldb, true, C, ldc, add);
+}
+
+void kern_gemm_tn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                  const float *B, int64_t ldb, float *C, int64_t ldc)
+{
+    gemm(m, n, k, A, lda, true, B, ldb, true, C, ldc, true);
 }

@@ -119,6 +119,27 @@ bool lm_losses(struct lm_run *r, int n_streams, const float *const *final,
                const int64_t *ids, int64_t T, double *const *ce, double *kl,
                struct err *err);
 
+/* ---- backwards */
+
+/*
+ * The gradient of sum over p of weight[p] -log p(ids[p + 1] | ids[0..p]) with respect to
+ * `resid` [T, d], the stream as it is after the hook, and so with respect to what is at
+ * the hook. weight [T - 1]; ce [T - 1] gets the losses as from lm_losses; resid is left
+ * alone. Exact, by hand for every kind of layer: the streams between the layers are kept
+ * from a run forwards, what is inside of a layer is computed again. ERR_CANCELLED.
+ */
+struct lm_back; /* scratch of one thread, beside its lm_run */
+size_t lm_back_bytes(const struct lm *lm, const struct lm_hook *hook, int64_t T);
+struct lm_back *lm_back_new(const struct lm *lm, const struct lm_hook *hook, int64_t T,
+                            struct err *err);
+void lm_back_free(struct lm_back *b); /* NULL is fine */
+bool lm_run_back(struct lm_run *r, struct lm_back *b, const struct lm_hook *hook,
+                 const float *resid, const int64_t *ids, int64_t T, const double *weight,
+                 double *ce, float *grad, struct err *err);
+
+/* Multiplications of one position in lm_run_back. */
+int64_t lm_cost_back(const struct lm *lm, const struct lm_hook *hook);
+
 /* Logits [vocab] of one position: h [d] after the final norm, soft cap included. */
 void lm_logits(struct lm_run *r, const float *h, float *logits);
 

@@ -97,7 +97,7 @@ void lm_run_free(struct lm_run *r)
 
 /* ---- progress */
 
-static int64_t layer_cost(const struct lm *lm)
+int64_t lm_layer_cost(const struct lm *lm)
 {
     const struct lm_config *c = &lm->c;
     int64_t mlp = (lm->family->names.gate ? 3 : 2) * c->d_mlp;
@@ -106,7 +106,7 @@ static int64_t layer_cost(const struct lm *lm)
 
 int64_t lm_cost_to(const struct lm *lm, const struct lm_hook *hook)
 {
-    return layer_cost(lm) * (hook->layer + (hook->site != LM_RESID_PRE));
+    return lm_layer_cost(lm) * (hook->layer + (hook->site != LM_RESID_PRE));
 }
 
 /* Does some of the hook's own layer still run after it? */
@@ -118,7 +118,7 @@ static bool ends_layer(const struct lm *lm, const struct lm_hook *hook)
 
 int64_t lm_cost_from(const struct lm *lm, const struct lm_hook *hook)
 {
-    return layer_cost(lm) * (lm->c.n_layers - hook->layer - ends_layer(lm, hook));
+    return lm_layer_cost(lm) * (lm->c.n_layers - hook->layer - ends_layer(lm, hook));
 }
 
 int64_t lm_cost_losses(const struct lm *lm)
@@ -216,15 +216,15 @@ static void activate(enum lm_act act, float *u, int64_t n)
 
 /* ---- attention */
 
-/* Turn the first rope.dims of a head's vector at position p: pairs (i, i + dims / 2). */
-static void rotate(const struct lm_run *r, int64_t p, float *v)
+void lm_rotate(const struct lm_run *r, int64_t p, float *v, bool back)
 {
     int64_t half = r->lm->c.rope.dims / 2;
     const float *c = r->cosines + p * half, *s = r->sines + p * half;
+    float sign = back ? -1 : 1;
     for (int64_t i = 0; i < half; i++) {
-        float a = v[i], b = v[i + half];
-        v[i] = a * c[i] - b * s[i];
-        v[i + half] = b * c[i] + a * s[i];
+        float a = v[i], b = v[i + half], sine = sign * s[i];
+        v[i] = a * c[i] - b * sine;
+        v[i + half] = b * c[i] + a * sine;
     }
 }
 
@@ -242,11 +242,11 @@ static void project_qkv(struct lm_run *r, const struct lm_layer *l, int64_t firs
     for (int64_t i = 0; i < n; i++) {
         float *row = r->qkv + i * width;
         for (int64_t h = 0; h < lm->c.n_heads; h++)
-            rotate(r, first + i, row + lm_qkv_column(lm, 0, h));
+            lm_rotate(r, first + i, row + lm_qkv_column(lm, 0, h), false);
         for (int64_t g = 0; g < lm->c.n_kv; g++) {
             float *key = r->keys + (first + i) * kv + g * dh;
             memcpy(key, row + lm_qkv_column(lm, 1, g), (size_t)dh * sizeof *key);
-            rotate(r, first + i, key);
+            lm_rotate(r, first + i, key, false);
             memcpy(r->values + (first + i) * kv + g * dh, row + lm_qkv_column(lm, 2, g),
                    (size_t)dh * sizeof *key);
         }
@@ -404,10 +404,18 @@ static bool run_layer(struct lm_run *r, int64_t index, float *stream, int64_t fi
             parallel_chunk(r, index, stream + p * d, p, n, tap ? &here : NULL);
         else
             sequential_chunk(r, index, stream + p * d, p, n, mlp_only, tap ? &here : NULL);
-        if (!lm_worked(r, n * layer_cost(r->lm), err))
+        if (!lm_worked(r, n * lm_layer_cost(r->lm), err))
             return false;
     }
     return true;
+}
+
+bool lm_run_part(struct lm_run *r, int64_t index, enum lm_part part, float *stream,
+                 int64_t T, struct err *err)
+{
+    const struct tap tap = {LM_RESID_MID, stream};
+    return run_layer(r, index, stream, 0, T, part == LM_MLP,
+                     part == LM_ATTENTION ? &tap : NULL, err);
 }
 
 static void embed(const struct lm_run *r, const int64_t *ids, int64_t T, float *stream)
@@ -454,15 +462,19 @@ struct lm_cache {
     float *memory;          /* owned; a layer's keys [T, kv], its values [T, kv], ... */
 };
 
-/* The first layer whose attention runs after the hook. */
-static int64_t first_attending(const struct lm_hook *hook)
+int64_t lm_first_attending(const struct lm_hook *hook)
 {
     return hook->layer + (hook->site != LM_RESID_PRE);
 }
 
+bool lm_begins_with_mlp(const struct lm *lm, const struct lm_hook *hook)
+{
+    return hook->site != LM_RESID_PRE && !ends_layer(lm, hook);
+}
+
 size_t lm_cache_bytes(const struct lm *lm, const struct lm_hook *hook, int64_t T)
 {
-    int64_t layers = lm->c.n_layers - first_attending(hook);
+    int64_t layers = lm->c.n_layers - lm_first_attending(hook);
     return (size_t)(2 * layers * T * lm_kv_width(lm)) * sizeof(float);
 }
 
@@ -473,7 +485,7 @@ struct lm_cache *lm_cache_new(const struct lm *lm, const struct lm_hook *hook, i
     if (!memory)
         return NULL;
     struct lm_cache *c = xcalloc(1, sizeof *c);
-    *c = (struct lm_cache){first_attending(hook), T, memory};
+    *c = (struct lm_cache){lm_first_attending(hook), T, memory};
     return c;
 }
 
@@ -498,8 +510,8 @@ static bool run_tail(struct lm_run *r, const struct lm_hook *hook, float *resid,
 {
     assert(T <= r->T && (first == 0 || from));
     const struct lm *lm = r->lm;
-    int64_t kv = lm_kv_width(lm), d = lm->c.d_model, next = first_attending(hook);
-    if (next > hook->layer && !ends_layer(lm, hook) &&
+    int64_t kv = lm_kv_width(lm), d = lm->c.d_model, next = lm_first_attending(hook);
+    if (lm_begins_with_mlp(lm, hook) &&
         !run_layer(r, hook->layer, resid, first, T, true, NULL, err))
         return false;
     for (; next < lm->c.n_layers; next++) {

@@ -154,6 +154,50 @@ struct lm_run {
     float *memory;          /* owned; all of the above */
 };
 
+/* A layer of all positions, or the half of it up to the end of attention, or the other one
+ * (sequential layers only): what is kept for lm_backward.c. */
+enum lm_part { LM_LAYER, LM_ATTENTION, LM_MLP };
+bool lm_run_part(struct lm_run *r, int64_t index, enum lm_part part, float *stream,
+                 int64_t T, struct err *err);
+
+/* The first layer whose attention runs after the hook, and whether the MLP of the layer
+ * before that does. */
+int64_t lm_first_attending(const struct lm_hook *hook);
+bool lm_begins_with_mlp(const struct lm *lm, const struct lm_hook *hook);
+
+/* Turn the first rope.dims of a head's vector at position p, pairs (i, i + dims / 2);
+ * back: the other way. */
+void lm_rotate(const struct lm_run *r, int64_t p, float *v, bool back);
+
+/* What one position of a layer costs. */
+int64_t lm_layer_cost(const struct lm *lm);
+
+/* ---- lm_backward.c */
+
+struct lm_back {
+    int64_t T;              /* room for so many positions */
+    float *in, *mid;        /* [layers after the hook, T, d]: what they read, and what
+                               their MLP reads */
+    float *stream, *final;  /* [T, d] */
+    float *qkv, *d_qkv;     /* [T, qkv width] */
+    float *z, *d_z;         /* [T, q width] */
+    float *scores, *d_scores, *slopes; /* [CHUNK, T] */
+    float *chunk[3];        /* [CHUNK, d] */
+    float *up, *gate, *d_up, *d_gate;  /* [CHUNK, d_mlp] */
+    float *tile, *log_sums; /* [CHUNK, LM_TILE]; [CHUNK] */
+    float *memory;          /* owned; all of the above */
+};
+
+/* dx += the gradient through a norm, of n rows: x what it read, dy of what it gave. */
+void lm_norm_back(const struct lm *lm, const struct lm_norm *norm, const float *x,
+                  const float *dy, int64_t n, float *dx);
+
+/* ---- lm_backward_head.c */
+
+/* b->stream, which the final norm reads, to its losses and their gradient. */
+bool lm_head_back(struct lm_run *r, struct lm_back *b, const int64_t *ids, int64_t T,
+                  const double *weight, double *ce, float *grad, struct err *err);
+
 #define LM_CHUNK 128 /* positions at a time */
 #define LM_TILE  1024 /* tokens of the vocabulary at a time */
 

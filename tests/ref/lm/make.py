@@ -11,6 +11,9 @@ the weights, and expected.safetensors:
   HOOK.zero    [S, T-1]   cross-entropy with the hook replaced by zeros
   HOOK.half    [S, T-1]   with it halved
   HOOK.kl      [S, T-1]   KL(untouched || halved)
+  HOOK.grad    [20, d]    gradient, with respect to what is at the hook when it is halved,
+                          of the sum of weight(p) ce(p) over sequence 0, weight(p) being 0
+                          before position 5 and 1 + p % 3 from there on; every 7th position
 
 and in score/, for the model gpt2, a random SAE in SAELens' layout, tokens.npy, and
 score.json: what replacing two of its hooks by the SAE's reconstruction costs.
@@ -281,15 +284,20 @@ class Gemma2(Llama):
         return cap * torch.tanh(Llama.head(self, x) / cap)
 
 
-def run(m, ids, hook=None, factor=None):
+def run(m, ids, hook=None, factor=None, leaf=False):
     """Log-probabilities [S, T, vocab], logits, and every hook's value; `hook` is
-    multiplied by factor."""
+    multiplied by factor (leaf: and seen like that, ready for a gradient)."""
     seen = {}
 
     def at(layer, site, x):
         name = "blocks.%d.hook_%s" % (layer, site)
         seen[name] = x
-        return x * factor if name == hook else x
+        if name != hook:
+            return x
+        if leaf:
+            seen[name] = (x * factor).detach().requires_grad_()
+            return seen[name]
+        return x * factor
 
     x = m.embed(ids)
     for i in range(m.layers):
@@ -309,6 +317,13 @@ def cross_entropy(logp, ids):
     return -logp[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
 
 
+def gradient(m, ids, hook):
+    logp, _, seen = run(m, ids, hook, 0.5, leaf=True)
+    p = torch.arange(T - 1)
+    (cross_entropy(logp, ids)[0] * ((p >= 5) * (1 + p % 3))).sum().backward()
+    return seen[hook].grad[0, ::7]
+
+
 def make(name, model, cfg, dtype, junk={}, shards=1, **options):
     path = os.path.join(HERE, name)
     os.makedirs(path, exist_ok=True)
@@ -319,8 +334,11 @@ def make(name, model, cfg, dtype, junk={}, shards=1, **options):
     logp, logits, seen = run(m, ids)
     out = {"ids": ids, "ce": cross_entropy(logp, ids), "logits": logits[0, -4:]}
     for hook, x in seen.items():
+        if hook == "blocks.0.hook_resid_pre":
+            out[hook + ".grad"] = gradient(m, ids, hook)
         if not hook.startswith("blocks.1."):
             continue
+        out[hook + ".grad"] = gradient(m, ids, hook)
         out[hook] = x[:, -4:]
         out[hook + ".zero"] = cross_entropy(run(m, ids, hook, 0.0)[0], ids)
         half = run(m, ids, hook, 0.5)[0]
