@@ -383,15 +383,11 @@ static void summarise(struct ablating *a, const struct base *all, const struct c
 static bool check_result(const struct ablating *a, const struct base *all, struct err *err)
 {
     bool finite = true;
-    if (all->positions == 0)
-        return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
-                       "one; see --skip-first and --skip-tokens)",
-                       container_path(a->r.samples->tokens_container));
     for (int i = 0; i < N_STREAMS; i++) /* 0 where there is no such stream */
         finite = finite && isfinite(all->ce[i]);
     for (int64_t s = 0; s < a->n; s++)
         finite = finite && isfinite(a->features[s].delta_ce);
-    return finite || replace_not_finite(&a->r, a->progress, err);
+    return replace_check(&a->r, all->positions, finite, a->progress, err);
 }
 
 /* Inside map_guard: the decoder may lie in its file. */

@@ -109,7 +109,7 @@ static void keep_hits(const struct reconstructor *r, struct reconstruct_scratch 
         const struct encode_hit *h = &s->hits[s->by_row[at]];
         if (wanted->slot[h->feature] < 0)
             continue;
-        for (int64_t k = 0; k < sae->d_out && !has_error; k++)
+        for (int64_t k = 0; wanted->norm && k < sae->d_out && !has_error; k++)
             s->error[k] = x[k] - y[k];
         has_error = true;
         array_grow(wanted->hits, wanted->n, wanted->cap);
@@ -117,8 +117,9 @@ static void keep_hits(const struct reconstructor *r, struct reconstruct_scratch 
             .slot = wanted->slot[h->feature],
             .row = (int32_t)row,
             .factor = decode_gain(sae, h) * s->scale[i],
-            .delta = decode_delta(sae, r->W_dec, h, s->scale[i],
-                                  (double)wanted->norm[h->feature], s->error),
+            .delta = wanted->norm ? decode_delta(sae, r->W_dec, h, s->scale[i],
+                                                 (double)wanted->norm[h->feature], s->error)
+                                  : 0,
         };
     }
 }

@@ -48,7 +48,7 @@ struct reconstruct_hit {
 
 struct reconstruct_hits {
     const int32_t *slot;      /* [d_sae] the slot of a feature, -1: not wanted; borrowed */
-    const float *norm;        /* [d_sae] |W_dec[i]|; borrowed */
+    const float *norm;        /* [d_sae] |W_dec[i]|; borrowed; NULL: delta is left 0 */
     struct reconstruct_hit *hits; /* owned; by row, then feature */
     int64_t n, cap;
 };

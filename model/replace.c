@@ -78,9 +78,15 @@ bool replace_counts(const struct replace *r, int64_t sequence, int64_t p,
     return scan_counts(r->scan, r->samples, sequence * r->T + p, ids[p]);
 }
 
-bool replace_not_finite(const struct replace *r, const struct progress *progress,
-                        struct err *err)
+bool replace_check(const struct replace *r, int64_t positions, bool finite,
+                   const struct progress *progress, struct err *err)
 {
+    if (positions == 0)
+        return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
+                       "one; see --skip-first and --skip-tokens)",
+                       container_path(r->samples->tokens_container));
+    if (finite)
+        return true;
     if (!lm_check_finite(r->lm, progress, err))
         return false;
     return err_set(err, ERR_FORMAT, "%s: the loss is not finite (found NaN or infinity, "

@@ -55,6 +55,7 @@ struct replace_ops {
 bool replace_run(const struct replace *r, int64_t first, int64_t n,
                  const struct replace_ops *ops, void *ctx, struct err *err);
 
-/* The loss is not finite: says which tensor is to blame, if it is one. Always false. */
-bool replace_not_finite(const struct replace *r, const struct progress *progress,
-                        struct err *err);
+/* Is there a result: did positions count, and are the sums finite? ERR_MISSING, or
+ * ERR_FORMAT, which says what tensor is to blame if it is one. */
+bool replace_check(const struct replace *r, int64_t positions, bool finite,
+                   const struct progress *progress, struct err *err);

@@ -265,13 +265,9 @@ static void summarise(const struct sums *a, int64_t d, struct page_score *out)
 static bool check_result(const struct replace *r, const struct page_score *p,
                          const struct progress *progress, struct err *err)
 {
-    if (p->positions == 0)
-        return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
-                       "one; see --skip-first and --skip-tokens)",
-                       container_path(r->samples->tokens_container));
-    if (isfinite(p->ce_original) && isfinite(p->ce_reconstructed) && isfinite(p->ce_zero))
-        return true;
-    return replace_not_finite(r, progress, err);
+    bool finite = isfinite(p->ce_original) && isfinite(p->ce_reconstructed) &&
+                  isfinite(p->ce_zero);
+    return replace_check(r, p->positions, finite, progress, err);
 }
 
 /* Multiplications, for the progress. */

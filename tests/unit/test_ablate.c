@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "io/mem.h"
 #include "model/ablate.h"
+#include "model/estimate.h"
 #include "model/score.h"
 #include "arrays.h"
 
@@ -286,6 +287,91 @@ static void bad_requests_fail(void **state)
     inputs_close(&in);
 }
 
+/* ---- estimates */
+
+static void estimate(const struct inputs *in, const struct lm_hook *hook,
+                     const struct ablate_options *o, double *out)
+{
+    struct err err = {0};
+    if (!estimate_run(in->lm, hook, in->sae, in->samples, o, NULL, out, &err))
+        fail_msg("%s", err.msg);
+}
+
+/* Of every feature, against gradients of PyTorch in double. */
+static void estimates_agree_with_the_reference(void **state)
+{
+    (void)state;
+    struct inputs in;
+    struct err err = {0};
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                0);
+    json_t *all = json_load_path(ref_path("score/score.json"), JSON_MAX_TEXT,
+                                 JSON_LAST_WINS, &err);
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(all, "scores"), i, one) {
+        struct lm_hook hook;
+        const char *name = json_string_value(json_object_get(one, "hook"));
+        assert_true(lm_hook_parse(in.lm, name, &hook, &err));
+        for (int kept = 0; kept < 2; kept++) {
+            const json_t *want =
+                json_object_get(one, kept ? "estimate_error_kept" : "estimate");
+            double got[F], greatest = 0;
+            struct ablate_options o = {.error_kept = kept};
+            o.scan.skip_first = json_integer_value(json_object_get(one, "skip_first"));
+            estimate(&in, &hook, &o, got);
+            assert_int_equal(json_array_size(want), F);
+            for (size_t j = 0; j < F; j++)
+                greatest =
+                    fmax(greatest, fabs(json_number_value(json_array_get(want, j))));
+            for (size_t j = 0; j < F; j++) {
+                double w = json_number_value(json_array_get(want, j));
+                if (!(fabs(got[j] - w) <= 1e-4 * greatest)) /* f32, as the gradients */
+                    fail_msg("%s, feature %d: %.9g, expected %.9g", name, (int)j, got[j],
+                             w);
+            }
+        }
+    }
+    assert_int_equal(i, 3);
+    json_decref(all);
+    inputs_close(&in);
+}
+
+static void threads_change_no_estimate(void **state)
+{
+    (void)state;
+    struct inputs in;
+    struct lm_hook hook = {0, LM_MLP_OUT};
+    double one[F], three[F];
+    inputs_open(&in, ref_path("neox"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                0);
+    estimate(&in, &hook, &(struct ablate_options){.scan.threads = 1}, one);
+    estimate(&in, &hook, &(struct ablate_options){.scan.threads = 3}, three);
+    assert_memory_equal(one, three, sizeof one);
+    inputs_close(&in);
+}
+
+static void bad_estimates_fail(void **state)
+{
+    (void)state;
+    struct inputs in;
+    struct lm_hook hook = {1, LM_RESID_PRE};
+    double out[F] = {7};
+    struct err err = {0};
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                0);
+    struct ablate_options o = {.scan.skip_first = T};
+    assert_false(estimate_run(in.lm, &hook, in.sae, in.samples, &o, NULL, out, &err));
+    assert_int_equal(err.code, ERR_MISSING);
+    int left = 4;
+    struct progress progress = {cancel, &left};
+    o.scan.skip_first = 0;
+    assert_false(estimate_run(in.lm, &hook, in.sae, in.samples, &o, &progress, out, &err));
+    assert_int_equal(err.code, ERR_CANCELLED);
+    assert_true(out[0] == 7);
+    inputs_close(&in);
+}
+
 /* ---- a trained model and its SAEs, when they are there */
 
 static double real(const json_t *o, const char *key)
@@ -299,6 +385,28 @@ static void assert_delta(double got, double want)
 {
     if (!(fabs(got - want) <= fmax(0.02 * fabs(want), 3e-5)))
         fail_msg("%.9g, expected %.9g", got, want);
+}
+
+/* The loss is curved: what a feature does that is always there, is not to be seen to first
+ * order. Of features that are rare, the estimates point where the exact effects do. */
+static void check_estimates(const struct inputs *in, const struct lm_hook *hook,
+                            const struct page_ablations *page, bool kept)
+{
+    double *all = xmalloc((size_t)in->sae->d_sae * sizeof *all);
+    double both = 0, exact = 0, guessed = 0;
+    int64_t tokens = page->sequences * in->samples->seq_len, rare = 0;
+    estimate(in, hook, &(struct ablate_options){.error_kept = kept}, all);
+    for (int64_t i = 0; i < page->n; i++) {
+        double e = page->features[i].delta_ce, g = all[page->features[i].id];
+        if (page->features[i].active_tokens > tokens / 100)
+            continue;
+        both += e * g, exact += e * e, guessed += g * g;
+        rare++;
+    }
+    assert_true(rare >= 3);
+    if (both / sqrt(exact * guessed) < 0.8)
+        fail_msg("%s: cosine %.3g", in->sae->path, both / sqrt(exact * guessed));
+    free(all);
 }
 
 static void check_fixture(const char *sae, const char *expected)
@@ -327,6 +435,7 @@ static void check_fixture(const char *sae, const char *expected)
             assert_delta(page.features[i].delta_ce,
                          real(want, kept ? "delta_vs_ce_orig" : "delta_vs_ce_recon"));
         }
+        check_estimates(&in, &hook, &page, kept);
         page_ablations_finish(&page);
     }
     json_decref(all);
@@ -348,6 +457,9 @@ int main(void)
         cmocka_unit_test(ablations_are_exact),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(bad_requests_fail),
+        cmocka_unit_test(estimates_agree_with_the_reference),
+        cmocka_unit_test(threads_change_no_estimate),
+        cmocka_unit_test(bad_estimates_fail),
         cmocka_unit_test(trained_saes_agree),
     };
     return cmocka_run_group_tests(tests, NULL, test_dir_remove);

@@ -370,7 +370,8 @@ def run_with(m, ids, hook, change):
 
 
 def score(m, ids, hook, sae, skip):
-    """The keys of `saescope score`, in float64."""
+    """The keys of `saescope score`, in float64, and the estimate of every feature: the
+    gradient of the mean CE at x_hat (error_kept: at x), dotted with minus its part of it."""
     logp, _, seen = run(m, ids)
     x = seen[hook]
     f = torch.relu((x - sae["b_dec"]) @ sae["W_enc"] + sae["b_enc"])
@@ -382,13 +383,18 @@ def score(m, ids, hook, sae, skip):
           "ce_reconstructed": mean(cross_entropy(replaced, ids)),
           "ce_zero": mean(cross_entropy(zero, ids))}
     xs, ys = x[:, skip:].flatten(0, 1), y[:, skip:].flatten(0, 1)
+    slopes = {}
+    for key, at in (("estimate", y), ("estimate_error_kept", x)):
+        leaf = (at / x).detach().requires_grad_()  # elementwise: run multiplies
+        cross_entropy(run(m, ids, hook, leaf)[0], ids)[:, skip:].mean().backward()
+        slopes[key] = (-(leaf.grad / x @ sae["W_dec"].T) * f).sum((0, 1)).tolist()
     return {"hook": hook, "skip_first": skip, "sequences": S,
             "positions": S * (T - 1 - skip), **ce,
             "reconstruction_score": (ce["ce_zero"] - ce["ce_reconstructed"]) /
                                     (ce["ce_zero"] - ce["ce_original"]),
             "kl": mean((logp.exp() * (logp - replaced)).sum(-1)[:, :-1]),
             "l0": float((f[:, skip:] > 0).sum(-1).double().mean()),
-            "fvu": float(((xs - ys) ** 2).sum() / ((xs - xs.mean(0)) ** 2).sum())}
+            "fvu": float(((xs - ys) ** 2).sum() / ((xs - xs.mean(0)) ** 2).sum()), **slopes}
 
 
 def write_npy(path, ids):
