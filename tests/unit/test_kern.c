@@ -159,6 +159,27 @@ static void products_are_products(void **state)
         }
 }
 
+/* Which way round a side lies changes no bit. */
+static void turned_products_are_products(void **state)
+{
+    (void)state;
+    enum { M = 131, N = 70, K = 801, LD = 140 };
+    static float a[M * K], turned[K * LD], b[K * LD], want[M * LD], got[M * LD];
+    static const int shapes[][3] = {{1, 1, 1}, {M, N, K}, {128, 64, 128}, {7, 5, 0}};
+    fill(a, M * K, 3);
+    fill(b, K * LD, 4);
+    for (int i = 0; i < M; i++)
+        for (int k = 0; k < K; k++)
+            turned[k * LD + i] = a[i * K + k];
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        fill(want, M * LD, 5);
+        memcpy(got, want, sizeof got);
+        kern_gemm_nn(shapes[s][0], shapes[s][1], shapes[s][2], a, K, b, LD, want, LD, true);
+        kern_gemm_tn(shapes[s][0], shapes[s][1], shapes[s][2], turned, LD, b, LD, got, LD);
+        assert_memory_equal(got, want, sizeof got);
+    }
+}
+
 /* Sides packed as kern_gemm.c packs them. */
 static void tiles_have_equal_bits(void **state)
 {
@@ -288,6 +309,7 @@ int main(void)
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(gemm_agrees_with_dots),
         cmocka_unit_test(products_are_products),
+        cmocka_unit_test(turned_products_are_products),
         cmocka_unit_test(tiles_have_equal_bits),
         cmocka_unit_test(gemm_elements_do_not_depend_on_the_shape),
         cmocka_unit_test(exp_has_equal_bits_and_is_exp),
