@@ -42,6 +42,10 @@ struct kern {
     int64_t (*above)(const float *c, const float *floor, const float *norm, float level,
                      float slack, int64_t n, uint32_t *out);
 
+    /* Maxima as rows go by: where c[j] > best[j], best[j] = c[j] and who[j] = id. Returns
+     * the greatest of c, -INFINITY for n = 0. No NaN. */
+    float (*best)(const float *c, int64_t n, uint32_t id, float *best, uint32_t *who);
+
     /* A tile of a product: c[i ldc + j] = sum over p < k of a[p ROWS + i] b[p COLS + j], in
      * order of p; add: that is added to what is in c, term by term. Fused but in the
      * portable variant, which may thus differ by a rounding a term. */

@@ -85,8 +85,10 @@ static void turn_strip(float *to, int64_t width, const float *from, int64_t ld, 
 {
     int64_t r = 0;
     for (; r + 4 <= n && k == PIECE; r += 4)
-        for (int64_t p = 0; p < PIECE; p += 4)
+        for (int64_t p = 0; p < PIECE; p += 4) {
+            __builtin_prefetch(from + (r + p / 4) * ld + 2 * PIECE);
             turn_4x4(to + p * width + r, width, from + r * ld + p, ld);
+        }
     for (; r < n; r++)
         for (int64_t p = 0; p < k; p++)
             to[p * width + r] = from[r * ld + p];

@@ -1,6 +1,7 @@
 /* kern_impl.h - the variants of the kernels, for kern.c only. */
 #pragma once
 
+#include <math.h>
 #include <string.h>
 
 #include "model/kern.h"
@@ -45,6 +46,34 @@ static inline __attribute__((always_inline)) void kern_exp_block(float x[KERN_EX
         memcpy(&b, &second, sizeof b);
         x[l] = p * a * b;
     }
+}
+
+/* As many maxima at once as make vector instructions of the loop. */
+#define KERN_BEST 32
+
+static inline __attribute__((always_inline)) float
+kern_best_all(const float *restrict c, int64_t n, uint32_t id, float *restrict best,
+              uint32_t *restrict who)
+{
+    float most[KERN_BEST];
+    for (int l = 0; l < KERN_BEST; l++)
+        most[l] = -INFINITY;
+    int64_t j = 0;
+    for (; j + KERN_BEST <= n; j += KERN_BEST)
+        for (int l = 0; l < KERN_BEST; l++) {
+            float v = c[j + l], b = best[j + l];
+            best[j + l] = v > b ? v : b;
+            who[j + l] = v > b ? id : who[j + l];
+            most[l] = v > most[l] ? v : most[l];
+        }
+    for (; j < n; j++) {
+        who[j] = c[j] > best[j] ? id : who[j];
+        best[j] = c[j] > best[j] ? c[j] : best[j];
+        most[0] = c[j] > most[0] ? c[j] : most[0];
+    }
+    for (int l = 1; l < KERN_BEST; l++)
+        most[0] = most[l] > most[0] ? most[l] : most[0];
+    return most[0];
 }
 
 /* Whole blocks, then the rest in a block of its own. */

@@ -47,6 +47,11 @@ static void exponential(float *x, int64_t n)
     kern_exp_all(x, n);
 }
 
+static float best(const float *c, int64_t n, uint32_t id, float *most, uint32_t *who)
+{
+    return kern_best_all(c, n, id, most, who);
+}
+
 /* Vectors of what the compiler's target has, none of them fused: fmaf is a call where the
  * processor lacks it. */
 typedef float v4 __attribute__((vector_size(16), aligned(4)));
@@ -82,4 +87,5 @@ const struct kern kern_portable = {.name = "portable",
                                    .axpy = axpy,
                                    .exp = exponential,
                                    .above = above,
+                                   .best = best,
                                    .tile = tile};

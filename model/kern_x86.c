@@ -127,12 +127,19 @@ AVX2 static void tile_avx2(float *c, int64_t ldc, const float *a, const float *b
             part_avx2(c + i * ldc + j, ldc, a + i, b + j, k, add);
 }
 
+AVX2 static float best_avx2(const float *c, int64_t n, uint32_t id, float *most,
+                            uint32_t *who)
+{
+    return kern_best_all(c, n, id, most, who);
+}
+
 const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
                                .axpy = axpy_avx2,
                                .exp = exp_avx2,
                                .above = above_avx2,
+                               .best = best_avx2,
                                .tile = tile_avx2};
 
 /* Lanes 0..15 of a, 16..31 of b. */
@@ -240,12 +247,19 @@ AVX512 static void tile_avx512(float *c, int64_t ldc, const float *a, const floa
             _mm512_storeu_ps(c + i * ldc + 16 * v, sum[i][v]);
 }
 
+AVX512 static float best_avx512(const float *c, int64_t n, uint32_t id, float *most,
+                                uint32_t *who)
+{
+    return kern_best_all(c, n, id, most, who);
+}
+
 const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
                                  .axpy = axpy_avx512,
                                  .exp = exp_avx512,
                                  .above = above_avx512,
+                                 .best = best_avx512,
                                  .tile = tile_avx512};
 
 #endif

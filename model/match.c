@@ -190,6 +190,7 @@ static void pairs_item(void *ctx, size_t item, int thread)
     (void)thread;
     float *tile = xmalloc((size_t)TILE * TILE * sizeof *tile);
     float *best = xmalloc((size_t)p->rows * sizeof *best);
+    uint32_t who[TILE]; /* nobody asks */
     for (int64_t j = 0; j < p->rows; j++)
         best[j] = -INFINITY;
     for (int64_t j0 = i0; j0 < p->rows && !p->cancelled; j0 += TILE) {
@@ -197,13 +198,10 @@ static void pairs_item(void *ctx, size_t item, int thread)
         kern_gemm_nt(n_i, n_j, p->cols, p->unit + i0 * p->cols, p->cols,
                      p->unit + j0 * p->cols, p->cols, tile, n_j);
         for (int64_t i = 0; i < n_i; i++) {
-            float *c = tile + i * n_j, row_best = -INFINITY;
+            float *c = tile + i * n_j;
             if (i0 == j0)
                 c[i] = -INFINITY; /* self left out */
-            for (int64_t j = 0; j < n_j; j++) {
-                row_best = c[j] > row_best ? c[j] : row_best;
-                best[j0 + j] = c[j] > best[j0 + j] ? c[j] : best[j0 + j];
-            }
+            float row_best = kern_best()->best(c, n_j, (uint32_t)i, best + j0, who);
             best[i0 + i] = row_best > best[i0 + i] ? row_best : best[i0 + i];
         }
         int64_t done = atomic_fetch_add(&p->done, n_i * n_j) + n_i * n_j;

@@ -68,32 +68,53 @@ struct tiles {
     const struct match_rows *a, *b;
     void (*each)(void *ctx, const struct match_tile *tile);
     void *ctx;
+    int64_t rows; /* of a at a time: some pieces' */
     const struct progress *progress;
     _Atomic int64_t done;
     _Atomic bool cancelled;
 };
 
+/* Rows [i0, i0 + n_i) of a and some of b as pieces. */
+static void give_pieces(struct tiles *s, struct match_tile t)
+{
+    int64_t end = t.i0 + t.n_i;
+    for (; t.i0 < end; t.i0 += t.n_i, t.cosine += t.n_i * t.n_j) {
+        t.n_i = end - t.i0 < MATCH_TILE_ROWS ? end - t.i0 : MATCH_TILE_ROWS;
+        s->each(s->ctx, &t);
+    }
+}
+
 static void tiles_item(void *ctx, size_t item, int thread)
 {
     struct tiles *s = ctx;
     int64_t cols = s->a->cols, of = s->a->rows * s->b->rows;
-    struct match_tile t = {.i0 = (int64_t)item * MATCH_TILE_ROWS};
+    struct match_tile t = {.i0 = (int64_t)item * s->rows};
     (void)thread;
-    t.n_i = s->a->rows - t.i0 < MATCH_TILE_ROWS ? s->a->rows - t.i0 : MATCH_TILE_ROWS;
-    float *cosine = xmalloc((size_t)MATCH_TILE_ROWS * TILE_COLS * sizeof *cosine);
+    t.n_i = s->a->rows - t.i0 < s->rows ? s->a->rows - t.i0 : s->rows;
+    float *cosine = xmalloc((size_t)(s->rows * TILE_COLS) * sizeof *cosine);
     t.cosine = cosine;
     for (; t.j0 < s->b->rows && !s->cancelled; t.j0 += TILE_COLS) {
         t.n_j = s->b->rows - t.j0 < TILE_COLS ? s->b->rows - t.j0 : TILE_COLS;
         kern_gemm_nt(t.n_i, t.n_j, cols, s->a->unit + t.i0 * cols, cols,
                      s->b->unit + t.j0 * cols, cols, cosine, t.n_j);
-        for (int64_t k = 0; k < t.n_i * t.n_j; k++)
-            cosine[k] = fminf(fmaxf(cosine[k], -1), 1);
-        s->each(s->ctx, &t);
+        for (int64_t k = 0; k < t.n_i * t.n_j; k++) {
+            float c = cosine[k] < -1 ? -1 : cosine[k];
+            cosine[k] = c > 1 ? 1 : c;
+        }
+        give_pieces(s, t);
         int64_t done = atomic_fetch_add(&s->done, t.n_i * t.n_j) + t.n_i * t.n_j;
         if (!progress_step(s->progress, "cosines", done, of))
             s->cancelled = true;
     }
     free(cosine);
+}
+
+/* Many rows, as those of b are packed for each item anew, but work for all threads. */
+static int64_t rows_an_item(int64_t rows, int threads)
+{
+    int64_t pieces = rows / MATCH_TILE_ROWS / (4 * threads);
+    pieces = pieces < 1 ? 1 : pieces > 4 ? 4 : pieces;
+    return pieces * MATCH_TILE_ROWS;
 }
 
 bool match_tiles(const struct match_rows *a, const struct match_rows *b, int threads,
@@ -104,8 +125,8 @@ bool match_tiles(const struct match_rows *a, const struct match_rows *b, int thr
     struct tiles s = {.a = a, .b = b, .each = each, .ctx = ctx, .progress = progress};
     assert(a->cols == b->cols);
     threads = threads > 0 ? threads : team_default_threads();
-    team_each(threads, (size_t)((a->rows + MATCH_TILE_ROWS - 1) / MATCH_TILE_ROWS),
-              tiles_item, &s);
+    s.rows = rows_an_item(a->rows, threads);
+    team_each(threads, (size_t)((a->rows + s.rows - 1) / s.rows), tiles_item, &s);
     return !s.cancelled || err_set(err, ERR_CANCELLED, "cancelled");
 }
 
@@ -126,22 +147,23 @@ static inline void keep_better(struct match_near *best, int64_t id, float cosine
 static void best_of_tile(void *ctx, const struct match_tile *t)
 {
     struct best *s = ctx;
-    struct match_near of_b[TILE_COLS];
+    float of_b[TILE_COLS];
+    uint32_t who[TILE_COLS];
     for (int64_t j = 0; j < t->n_j; j++)
-        of_b[j] = (struct match_near){t->i0, t->cosine[j]};
+        of_b[j] = -INFINITY;
     for (int64_t i = 0; i < t->n_i; i++) {
         const float *c = t->cosine + i * t->n_j;
         struct match_near *of_a = &s->of_a[t->i0 + i];
-        for (int64_t j = 0; j < t->n_j; j++) {
-            if (c[j] > of_a->cosine)
-                *of_a = (struct match_near){t->j0 + j, c[j]};
-            if (c[j] > of_b[j].cosine)
-                of_b[j] = (struct match_near){t->i0 + i, c[j]};
+        float most = kern_best()->best(c, t->n_j, (uint32_t)i, of_b, who);
+        if (most > of_a->cosine) { /* seldom: look where it was */
+            *of_a = (struct match_near){t->j0, most};
+            while (*c++ != most)
+                of_a->id++;
         }
     }
     pthread_mutex_lock(&s->lock);
     for (int64_t j = 0; j < t->n_j; j++)
-        keep_better(&s->of_b[t->j0 + j], of_b[j].id, of_b[j].cosine);
+        keep_better(&s->of_b[t->j0 + j], t->i0 + who[j], of_b[j]);
     pthread_mutex_unlock(&s->lock);
 }
 

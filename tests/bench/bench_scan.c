@@ -10,14 +10,13 @@
  * Prints the ratio, the greatest anonymous memory of the scan, and bytes a nonzero.
  */
 #include <cblas.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 #include "io/team.h"
 #include "model/index.h"
 #include "model/sae.h"
 #include "model/samples.h"
 #include "model/scan.h"
+#include "memory.h"
 #include "workload.h"
 
 /* Seconds of all threads' processor time: steadier than the clock on a busy machine. */
@@ -26,33 +25,6 @@ static double processor_seconds(void)
     struct timespec t;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Anonymous memory in MiB, as the kernel accounts it. */
-static double anonymous(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    long kb = 0;
-    while (f && fgets(line, sizeof line, f))
-        sscanf(line, "RssAnon: %ld", &kb);
-    if (f)
-        fclose(f);
-    return (double)kb / 1024;
-}
-
-static _Atomic bool watching;
-static double greatest;
-
-static void *watch(void *arg)
-{
-    (void)arg;
-    while (watching) {
-        double now = anonymous();
-        greatest = now > greatest ? now : greatest;
-        usleep(5000);
-    }
-    return NULL;
 }
 
 /* Wall and processor seconds. */
@@ -130,19 +102,18 @@ int main(int argc, char **argv)
     /* Twice each, in turn: the faster of each pair counts. */
     struct cost peer = {1e9, 1e9}, ours = {1e9, 1e9};
     struct scan_totals totals = {0};
+    double greatest = 0;
     for (int i = 0; i < 2; i++) {
         cost_least(&peer, bare_sgemm(s, w.d_sae, W));
         struct scan_options o = {.memory = (size_t)384 << 20};
-        pthread_t watcher;
-        watching = true;
-        pthread_create(&watcher, NULL, watch, NULL);
+        memory_watch();
         struct cost start = cost_now(), spent = {0};
         if (!scan_run(sae, s, &o, index_path, "bench", NULL, NULL, &totals, &err))
             bench_need(NULL, &err);
         cost_add(&spent, start);
         cost_least(&ours, spent);
-        watching = false;
-        pthread_join(watcher, NULL);
+        double now = memory_greatest();
+        greatest = now > greatest ? now : greatest;
     }
     struct index *ix = index_open(index_path, "bench", &err);
     bench_need(ix, &err);

@@ -250,7 +250,8 @@ static void assert_best(const struct decoder *a, const struct decoder *b,
 static void best_matches_are_found_both_ways(void **state)
 {
     (void)state;
-    static const int64_t sizes[][2] = {{1, 1}, {3, 700}, {256, 1024}, {257, 1025}, {600, 5}};
+    static const int64_t sizes[][2] = {{1, 1}, {3, 700}, {256, 1024}, {257, 1025},
+                                        {600, 5}, {2100, 40}, {5000, 30}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         int64_t n = sizes[s][0], m = sizes[s][1];
         struct decoder *a = decoder_new("a", n, 6, 30 + s), *b = decoder_new("b", m, 6, 40 + s);

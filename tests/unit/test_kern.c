@@ -109,6 +109,33 @@ static void above_finds_the_same(void **state)
         }
 }
 
+static void best_keeps_the_first_of_the_greatest(void **state)
+{
+    (void)state;
+    static float c[MAX_N], want[MAX_N + 1], got[MAX_N + 1];
+    static uint32_t want_who[MAX_N + 1], who[MAX_N + 1];
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            int64_t n = sizes[s];
+            for (int64_t j = 0; j <= n; j++) {
+                want[j] = got[j] = -INFINITY;
+                want_who[j] = who[j] = 99;
+            }
+            for (uint32_t id = 0; id < 9; id++) {
+                float most = -INFINITY;
+                fill(c, n, 10 * s + id / 2); /* pairs of rows are equal */
+                for (int64_t j = 0; j < n; j++) {
+                    most = c[j] > most ? c[j] : most;
+                    want_who[j] = c[j] > want[j] ? id : want_who[j];
+                    want[j] = c[j] > want[j] ? c[j] : want[j];
+                }
+                assert_true((*k)->best(c, n, id, got, who) == most);
+            }
+            assert_memory_equal(got, want, (size_t)(n + 1) * sizeof *got);
+            assert_memory_equal(who, want_who, (size_t)(n + 1) * sizeof *who);
+        }
+}
+
 static void gemm_agrees_with_dots(void **state)
 {
     (void)state;
@@ -307,6 +334,7 @@ int main(void)
         cmocka_unit_test(dot_is_within_its_bound),
         cmocka_unit_test(axpy_has_equal_bits),
         cmocka_unit_test(above_finds_the_same),
+        cmocka_unit_test(best_keeps_the_first_of_the_greatest),
         cmocka_unit_test(gemm_agrees_with_dots),
         cmocka_unit_test(products_are_products),
         cmocka_unit_test(turned_products_are_products),
