@@ -10,7 +10,8 @@
 #include "io/mem.h"
 #include "io/npy.h"
 #include "io/reader.h"
-#include  "io/zstream.h"
+#include "io/zip.h"
+#include "io/zstream.h"
 
 /* The file, what zstd or gzip made of it, what the members of an npz became. */
 #define MAX_MAPS 3
@@ -99,12 +100,9 @@ static bool read_head(const struct map *m, unsigned char head[READER_HEAD], size
     return map_pread(m, head, *n, 0, err);
 }
 
-static const struct reader *recognise(const struct map *m, struct err *err)
+static const struct reader *reader_of(const unsigned char head[READER_HEAD], size_t n,
+                                      const struct map *m, struct err *err)
 {
-    unsigned char head[READER_HEAD];
-    size_t n;
-    if (!read_head(m, head, &n, err))
-        return NULL;
     if (n == 0) {
         err_set(err, ERR_FORMAT, "nothing in it (found 0 bytes, expected a file of arrays)");
         return NULL;
@@ -116,6 +114,13 @@ static const struct reader *recognise(const struct map *m, struct err *err)
             "unknown format (found bytes %02x %02x %02x %02x, expected npy, npz, "
             "safetensors, PyTorch, or one of them in zstd or gzip)", head[0], head[1], head[2], head[3]);
     return NULL;
+}
+
+static const struct reader *recognise(const struct map *m, struct err *err)
+{
+    unsigned char head[READER_HEAD];
+    size_t n;
+    return read_head(m, head, &n, err) ? reader_of(head, n, m, err) : NULL;
 }
 
 /* ---- npy, the simplest of them */
@@ -186,6 +191,16 @@ void container_set_values(struct container *c, json_t *values)
 
 /* ---- for everyone */
 
+/* Is what begins in a gzip file one of ours? Asked before it is inflated, which may be much
+ * work for nothing. A zip is looked at when it is there. */
+static bool may_be_read(const struct map *m, struct err *err)
+{
+    unsigned char head[READER_HEAD] = {0};
+    size_t n = sizeof head;
+    return gzip_beginning(m, head, &n, err) &&
+           (n == 0 || zip_is(head, n) || reader_of(head, n, m, err));
+}
+
 /* If zstd or gzip is around the file, what is in it becomes the source. Once: no one packs twice,
  * but for harm. */
 static bool unwrap(struct container *c, const struct progress *progress, struct err *err)
@@ -198,6 +213,8 @@ static bool unwrap(struct container *c, const struct progress *progress, struct 
     bool zstd = zstream_is(head, n);
     if (!zstd && !gzip_is(head, n))
         return true;
+    if (!zstd && !may_be_read(&c->map[0], err))
+        return false;
     if (!(zstd ? zstream_map : gzip_map)(&c->map[0], &m, progress, err))
         return false;
     container_push_map(c, &m);

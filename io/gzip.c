@@ -1,13 +1,7 @@
 /* gzip.c - see gzip.h. */
 #include "io/gzip.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
-#include <libdeflate.h>
-
+#include "io/inflate.h"
 #include "io/spool.h"
 
 #define MAX_RATIO 1032 /* of deflate: 258 bytes for 2 bits */
@@ -32,53 +26,27 @@ static bool read_length(const struct map *in, int64_t *length, struct err *err)
                       "a length of %lld bytes)", (long long)*length);
 }
 
-struct inflate {
+struct beginning {
     const struct map *in;
-    struct libdeflate_decompressor *tool;
-    void *out;
-    size_t size, used;
-    enum libdeflate_result result;
+    unsigned char *buf;
+    size_t n;
 };
 
-static void inflate_guarded(void *ctx)
+/* Guarded. */
+static void begin(void *ctx)
 {
-    struct inflate *f = ctx;
-    f->result = libdeflate_gzip_decompress_ex(f->tool, f->in->data, (size_t)f->in->size,
-                                              f->out, f->size, &f->used, NULL);
+    struct beginning *b = ctx;
+    struct inflate_part part = {.packed = b->in->size, .gzip = true};
+    b->n = inflate_beginning(b->in, &part, b->buf, b->n);
 }
 
-static bool inflate(struct inflate *f, struct err *err)
+bool gzip_beginning(const struct map *in, unsigned char *buf, size_t *n, struct err *err)
 {
-    f->tool = libdeflate_alloc_decompressor();
-    if (!f->tool)
-        return err_set(err, ERR_NOMEM, "libdeflate: no memory");
-    bool ok = map_guard(inflate_guarded, f, err);
-    libdeflate_free_decompressor(f->tool);
-    if (ok && f->result != LIBDEFLATE_SUCCESS)
-        return err_format(err, 0, "gzip data is damaged");
-    if (ok && f->used != (size_t)f->in->size)
-        return err_format(err, f->used, "data behind the gzip member (found %lld bytes)",
-                          (long long)(f->in->size - (int64_t)f->used));
-    return ok;
-}
-
-/* The spool gets all its blocks first: a write into a mapping cannot say that the disk is
- * full. */
-static bool inflate_to_spool(const struct map *in, const struct spool *s, int64_t size,
-                             struct err *err)
-{
-    if (!spool_room(s, size, err))
+    struct beginning b = {in, buf, *n};
+    if (!map_guard(begin, &b, err))
         return false;
-    int rc = posix_fallocate(s->fd, 0, size);
-    if (rc != 0)
-        return err_os(err, rc, s->where, "no room for decompressed data");
-    void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-    if (p == MAP_FAILED)
-        return err_os(err, errno, s->where, "cannot map");
-    struct inflate f = {.in = in, .out = p, .size = (size_t)size};
-    bool ok = inflate(&f, err);
-    munmap(p, (size_t)size);
-    return ok;
+    *n = b.n;
+    return true;
 }
 
 bool gzip_map(const struct map *in, struct map *out, const struct progress *progress,
@@ -90,10 +58,14 @@ bool gzip_map(const struct map *in, struct map *out, const struct progress *prog
         return false;
     if (size == 0)
         return err_format(err, 0, "nothing in the gzip file");
-    if (!progress_step(progress, "inflating", 0, size))
-        return err_set(err, ERR_CANCELLED, "cancelled");
-    bool ok = spool_open(&spool, err) && inflate_to_spool(in, &spool, size, err) &&
-              spool_map(&spool, in->path, out, err);
+    struct inflate_part part = {.name = "gzip data", .packed = in->size, .size = size,
+                                .gzip = true};
+    bool ok = spool_open(&spool, err) &&
+              inflate_parts(in, &spool, size, &part, 1, progress, err);
+    if (ok && part.used != in->size)
+        ok = err_format(err, (uint64_t)part.used, "data behind the gzip member (found %lld "
+                        "bytes)", (long long)(in->size - part.used));
+    ok = ok && spool_map(&spool, in->path, out, err);
     spool_close(&spool);
     return ok;
 }

@@ -16,6 +16,10 @@
 
 bool gzip_is(const unsigned char *bytes, size_t n);
 
+/* The first *n bytes of what is in it, as far as they can be had, into buf. ERR_FORMAT when
+ * the file changes meanwhile; damage is left to gzip_map. */
+bool gzip_beginning(const struct map *in, unsigned char *buf, size_t *n, struct err *err);
+
 /* ERR_FORMAT, ERR_OS (no room), ERR_CANCELLED. */
 bool gzip_map(const struct map *in, struct map *out, const struct progress *progress,
               struct err *err);

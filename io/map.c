@@ -72,7 +72,7 @@ static struct slot *slot_at(uintptr_t address)
     return NULL;
 }
 
-bool map_fd(struct map *m, int fd, const char *path, struct err *err)
+static bool map_as(struct map *m, int fd, int protection, const char *path, struct err *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0) {
@@ -83,7 +83,7 @@ bool map_fd(struct map *m, int fd, const char *path, struct err *err)
     static const unsigned char nothing[1];
     void *data = (void *)nothing;
     if (st.st_size > 0) {
-        data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        data = mmap(NULL, (size_t)st.st_size, protection, MAP_SHARED, fd, 0);
         if (data == MAP_FAILED) {
             err_os(err, errno, path, "cannot map");
             close(fd);
@@ -95,6 +95,16 @@ bool map_fd(struct map *m, int fd, const char *path, struct err *err)
     if (m->size > 0)
         m->slot = slot_take(m->data, m->size, m->path);
     return true;
+}
+
+bool map_fd(struct map *m, int fd, const char *path, struct err *err)
+{
+    return map_as(m, fd, PROT_READ, path, err);
+}
+
+bool map_fd_for_writing(struct map *m, int fd, const char *path, struct err *err)
+{
+    return map_as(m, fd, PROT_READ | PROT_WRITE, path, err);
 }
 
 bool map_open(struct map *m, const char *path, struct err *err)
@@ -170,7 +180,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 }
 
 /* Make sure that our handler is the one in place: others may have come since. */
-static void handler_install(void)
+void map_guard_first(void)
 {
     struct sigaction now;
     if (sigaction(SIGBUS, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
@@ -190,7 +200,7 @@ static void handler_install(void)
 
 bool map_guard(void (*fn)(void *ctx), void *ctx, struct err *err)
 {
-    handler_install();
+    map_guard_first();
     struct guard g = {.outer = guard_top};
     if (sigsetjmp(g.env, 1) == 0) {
         guard_top = &g;

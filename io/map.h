@@ -30,6 +30,9 @@ bool map_open(struct map *m, const char *path, struct err *err);
 /* Map a file that is open already. fd is taken over, also on failure. */
 bool map_fd(struct map *m, int fd, const char *path, struct err *err);
 
+/* The same, and what `data` points to may be written. */
+bool map_fd_for_writing(struct map *m, int fd, const char *path, struct err *err);
+
 void map_close(struct map *m); /* a zeroed one is fine */
 
 /* Has the file the size and time that it had when it was opened? If not, ERR_FORMAT
@@ -50,3 +53,7 @@ bool map_pread(const struct map *m, void *buf, size_t n, int64_t offset, struct 
  * handler that was there before.
  */
 bool map_guard(void (*fn)(void *ctx), void *ctx, struct err *err);
+
+/* Whoever sets a handler of SIGBUS while guarded work may be running calls this after it:
+ * the guard comes first, and passes on to that handler what is not its own. */
+void map_guard_first(void);

@@ -2,6 +2,7 @@
 #include "io/spool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -37,6 +38,19 @@ bool spool_write(const struct spool *s, const void *p, size_t n, int64_t offset,
                  struct err *err)
 {
     return fs_pwrite(s->fd, s->where, p, n, offset, err);
+}
+
+bool spool_reserve(const struct spool *s, int64_t size, struct map *m, struct err *err)
+{
+    if (!spool_room(s, size, err))
+        return false;
+    int rc = posix_fallocate(s->fd, 0, size);
+    if (rc != 0)
+        return err_os(err, rc, s->where, "no room for decompressed data");
+    int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return err_os(err, errno, s->where, "cannot map");
+    return map_fd_for_writing(m, fd, s->where, err);
 }
 
 bool spool_map(struct spool *s, const char *path, struct map *m, struct err *err)

@@ -29,6 +29,11 @@ bool spool_room(const struct spool *s, int64_t size, struct err *err);
 bool spool_write(const struct spool *s, const void *p, size_t n, int64_t offset,
                  struct err *err);
 
+/* Make the file `size` bytes long and map it for writing (m->data, without its const), so
+ * that it can be cut off under a writer; see map_guard. All its blocks are taken first: a
+ * write into a mapping cannot say that the disk is full. ERR_OS. */
+bool spool_reserve(const struct spool *s, int64_t size, struct map *m, struct err *err);
+
 /* The finished file as a mapping; `path` is what messages call it. *s is closed. */
 bool spool_map(struct spool *s, const char *path, struct map *m, struct err *err);
 

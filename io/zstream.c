@@ -19,6 +19,9 @@
  * go through it by pieces. */
 #define SMALL ((int64_t)4 << 20)
 #define PIECE ((int64_t)1 << 20)
+/* From here on, and when the file claims to shrink to less than 1 : 50, it is measured. */
+#define MEASURE_FROM ((int64_t)64 << 20)
+#define MEASURE_RATIO 50
 /* What all threads together may hold for the windows of large frames. */
 #define WINDOW_BUDGET ((int64_t)192 << 20)
 
@@ -29,6 +32,7 @@
 struct frame {
     int64_t at, packed; /* place and size in the file */
     int64_t size;       /* of its content; -1 when it does not say */
+    int64_t least, most; /* what its blocks can hold */
     int64_t out;        /* where its content goes; set once it is known */
     int64_t window;     /* bytes it may look back */
 };
@@ -45,7 +49,11 @@ struct unpack {
     struct frame *frame;
     size_t n, cap;
     int64_t limit;    /* bytes of output allowed */
-    bool is_npy;      /* the limit is an npy header's */
+    bool is_npy;
+    int64_t promised; /* bytes of the npy file, by its header */
+    bool by_header;   /* that is where the limit comes from */
+    bool measure;     /* its claims are to be seen to */
+    bool dry;         /* decompressing to nowhere, to know how much it is */
     struct spool spool;
     struct worker *worker;
     size_t buffer;    /* bytes of a worker's */
@@ -96,6 +104,34 @@ static bool zstd_failed(struct err *err, uint64_t at, size_t code)
     }
 }
 
+static size_t header_size(const unsigned char *p)
+{
+    static const size_t dictionary[] = {0, 1, 2, 4}, content[] = {0, 2, 4, 8};
+    bool single = p[4] & 0x20;
+    size_t size = content[p[4] >> 6];
+    return 5 + !single + dictionary[p[4] & 3] + (size == 0 && single ? 1 : size);
+}
+
+/* What the blocks of a frame say of its content without being decompressed: a raw block is
+ * as large as it is, a run says how long, a compressed one ends at the block size (RFC 8878,
+ * 3.1.1.2). f->packed has been found by walking the same blocks. */
+static void bound_content(struct frame *f, const unsigned char *p)
+{
+    bool small = f->window >= 0 && f->window < ZSTD_BLOCKSIZE_MAX;
+    int64_t block = small ? f->window : ZSTD_BLOCKSIZE_MAX;
+    const unsigned char *end = p + f->packed;
+    for (const unsigned char *b = p + header_size(p); end - b >= 3;) {
+        uint32_t head = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16;
+        int64_t n = head >> 3;
+        int type = head >> 1 & 3;
+        f->least += type < 2 ? n : 0;
+        f->most += type < 2 ? n : block;
+        b += 3 + (type == 1 ? 1 : n);
+        if (head & 1)
+            return;
+    }
+}
+
 /* Guarded: fills u->frame, or u->err. */
 static void find_frames(void *ctx)
 {
@@ -122,9 +158,11 @@ static void find_frames(void *ctx)
                 return;
             }
             array_grow(u->frame, u->n, u->cap);
-            u->frame[u->n++] = (struct frame){.at = at, .packed = (int64_t)packed,
-                                              .size = known ? (int64_t)size : -1,
-                                              .window = window_of(p, left, (int64_t)size)};
+            struct frame *f = &u->frame[u->n++];
+            *f = (struct frame){.at = at, .packed = (int64_t)packed,
+                                .size = known ? (int64_t)size : -1,
+                                .window = window_of(p, left, (int64_t)size)};
+            bound_content(f, p);
         }
         at += (int64_t)packed;
     }
@@ -175,33 +213,76 @@ static void read_beginning(void *ctx)
     ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
 }
 
+static bool too_large(const struct unpack *u, struct err *err)
+{
+    if (u->by_header)
+        return err_set(err, ERR_FORMAT, "decompresses to more than its npy header promises "
+                       "(expected at most %" PRId64 " bytes)", u->limit);
+    return err_set(err, ERR_FORMAT, "decompresses to more than %d times its size (expected at "
+                   "most %" PRId64 " bytes)", ZSTREAM_MAX_RATIO, u->limit);
+}
+
+static bool wrong_size(const struct frame *f, struct err *err)
+{
+    return err_format(err, (uint64_t)f->at,
+                      "zstd frame does not hold what it says (expected %" PRId64 " bytes)",
+                      f->size);
+}
+
+/* What the frames can hold: what they say and what their blocks say. False: they contradict
+ * themselves. */
+static bool bound_all(const struct unpack *u, int64_t *least, int64_t *most, struct err *err)
+{
+    *least = *most = 0;
+    for (size_t i = 0; i < u->n; i++) {
+        const struct frame *f = &u->frame[i];
+        bool known = f->size >= 0;
+        if (known && (f->size < f->least || f->size > f->most))
+            return wrong_size(f, err);
+        if (__builtin_add_overflow(*least, f->least, least) ||
+            __builtin_add_overflow(*most, known ? f->size : f->most, most))
+            return too_large(u, err);
+    }
+    return true;
+}
+
+/* An array that its header promises must be there. */
+static bool check_promise(const struct unpack *u, int64_t least, int64_t most,
+                          struct err *err)
+{
+    if (!u->is_npy || u->promised <= most)
+        return true;
+    return err_format(err, (uint64_t)u->in->size, "npy data ends early (found %s%" PRId64
+                      " bytes with the header, expected %" PRId64 ")",
+                      least == most ? "" : "at most ", most, u->promised);
+}
+
 static bool set_limit(struct unpack *u, struct err *err)
 {
     struct beginning b = {.u = u, .p = xmalloc(NPY_MAX_PREFIX)};
     struct npy npy;
     bool ok = map_guard(read_beginning, &b, err);
+    int64_t slack = ZSTREAM_SLACK;
     if (ok && npy_is(b.p, b.n)) {
         u->is_npy = true;
+        slack = ZSTREAM_NPY_ZEROS;
         ok = npy_parse(b.p, b.n, INT64_MAX, &npy, err);
-        int64_t room = npy.data_offset + ZSTREAM_NPY_SLACK;
-        if (ok)
-            u->limit = npy.data_size < INT64_MAX - room ? npy.data_size + room : INT64_MAX;
-    } else if (ok) {
-        if (__builtin_mul_overflow(u->in->size, ZSTREAM_MAX_RATIO, &u->limit) ||
-            __builtin_add_overflow(u->limit, ZSTREAM_SLACK, &u->limit))
-            u->limit = INT64_MAX;
     }
     free(b.p);
-    return ok;
-}
-
-static bool too_large(const struct unpack *u, struct err *err)
-{
-    if (u->is_npy)
-        return err_set(err, ERR_FORMAT, "decompresses to more than its npy header promises "
-                       "(expected at most %" PRId64 " bytes)", u->limit);
-    return err_set(err, ERR_FORMAT, "decompresses to more than %d times its size (expected at "
-                   "most %" PRId64 " bytes)", ZSTREAM_MAX_RATIO, u->limit);
+    if (!ok)
+        return false;
+    if (__builtin_mul_overflow(u->in->size, ZSTREAM_MAX_RATIO, &u->limit) ||
+        __builtin_add_overflow(u->limit, slack, &u->limit))
+        u->limit = INT64_MAX;
+    if (!u->is_npy)
+        return true;
+    if (__builtin_add_overflow(npy.data_offset, npy.data_size, &u->promised))
+        u->promised = INT64_MAX;
+    u->by_header = u->promised <= INT64_MAX - ZSTREAM_NPY_SLACK &&
+                   u->promised + ZSTREAM_NPY_SLACK < u->limit;
+    if (u->by_header)
+        u->limit = u->promised + ZSTREAM_NPY_SLACK;
+    return true;
 }
 
 /* ---- decompression */
@@ -220,21 +301,20 @@ static void fail(struct unpack *u, size_t i, const struct err *why)
 static bool step(struct unpack *u, int64_t packed, struct err *err)
 {
     int64_t done = atomic_fetch_add(&u->done, packed) + packed;
-    if (progress_step(u->progress, "decompressing", done, u->in->size))
+    if (progress_step(u->progress, u->dry ? "measuring" : "decompressing", done,
+                      u->in->size))
         return true;
     return err_set(err, ERR_CANCELLED, "cancelled");
+}
+
+static bool put(struct unpack *u, const void *p, size_t n, int64_t at, struct err *err)
+{
+    return u->dry || spool_write(&u->spool, p, n, at, err);
 }
 
 static bool is_small(const struct frame *f)
 {
     return f->size >= 0 && f->size <= SMALL;
-}
-
-static bool wrong_size(const struct frame *f, struct err *err)
-{
-    return err_format(err, (uint64_t)f->at,
-                      "zstd frame does not hold what it says (expected %" PRId64 " bytes)",
-                      f->size);
 }
 
 static bool unpack_small(struct unpack *u, struct worker *w, struct frame *f,
@@ -246,7 +326,7 @@ static bool unpack_small(struct unpack *u, struct worker *w, struct frame *f,
         return zstd_failed(err, (uint64_t)f->at, n);
     if ((int64_t)n != f->size)
         return wrong_size(f, err);
-    return spool_write(&u->spool, w->buf, n, f->out, err) && step(u, f->packed, err);
+    return put(u, w->buf, n, f->out, err) && step(u, f->packed, err);
 }
 
 /* Piece by piece. A frame that did not say its size has it set. */
@@ -274,7 +354,7 @@ static bool unpack_large(struct unpack *u, struct worker *w, struct frame *f,
             return wrong_size(f, err);
         if ((int64_t)out.pos > u->limit - f->out - n)
             return too_large(u, err);
-        if (!spool_write(&u->spool, w->buf, out.pos, f->out + n, err) ||
+        if (!put(u, w->buf, out.pos, f->out + n, err) ||
             !step(u, (int64_t)(in.pos - was), err))
             return false;
         n += (int64_t)out.pos;
@@ -339,16 +419,21 @@ static size_t unpack_run(struct unpack *u, size_t first, int64_t *out, int n_thr
     return first + 1;
 }
 
-/* Refuse what is known to become too large, or larger than the disk, before any work. */
+/* Refuse what is known to become too large, too small or larger than the disk, before
+ * any work. */
 static bool check_known(struct unpack *u, struct err *err)
 {
+    int64_t least, most;
+    if (!bound_all(u, &least, &most, err) || !check_promise(u, least, most, err))
+        return false;
     int64_t known = 0;
-    for (size_t i = 0; i < u->n; i++) {
-        if (u->frame[i].size < 0)
-            continue;
-        if (__builtin_add_overflow(known, u->frame[i].size, &known) || known > u->limit)
-            return too_large(u, err);
-    }
+    for (size_t i = 0; i < u->n; i++)
+        known += u->frame[i].size >= 0 ? u->frame[i].size : u->frame[i].least;
+    if (known > u->limit)
+        return too_large(u, err);
+    /* Numbers do not compress like this, files that mean harm do: see first what it comes
+     * to, which costs little, before the disk is filled with it. */
+    u->measure = least < most && most > MEASURE_FROM && most / MEASURE_RATIO > u->in->size;
     return spool_room(&u->spool, known, err);
 }
 
@@ -386,22 +471,42 @@ static bool open_workers(struct unpack *u, int n, struct err *err)
     return true;
 }
 
-static bool unpack_all(struct unpack *u, struct err *err)
+static bool unpack_frames(struct unpack *u, int n_threads, struct err *err)
 {
-    if (!open_dctx(&u->worker[0], err) || !map_guard(find_frames, u, err))
-        return false;
-    if (!u->err.code && (!map_guard(read_seek_table, u, err) || !set_limit(u, err) ||
-                         !check_known(u, err)))
-        return false;
-    int n_threads = threads_for(u);
-    if (!u->err.code && !open_workers(u, n_threads, err))
-        return false;
     int64_t out = 0;
+    atomic_store(&u->done, 0);
     for (size_t i = 0; i < u->n && !u->err.code;)
         i = unpack_run(u, i, &out, n_threads);
     if (u->err.code && err)
         *err = u->err;
     return !u->err.code;
+}
+
+/* Afterwards every frame's size is known, and true. */
+static bool measure(struct unpack *u, int n_threads, struct err *err)
+{
+    u->dry = true;
+    bool ok = unpack_frames(u, n_threads, err);
+    u->dry = false;
+    for (size_t i = 0; ok && i < u->n; i++)
+        u->frame[i].least = u->frame[i].most = u->frame[i].size;
+    return ok && check_known(u, err);
+}
+
+static bool unpack_all(struct unpack *u, struct err *err)
+{
+    if (!open_dctx(&u->worker[0], err) || !map_guard(find_frames, u, err))
+        return false;
+    if (u->err.code) {
+        if (err)
+            *err = u->err;
+        return false;
+    }
+    if (!map_guard(read_seek_table, u, err) || !set_limit(u, err) || !check_known(u, err))
+        return false;
+    int n_threads = threads_for(u);
+    return open_workers(u, n_threads, err) &&
+           (!u->measure || measure(u, n_threads, err)) && unpack_frames(u, n_threads, err);
 }
 
 bool zstream_map(const struct map *in, struct map *out, const struct progress *progress,

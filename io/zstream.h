@@ -8,8 +8,11 @@
  * frames. The others come one after the other.
  *
  * The output is bounded before and while it is made: a file that holds an npy array may
- * become as large as the array's header promises (and ZSTREAM_NPY_SLACK more), anything
- * else ZSTREAM_MAX_RATIO times its packed size (and ZSTREAM_SLACK more).
+ * become as large as the array's header promises (and ZSTREAM_NPY_SLACK more), and nothing
+ * more than ZSTREAM_MAX_RATIO times its packed size (and ZSTREAM_SLACK, arrays
+ * ZSTREAM_NPY_ZEROS more). Frames and blocks are walked first: what contradicts itself, or
+ * promises more than its blocks can hold, is refused before anything is decompressed; what
+ * claims to have shrunk as numbers never do is decompressed to nowhere first.
  */
 #pragma once
 
@@ -25,6 +28,7 @@
 #define ZSTREAM_NPY_SLACK 65536
 #define ZSTREAM_MAX_RATIO 1000
 #define ZSTREAM_SLACK ((int64_t)64 << 20)
+#define ZSTREAM_NPY_ZEROS ((int64_t)1 << 30)
 
 /* Does a file that begins with these bytes look like zstd? */
 bool zstream_is(const unsigned char *bytes, size_t n);

@@ -9,10 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model/session.h"
 #include "tui/app.h"
+#include "tui/opening.h"
 #include "tui/term.h"
 
-enum { TICK_MS = 100, EVENTS = 64 };
+/* Opening that is done within OPENING_MS is not worth a screen of its own. */
+enum { TICK_MS = 100, EVENTS = 64, OPENING_MS = 10 };
 
 static int signal_pipe[2] = {-1, -1};
 
@@ -36,7 +39,7 @@ struct loop {
     struct sigaction before[N_SIGNALS], before_pipe;
     int esc_ms;    /* term_read wants to be called again; -1: not */
     long last_tick; /* ms */
-    bool is_dirty, quits;
+    bool is_started, is_dirty, quits;
 };
 
 static bool catch_signals(struct loop *l, struct err *err)
@@ -217,30 +220,80 @@ static void run(struct loop *l, const struct tui_options *o)
     }
 }
 
+/* The terminal, once. */
+static bool start(struct loop *l, const struct tui_options *o, struct err *err)
+{
+    struct term_options to = term_options_of(o->config);
+
+    if (l->is_started)
+        return true;
+    if (!term_start(&to, err))
+        return false;
+    l->is_started = true;
+    return catch_signals(l, err);
+}
+
+/* Open the session, on a screen that says how far it is unless it is there at once. *session
+ * stays NULL when the user has quit meanwhile. */
+static bool open_session(struct loop *l, const struct tui_options *o,
+                         struct session **session, struct err *err)
+{
+    static const struct view_ops *const views[] = {&opening_view_ops, NULL};
+    struct app_options ao = {.views = views, .config = o->config};
+    struct err why = {0};
+    bool ended, ok;
+
+    if (!(l->app = app_new(&ao, err)))
+        return false;
+    app_show(l->app, opening_view_ops.name, &TARGET_NONE);
+    struct view *v = app_view(l->app, opening_view_ops.name);
+    opening_start(v, o->title ? o->title : "", o->open, o->open_ctx);
+    struct pollfd fd = {app_worker_fd(l->app), POLLIN, 0};
+    poll(&fd, 1, OPENING_MS);
+    app_reap(l->app);
+    ended = opening_ended(v, session, &why);
+    ok = ended || start(l, o, err);
+    if (ok && !ended)
+        fit(l);
+    while (ok && !ended && !l->quits) {
+        if (l->is_dirty)
+            draw(l);
+        turn(l);
+        ended = opening_ended(v, session, &why);
+    }
+    app_free(l->app);
+    l->app = NULL;
+    if (ended && why.code) {
+        *err = why;
+        return false;
+    }
+    return ok;
+}
+
 bool tui_run(const struct tui_options *options, struct err *err)
 {
     struct tui_options o = *options;
-    struct term_options to = term_options_of(o.config);
     struct loop l = {.esc_ms = -1};
-    bool ok = false;
+    struct session *opened = NULL;
+    bool ok = !o.open || open_session(&l, &o, &opened, err);
 
     if (!o.views)
         o.views = view_table;
-    struct app_options ao = {o.views, o.session, o.config, o.title};
-    if (!term_start(&to, err))
-        return false;
-    if (!catch_signals(&l, err))
-        goto stop;
-    l.app = app_new(&ao, err);
-    if (l.app) {
-        run(&l, &o);
-        ok = true;
+    if (ok && !l.quits && start(&l, &o, err)) {
+        struct app_options ao = {o.views, o.open ? opened : o.session, o.config,
+                                 o.open ? NULL : o.title};
+        canvas_finish(&l.canvas); /* of no size: fit tells the frame how large it is */
+        l.app = app_new(&ao, err);
+        if (l.app)
+            run(&l, &o);
     }
-    term_stop(); /* before jobs are waited for */
+    ok = ok && (l.quits || l.app);
+    if (l.is_started)
+        term_stop(); /* before jobs are waited for */
     app_free(l.app);
     canvas_finish(&l.canvas);
-    release_signals(&l);
-stop:
-    term_stop();
+    if (signal_pipe[0] >= 0)
+        release_signals(&l);
+    session_close(opened);
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include "io/err.h"
 #include "tui/config.h"
+#include "tui/opening.h"
 
 struct session;
 struct view_ops;
@@ -14,7 +15,9 @@ struct tui_options {
     const struct config *config;         /* borrowed: config_init, config_read, and the
                                             command line's --theme --color --ascii */
     struct session *session;             /* borrowed; outlives the call */
-    const char *title;                   /* title line; NULL: none */
+    opening_fn *open;                    /* or how to make it, in a job; NULL: it is made */
+    void *open_ctx;                      /* for that; outlives the call */
+    const char *title;                   /* what is opened, for the screen until then */
     const struct view_ops *const *views; /* NULL: view_table */
     const char *view;                    /* to begin with; NULL: the first */
     const struct target *at;             /* where; NULL: TARGET_NONE */
@@ -22,8 +25,7 @@ struct tui_options {
 
 /*
  * Run until the user quits (true). The terminal is as it was before on every way out,
- * fatal signals and aborts included. False, before anything was drawn: stdin or stdout
- * is no terminal, TERM is unset or cannot move its cursor (ERR_UNSUPPORTED); no worker
- * (ERR_OS). SIGTERM and SIGHUP end it like Q.
+ * fatal signals and aborts included. False: stdin or stdout is no terminal, TERM is unset or
+ * cannot move its cursor (ERR_UNSUPPORTED); no worker (ERR_OS); what o->open said. SIGTERM and SIGHUP end it like Q.
  */
 bool tui_run(const struct tui_options *o, struct err *err);

@@ -17,6 +17,7 @@
 #include <curses.h>
 #include <term.h>
 
+#include "io/map.h"
 #include "io/mem.h"
 #include "tui/input.h"
 
@@ -167,12 +168,17 @@ static void catch_fatal(void)
     sigemptyset(&sa.sa_mask);
     for (int i = 0; i < N_FATAL; i++)
         sigaction(fatal[i], &sa, &before[i]);
+    map_guard_first();
 }
 
+/* Who has come since (map.c) stays: its work goes on until the jobs have ended. */
 static void release_fatal(void)
 {
+    struct sigaction now;
+
     for (int i = 0; i < N_FATAL; i++)
-        sigaction(fatal[i], &before[i], NULL);
+        if (sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == on_fatal)
+            sigaction(fatal[i], &before[i], NULL);
 }
 
 /* -- taking it over ------------------------------------------------------------------------ */

@@ -24,6 +24,8 @@
 #include <cmocka.h>
 
 #include "toy.h"
+#include "io/mem.h"
+#include "model/session.h"
 #include "tui/loop.h"
 
 struct host {
@@ -58,6 +60,26 @@ static void draw_and_step_in(const struct view *v, struct canvas *c)
     toy_views[0]->draw(v, c);
 }
 
+/* What takes its time to open: three seconds, unless it is told to stop or fails before. */
+static struct session *open_slowly(void *fails, const struct progress *progress,
+                                   struct err *err)
+{
+    for (int i = 0; i < 300; i++) {
+        if (!progress_step(progress, "unpacking", i, 300)) {
+            err_set(err, ERR_CANCELLED, "cancelled");
+            return NULL;
+        }
+        if (fails && i == 30) {
+            err_set(err, ERR_FORMAT, "x.npz: it is damaged");
+            return NULL;
+        }
+        if (!fails && i == 30)
+            return xcalloc(1, sizeof(struct session));
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return NULL;
+}
+
 static void child(const char *term, const char *colour)
 {
     struct config config;
@@ -81,6 +103,11 @@ static void child(const char *term, const char *colour)
     if (strcmp(colour, "chained") == 0) {
         signal(SIGBUS, pass_on);
         list.draw = draw_and_step_in;
+    }
+    if (strncmp(colour, "slow", 4) == 0) {
+        o.open = open_slowly;
+        o.open_ctx = strcmp(colour, "slow, fails") == 0 ? &o : NULL;
+        o.title = "some/params.npz";
     }
     bool ok = tui_run(&o, &err);
     if (!ok)
@@ -395,6 +422,41 @@ static void useless_terminals_are_refused(void **state)
     }
 }
 
+/* A screen while it opens; then the first view, an error behind the terminal given back, or
+ * nothing more. */
+static void slow_opening_has_a_screen(void **state)
+{
+    static const struct {
+        const char *how, *keys;
+        int status;
+        const char *says;
+    } cases[] = {
+        {"slow", "", 0, "row 20"},
+        {"slow, fails", "", 1, "saescope: x.npz: it is damaged"},
+        {"slow", "\003", 1, "saescope: cancelled"},
+        {"slow", "Q", 0, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start("xterm-256color", cases[i].how);
+        await("opening some/params.npz", 0);
+        await("unpacking", 0);
+        size_t from = h.n;
+        send_keys(cases[i].keys);
+        if (i == 0) {
+            await(cases[i].says, from);
+            send_keys("Q");
+        }
+        int status = finish();
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == cases[i].status);
+        if (cases[i].says)
+            assert_non_null(strstr(h.out + from, cases[i].says));
+        assert_true(i == 0 || !strstr(h.out, "row 20"));
+        assert_given_back(from);
+    }
+}
+
 static void no_terminal_is_an_error(void **state)
 {
     struct config config;
@@ -428,6 +490,7 @@ int main(void)
         cmocka_unit_test(it_stops_and_comes_back),
         cmocka_unit_test(colours_follow_the_terminal),
         cmocka_unit_test(useless_terminals_are_refused),
+        cmocka_unit_test(slow_opening_has_a_screen),
         cmocka_unit_test(no_terminal_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

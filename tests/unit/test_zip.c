@@ -98,11 +98,17 @@ static struct bytes finish(struct made *z, bool zip64, const char *comment)
     return *f;
 }
 
-static struct bytes array(int64_t n, float scale)
+static struct bytes header_of(int64_t n)
 {
     struct bytes b = {0};
     unsigned char head[NPY_HEADER_ROOM];
     put(&b, head, npy_write_header(DTYPE_F32, 1, &n, head, sizeof head));
+    return b;
+}
+
+static struct bytes array(int64_t n, float scale)
+{
+    struct bytes b = header_of(n);
     for (int64_t i = 0; i < n; i++) {
         float f = (float)i * scale;
         put(&b, &f, sizeof f);
@@ -304,6 +310,73 @@ static void inflating_can_be_cancelled(void **state)
     bytes_free(&f), bytes_free(&a);
 }
 
+struct inside {
+    int64_t least; /* bytes done that were told between nothing and all */
+    bool cancel;
+    int calls;
+};
+
+static bool watch_inside(void *ctx, const char *what, int64_t done, int64_t of)
+{
+    struct inside *inside = ctx;
+    assert_non_null(what);
+    assert_true(done >= 0 && done <= of);
+    inside->calls++;
+    if (done > 0 && done < of && !inside->least)
+        inside->least = done;
+    return !(inside->cancel && inside->least);
+}
+
+/* One member, as of a checkpoint: how far it is is told while it is inflated, and that is
+ * where it can be stopped. */
+static void a_member_is_watched_and_left(void **state)
+{
+    (void)state;
+    enum { N = 64 << 20 };
+    struct bytes a = header_of(N / 4);
+    put_zeros(&a, N);
+    uint64_t seed = 3;
+    for (size_t i = a.n - N; i < a.n; i++)
+        a.p[i] = (unsigned char)(next_random(&seed) & 31);
+    struct made z = {0};
+    add(&z, &(struct part){.name = "a.npy", .content = a, .method = ZIP_DEFLATED});
+    struct bytes f = finish(&z, false, "");
+    const char *path = write_bytes("watched.npz", f.p, f.n);
+    for (int cancel = 0; cancel < 2; cancel++) {
+        struct inside inside = {.cancel = cancel};
+        struct progress progress = {watch_inside, &inside};
+        struct err err = {0};
+        struct container *c = container_open(path, &progress, &err);
+        assert_true(inside.least > 0);
+        assert_true((c == NULL) == cancel);
+        if (c)
+            assert_memory_equal(container_at(c, 0)->data, a.p + a.n - N, N);
+        else
+            assert_int_equal(err.code, ERR_CANCELLED);
+        container_close(c);
+    }
+    bytes_free(&f), bytes_free(&a);
+}
+
+/* A header that promises more than its member holds, found before 128 MiB are written. */
+static void a_promise_is_read_before_the_member(void **state)
+{
+    (void)state;
+    enum { N = 64 << 20 };
+    struct bytes whole = header_of(N);
+    put_zeros(&whole, N);
+    struct made z = {0};
+    add(&z, &(struct part){.name = "a.npy", .content = whole, .method = ZIP_DEFLATED});
+    struct bytes f = finish(&z, false, "");
+    struct inside inside = {0};
+    struct progress progress = {watch_inside, &inside};
+    struct err err = {0};
+    assert_null(container_open(write_bytes("promise.npz", f.p, f.n), &progress, &err));
+    assert_non_null(strstr(err.msg, "member 'a.npy': npy data ends early"));
+    assert_int_equal(inside.calls, 0);
+    bytes_free(&f), bytes_free(&whole);
+}
+
 static struct bytes mixed(bool zip64)
 {
     struct bytes a = array(5, 1), b = array(3, 2);
@@ -385,6 +458,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
         cmocka_unit_test(stored_members_are_verified_when_asked),
         cmocka_unit_test(inflating_can_be_cancelled),
+        cmocka_unit_test(a_member_is_watched_and_left),
+        cmocka_unit_test(a_promise_is_read_before_the_member),
         cmocka_unit_test(truncated_anywhere),
         cmocka_unit_test(mutations),
         cmocka_unit_test(members_are_found_by_name),
