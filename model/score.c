@@ -2,6 +2,7 @@
 #include "model/score.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,9 @@
 #include "model/clock.h"
 #include "model/replace.h"
 
-/* Sequences whose sums are kept apart until they are added in order. */
+/* Sequences whose sums are kept apart until they are added in order: in the first round,
+ * for there is something to show after each, and at most. */
+#define FIRST_ROUND 16
 #define ROUND 256
 
 enum stream { ORIGINAL, RECONSTRUCTED, ZERO, N_STREAMS };
@@ -214,25 +217,15 @@ static void sums_add(struct sums *a, const struct sums *b, int64_t d)
     a->own += b->own;
 }
 
-/* All sequences, by rounds, into *all. */
-static bool run_rounds(struct scoring *s, struct sums *all, struct err *err)
+/* The sequences of one round, added to *all. */
+static bool run_round(struct scoring *s, int64_t n, struct sums *all, struct err *err)
 {
     const struct replace *r = &s->r;
-    size_t each = (size_t)(2 * r->d);
-    int64_t widest = r->n_seq < ROUND ? r->n_seq : ROUND;
-    s->round = xcalloc((size_t)widest, sizeof *s->round);
-    s->vectors = xmalloc((size_t)widest * each * sizeof *s->vectors);
-    bool ok = true;
-    for (s->first = 0; s->first < r->n_seq && ok; s->first += ROUND) {
-        int64_t n = r->n_seq - s->first < ROUND ? r->n_seq - s->first : ROUND;
-        for (int64_t i = 0; i < n; i++)
-            sums_reset(&s->round[i], s->vectors + (size_t)i * each, r->d);
-        ok = replace_run(r, s->first, n, &scorer_ops, s, err);
-        for (int64_t i = 0; i < n && ok; i++)
-            sums_add(all, &s->round[i], r->d);
-    }
-    free(s->round);
-    free(s->vectors);
+    for (int64_t i = 0; i < n; i++)
+        sums_reset(&s->round[i], s->vectors + (size_t)i * (size_t)(2 * r->d), r->d);
+    bool ok = replace_run(r, s->first, n, &scorer_ops, s, err);
+    for (int64_t i = 0; i < n && ok; i++)
+        sums_add(all, &s->round[i], r->d);
     return ok;
 }
 
@@ -260,6 +253,36 @@ static void summarise(const struct sums *a, int64_t d, struct page_score *out)
     out->samples_difference = sqrt(ratio(a->difference, a->own));
 }
 
+static void tell(const struct scoring *s, const struct sums *all)
+{
+    struct page_score so_far = {.sequences = s->first};
+    if (all->positions == 0)
+        return;
+    summarise(all, s->r.d, &so_far);
+    s->options->partial(s->options->ctx, &so_far);
+}
+
+/* All sequences, by rounds, into *all. */
+static bool run_rounds(struct scoring *s, struct sums *all, struct err *err)
+{
+    const struct replace *r = &s->r;
+    int64_t widest = r->n_seq < ROUND ? r->n_seq : ROUND, round = FIRST_ROUND;
+    s->round = xcalloc((size_t)widest, sizeof *s->round);
+    s->vectors = xmalloc((size_t)(widest * 2 * r->d) * sizeof *s->vectors);
+    bool ok = true;
+    while (s->first < r->n_seq && ok) {
+        int64_t n = r->n_seq - s->first < round ? r->n_seq - s->first : round;
+        ok = run_round(s, n, all, err);
+        s->first += n;
+        round = 2 * round < ROUND ? 2 * round : ROUND;
+        if (ok && s->options->partial && s->first < r->n_seq)
+            tell(s, all);
+    }
+    free(s->round);
+    free(s->vectors);
+    return ok;
+}
+
 /* ---- the whole */
 
 static bool check_result(const struct replace *r, const struct page_score *p,
@@ -270,12 +293,24 @@ static bool check_result(const struct replace *r, const struct page_score *p,
     return replace_check(r, p->positions, finite, progress, err);
 }
 
-/* Multiplications, for the progress. */
-static int64_t cost(const struct replace *r)
+int64_t score_cost(const struct lm *lm, const struct lm_hook *hook,
+                   const struct samples *samples)
 {
-    int64_t token = lm_cost_to(r->lm, r->hook) +
-                    N_STREAMS * (lm_cost_from(r->lm, r->hook) + lm_cost_losses(r->lm));
-    return token * r->n_seq * r->T;
+    int64_t token = lm_cost_to(lm, hook) +
+                    N_STREAMS * (lm_cost_from(lm, hook) + lm_cost_losses(lm));
+    if (!samples || !samples->tokens || samples->seq_len <= 0)
+        return 0;
+    return token * (samples->n_tok - samples->n_tok % samples->seq_len);
+}
+
+bool score_warning(const struct page_score *p, const char *samples, char *buf, size_t size)
+{
+    if (!(p->samples_difference > SCORE_DIFFERENCE))
+        return false;
+    snprintf(buf, size, "%s: warning: the samples are not what the language model gives at "
+             "the hook (relative difference %.3g on the first sequences, expected at most "
+             "%g)", samples, p->samples_difference, SCORE_DIFFERENCE);
+    return true;
 }
 
 bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
@@ -291,7 +326,7 @@ bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae
         return err_set(err, ERR_MISSING, "%s: no samples (expected --acts)", sae->path);
     if (!replace_init(&s.r, progress, err))
         return false;
-    s.r.work.of = cost(&s.r);
+    s.r.work.of = score_cost(lm, hook, samples);
     made.sequences = s.r.n_seq;
     struct sums all;
     double *vectors = xmalloc((size_t)(2 * s.r.d) * sizeof *vectors);

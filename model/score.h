@@ -23,9 +23,16 @@
 #include "model/samples.h"
 #include "model/scan.h"
 
+struct page_score;
+
 struct score_options {
     struct scan_options scan; /* what counts, memory, threads */
     bool from_samples;        /* x_hat of the given samples, not of the model's own x */
+
+    /* Told now and then, on the caller's thread, what the sequences so far say; may be
+     * NULL. */
+    void (*partial)(void *ctx, const struct page_score *so_far);
+    void *ctx;
 };
 
 /* Samples and the model's own activations are compared on so many sequences, */
@@ -57,3 +64,11 @@ struct page_score {
 bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
                const struct samples *samples, const struct score_options *options,
                const struct progress *progress, struct page_score *out, struct err *err);
+
+/* Multiplications that score_run would take with these samples (token ids in whole
+ * sequences); 0 without. */
+int64_t score_cost(const struct lm *lm, const struct lm_hook *hook,
+                   const struct samples *samples);
+
+/* The warning that samples_difference is worth; false: none. */
+bool score_warning(const struct page_score *p, const char *samples, char *buf, size_t size);

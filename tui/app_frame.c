@@ -228,19 +228,24 @@ void app_draw(struct app *app, struct canvas *c, int *cursor_row, int *cursor_co
     }
 }
 
+const char *app_job_text(const struct app *app, uint64_t job, char *buf, size_t size)
+{
+    struct job_status status;
+
+    snprintf(buf, size, "waiting");
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        if (worker_status(app->worker, (enum lane)lane, &status) && status.id == job)
+            job_status_text(&status, buf, size);
+    return buf;
+}
+
 bool view_paint_missing(const struct view *v, int slot, struct canvas *c)
 {
     const struct view_slot *s = &v->slots[slot];
-    struct job_status status;
     char text[1200];
 
     if (s->job) {
-        snprintf(text, sizeof text, "computing …");
-        for (int lane = 0; lane < LANE_COUNT; lane++)
-            if (worker_status(v->app->worker, (enum lane)lane, &status) &&
-                status.id == s->job)
-                job_status_text(&status, text, sizeof text);
-        canvas_wrap(c, 0, INK_DIM, text);
+        canvas_wrap(c, 0, INK_DIM, app_job_text(v->app, s->job, text, sizeof text));
         return true;
     }
     if (s->err.code == ERR_NONE)

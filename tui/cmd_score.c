@@ -1,33 +1,13 @@
 /* cmd_score.c - `saescope score`: what the language model loses with the SAE in place. */
-#include <math.h>
-
 #include "model/score.h"
 #include "tui/cmd_lm.h"
+#include "tui/out_score.h"
 
 static void warn_of_difference(struct cmd *c, const struct page_score *p)
 {
-    if (!(p->samples_difference > SCORE_DIFFERENCE))
-        return;
-    session_warn(c->session, "%s: warning: the samples are not what the language model "
-                 "gives at the hook (relative difference %.3g on the first sequences, "
-                 "expected at most %g)", c->session->samples->path, p->samples_difference,
-                 SCORE_DIFFERENCE);
-}
-
-static void put_score(struct out *o, const struct page_score *p)
-{
-    out_int(o, "sequences", p->sequences);
-    out_int(o, "positions", p->positions);
-    out_num(o, "ce_original", p->ce_original);
-    out_num(o, "ce_reconstructed", p->ce_reconstructed);
-    out_num(o, "ce_zero", p->ce_zero);
-    out_num(o, "reconstruction_score", p->reconstruction_score);
-    out_num(o, "nats_lost", p->nats_lost);
-    out_num(o, "bits_lost", p->bits_lost);
-    out_num(o, "kl", p->kl);
-    out_num(o, "l0", p->l0);
-    out_num(o, "fvu", p->fvu);
-    out_num(o, "seconds", p->seconds);
+    char text[1024];
+    if (score_warning(p, c->session->samples->path, text, sizeof text))
+        session_warn(c->session, "%s", text);
 }
 
 bool cmd_score(struct cmd *c, struct err *err)
@@ -44,6 +24,6 @@ bool cmd_score(struct cmd *c, struct err *err)
     if (!ok)
         return false;
     warn_of_difference(c, &page);
-    put_score(c->out, &page);
+    out_score(c->out, &page);
     return true;
 }

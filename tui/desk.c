@@ -133,7 +133,7 @@ static void set_title(struct desk *d)
     str_finish(&title);
 }
 
-static void say_warnings(struct desk *d)
+void desk_say_warnings(struct desk *d)
 {
     const struct session *s = d->session;
     int n = s->n_warnings - d->n_warnings;
@@ -323,7 +323,7 @@ static void open_done(void *ctx, struct job *job)
     const struct err *why = job->state == JOB_FAILED ? &job->err : &j->why;
     if (why->code != ERR_MISSING)
         session_warn(d->session, "%s", why->msg);
-    say_warnings(d);
+    desk_say_warnings(d);
     make_do(d, j->i);
 }
 
@@ -344,14 +344,16 @@ static void load_done(void *ctx, struct job *job)
 
     if (job->state != JOB_DONE) {
         fail(d, j->i, DESK_UNLOADED, job);
+        desk_lm_settled(d);
         return;
     }
     session_set_sae(d->session, j->i, j->sae);
     j->sae = NULL;
     loaded(d, j->i);
-    say_warnings(d);
+    desk_say_warnings(d);
     if (j->i == d->current)
         set_title(d);
+    desk_lm_settled(d);
     changed(d, j->i);
 }
 
@@ -374,6 +376,7 @@ void desk_retry(struct desk *d, int i)
     struct desk_sae *e = &d->entries[i].shown;
 
     desk_lm_retry(d);
+    desk_score_retry(d, i);
     if (!is_open(d->session, i) || !e->err.code)
         return;
     e->err = (struct err){0};
@@ -409,6 +412,7 @@ void desk_need_nearest(struct desk *d, int i)
 
 void desk_tick(struct desk *d)
 {
+    desk_score_tick(d);
     for (int i = 0; i < desk_count(d); i++) {
         struct desk_sae *e = &d->entries[i].shown;
         if (e->state != DESK_SCANNING || atomic_load(&e->live->tokens) == 0)
@@ -501,7 +505,7 @@ struct desk *desk_new(struct app *app, struct session *session)
         d->current = session->n_chosen ? session->chosen[0] : 0;
         set_current(d, d->current);
     }
-    say_warnings(d);
+    desk_say_warnings(d);
     return d;
 }
 

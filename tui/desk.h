@@ -30,11 +30,10 @@
 
 #include "io/err.h"
 #include "model/page.h"
+#include "model/score.h"
 
 struct app;
 struct desk;
-struct lm;
-struct lm_hook; /* model/lm.h */
 struct target;
 
 enum desk_state {
@@ -127,6 +126,31 @@ enum desk_lm_state desk_lm_state(const struct desk *d);
  */
 const struct lm *desk_lm_at(const struct desk *d, int i, struct lm_hook *hook,
                             struct err *err);
+
+/* -- reconstruction score ---------------------------------------------------------- */
+
+/* What model/score.h says of a checkpoint. */
+struct desk_score {
+    bool known;             /* page is the whole */
+    struct page_score page; /* sequences = 0: nothing yet; else of so many sequences */
+    uint64_t job;           /* app_job_text; 0: none is under way */
+    struct err err;         /* why there is none; ERR_CANCELLED: the user stopped it */
+};
+const struct desk_score *desk_score(const struct desk *d, int i);
+
+/* Have it computed, with model and checkpoint opened before; nothing if it is known, under
+ * way or has failed. desk_score_again is for a key: it does not mind that it has failed,
+ * and the user is told when it does. */
+void desk_need_score(struct desk *d, int i);
+void desk_score_again(struct desk *d, int i);
+
+/* Would it take no longer than one likes to wait unasked? False until model and checkpoint
+ * are open. */
+bool desk_score_is_cheap(const struct desk *d, int i);
+
+/* Why there is no number, in a few words: "score 37 % ...", "needs --model", "a computes
+ * it"; "" when there is one. Returns buf. */
+const char *desk_score_text(const struct desk *d, int i, char *buf, size_t size);
 
 /* -- names ------------------------------------------------------------------------- */
 

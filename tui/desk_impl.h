@@ -14,6 +14,11 @@ struct desk_entry {
     uint64_t *selected;           /* owned bits [d_sae]; NULL: none */
     int64_t n_selected;
     char **names;                 /* owned [d_sae], automatic names; NULL: not made yet */
+
+    struct desk_score score;
+    bool wants_score;             /* as soon as model and checkpoint are open */
+    bool score_asked;             /* by the user, who is told when it fails */
+    struct score_job *scoring;    /* the worker's; NULL: none is under way */
 };
 
 struct desk_token {
@@ -38,9 +43,20 @@ struct desk {
     struct err lm_err;            /* of DESK_LM_FAILED */
 };
 
+/* Tell the user the session's warnings that have not been told. */
+void desk_say_warnings(struct desk *d);
+
 /* The index of an entry is there, or another: what came from the old one is void. */
 void desk_names_reset(struct desk *d, int i);
 void desk_names_finish(struct desk *d);
 
 /* Open the language model again if that failed. */
 void desk_lm_retry(struct desk *d);
+
+/* The model or a checkpoint has been opened, or has failed to: what waited for it. */
+void desk_lm_settled(struct desk *d);
+
+/* Copy what running scores have so far. */
+void desk_score_tick(struct desk *d);
+void desk_score_retry(struct desk *d, int i);
+void desk_score_settle(struct desk *d, int i);

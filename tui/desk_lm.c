@@ -44,7 +44,14 @@ static void lm_job_done(void *ctx, struct job *job)
                     session_lm_path(d->session));
         app_error(d->app, &d->lm_err);
     }
+    desk_lm_settled(d);
     app_changed(d->app);
+}
+
+void desk_lm_settled(struct desk *d)
+{
+    for (int i = 0; i < d->session->n_saes; i++)
+        desk_score_settle(d, i);
 }
 
 void desk_need_lm(struct desk *d)

@@ -195,6 +195,10 @@ uint64_t app_start(struct app *app, enum lane lane, struct job *job, app_done_fn
  * painted; false when there is neither job nor error. */
 bool view_paint_missing(const struct view *v, int slot, struct canvas *c);
 
+/* What a job is doing: "scan 37 % 1.2 Mtokens/s 0:41 left"; "waiting" while others run
+ * before it. Returns buf. */
+const char *app_job_text(const struct app *app, uint64_t job, char *buf, size_t size);
+
 /* Open a view at a target after the present event: Enter. Unknown names are said. */
 void app_open(struct app *app, const char *view, const struct target *at);
 

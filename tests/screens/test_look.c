@@ -306,7 +306,7 @@ static void a_card_says_what_is_open(void **state)
     screen_expect(&s, "relu · current");
     screen_expect(&s, "standard · 16 → 48 (x 3) · float32 · saelens");
     screen_expect(&s, "blocks.0.hook_mlp_out · 128 tokens in 8 x 16 · float32");
-    screen_expect(&s, "dead features      33.3 %  16");
+    screen_expect(&s, "dead features        33.3 %  16");
     screen_expect(&s, "✓ weights       no NaN and no Inf");
     screen_expect(&s, "! equal rows    16 decoder rows equal an earlier one");
     screen_expect(&s, "not open: 1 · Enter loads");
@@ -323,11 +323,11 @@ static void the_numbers_are_the_scans(void **state)
     (void)state;
     start(&s, session, "overview", 120, 36);
     const struct scan_totals *t = index_totals(session->saes[0].index);
-    snprintf(text, sizeof text, "L0                 %.4g ", t->l0);
+    snprintf(text, sizeof text, "L0                   %.4g ", t->l0);
     screen_expect(&s, text);
-    snprintf(text, sizeof text, "FVU                %.4g ", t->fvu);
+    snprintf(text, sizeof text, "FVU                  %.4g ", t->fvu);
     screen_expect(&s, text);
-    snprintf(text, sizeof text, "explained variance %.4g ", t->explained_variance);
+    snprintf(text, sizeof text, "explained variance   %.4g ", t->explained_variance);
     screen_expect(&s, text);
     stop(&s, session);
 }
@@ -375,7 +375,7 @@ static void an_overview_without_samples_says_what_is_missing(void **state)
     (void)state;
     start(&s, session, "overview", 120, 36);
     screen_expect(&s, "no samples (--acts FILE)");
-    screen_expect(&s, "L0                 needs --acts");
+    screen_expect(&s, "L0                   needs --acts");
     screen_expect(&s, "density");
     screen_expect(&s, "needs samples (--acts FILE)");
     screen_expect(&s, "100.0 % < 0");

@@ -131,6 +131,53 @@ static void scores_agree_with_the_reference(void **state)
 }
 
 /* Skipped tokens are left out of the means: what is left is the mean over the others. */
+struct told {
+    const struct inputs *in;
+    int n;
+    int64_t sequences[8];
+    double ce[8];
+};
+
+static void hear(void *ctx, const struct page_score *p)
+{
+    struct told *t = ctx;
+    assert_true(t->n < 8);
+    t->sequences[t->n] = p->sequences;
+    t->ce[t->n++] = p->ce_reconstructed;
+}
+
+/* What is told on the way is the score of the sequences so far, and changes nothing. */
+static void partial_scores_are_those_of_fewer_sequences(void **state)
+{
+    enum { N = 60, LEN = 9 };
+    static float ids[N * LEN];
+    struct inputs in;
+    struct told told = {0};
+    (void)state;
+    for (int i = 0; i < N * LEN; i++)
+        ids[i] = (float)(i * 7 % 61);
+    struct array a = {"", DTYPE_I32, 2, {N, LEN}, ids};
+    write_npy("many.npy", &a);
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), test_path("many.npy"), NULL, 0);
+    struct score_options o = {.scan.threads = 2};
+    struct page_score plain = score(&in, "blocks.1.hook_resid_pre", &o);
+    o.partial = hear;
+    o.ctx = &told;
+    struct page_score whole = score(&in, "blocks.1.hook_resid_pre", &o);
+    assert_true(whole.ce_reconstructed == plain.ce_reconstructed);
+    inputs_close(&in);
+    assert_int_equal(told.n, 2); /* after 16 and 16 + 32 */
+    for (int k = 0; k < told.n; k++) {
+        assert_int_equal(told.sequences[k], k == 0 ? 16 : 48);
+        inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), test_path("many.npy"), NULL,
+                    told.sequences[k]);
+        struct page_score some = score(&in, "blocks.1.hook_resid_pre",
+                                       &(struct score_options){.scan.threads = 1});
+        assert_true(some.ce_reconstructed == told.ce[k]);
+        inputs_close(&in);
+    }
+}
+
 static void skipped_tokens_do_not_count(void **state)
 {
     (void)state;
@@ -370,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_agree_with_the_reference),
+        cmocka_unit_test(partial_scores_are_those_of_fewer_sequences),
         cmocka_unit_test(skipped_tokens_do_not_count),
         cmocka_unit_test(samples_are_compared_and_taken),
         cmocka_unit_test(bad_inputs_are_refused),
