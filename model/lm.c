@@ -30,7 +30,7 @@ static void make_frequencies(struct lm *lm)
 
 static bool read_config(struct lm *lm, struct err *err)
 {
-    char *path = xasprintf("%s/config.json", lm->path);
+    char *path = lm->config_path = xasprintf("%s/config.json", lm->path);
     json_t *cfg = json_load_path(path, JSON_MAX_TEXT, JSON_LAST_WINS, err);
     bool ok = cfg != NULL;
     if (ok) {
@@ -41,7 +41,6 @@ static bool read_config(struct lm *lm, struct err *err)
             err_path(err, path);
     }
     json_decref(cfg);
-    free(path);
     return ok;
 }
 
@@ -63,6 +62,7 @@ void lm_close(struct lm *lm)
         return;
     lm_unbind(lm);
     free(lm->inv_freq);
+    free(lm->config_path);
     free(lm->path);
     free(lm);
 }
@@ -70,6 +70,12 @@ void lm_close(struct lm *lm)
 const char *lm_path(const struct lm *lm)
 {
     return lm->path;
+}
+
+const char *lm_file(const struct lm *lm, int i)
+{
+    return i == 0 ? lm->config_path
+                  : i <= lm->n_files ? container_path(lm->files[i - 1]) : NULL;
 }
 
 int64_t lm_d_model(const struct lm *lm)

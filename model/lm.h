@@ -32,6 +32,9 @@ struct lm *lm_open(const char *dir, const struct progress *progress, struct err 
 void lm_close(struct lm *lm); /* NULL is fine */
 
 const char *lm_path(const struct lm *lm);
+/* The files that it is read from: config.json, then those of the weights; NULL after the
+ * last. Borrowed. */
+const char *lm_file(const struct lm *lm, int i);
 int64_t lm_d_model(const struct lm *lm);
 int64_t lm_vocab(const struct lm *lm);
 

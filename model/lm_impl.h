@@ -83,7 +83,7 @@ struct lm_layer {
 };
 
 struct lm {
-    char *path;
+    char *path, *config_path;
     const struct lm_family *family;
     struct lm_config c;
     struct container **files; /* owned */

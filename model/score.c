@@ -8,6 +8,8 @@
 
 #include "io/mem.h"
 #include "model/clock.h"
+#include "model/decode.h"
+#include "model/kern.h"
 #include "model/replace.h"
 
 /* Sequences whose sums are kept apart until they are added in order: in the first round,
@@ -15,7 +17,11 @@
 #define FIRST_ROUND 16
 #define ROUND 256
 
-enum stream { ORIGINAL, RECONSTRUCTED, ZERO, N_STREAMS };
+enum stream { ORIGINAL, RECONSTRUCTED, BASELINE, N_STREAMS };
+
+const char *const score_baseline_names[SCORE_BASELINE_COUNT] = {
+    [SCORE_ZERO] = "zero", [SCORE_MEAN] = "mean", [SCORE_B_DEC] = "b_dec",
+};
 
 /* Of one sequence, and of all. */
 struct sums {
@@ -31,6 +37,7 @@ struct scoring {
     int64_t first;       /* this round's first sequence */
     struct sums *round;  /* [ROUND] */
     double *vectors;     /* what their x and squares point to */
+    float *mean;         /* [d] of x, for SCORE_MEAN */
 };
 
 /* A thread's own. */
@@ -100,19 +107,64 @@ static void add_losses(const struct scorer *w, int64_t sequence, struct sums *su
     }
 }
 
+/* What the SAE is to see: the model's own activations, or the samples. NULL on failure. */
+static const float *run_to_hook(struct scorer *w, int64_t sequence, struct sums *sums,
+                                struct err *err)
+{
+    const struct replace *r = &w->s->r;
+    samples_ids(r->samples, sequence * r->T, r->T, w->ids);
+    /* Checked before, but the file may have been written to since. */
+    if (!lm_check_ids(r->lm, "token ids", w->ids, r->T, err) ||
+        !lm_run_to(w->run, w->ids, r->T, r->hook, w->x, w->rest, err) ||
+        !read_given(w, sequence, sums, err))
+        return NULL;
+    return w->s->options->from_samples ? w->given : w->x;
+}
+
+/* What stands at the hook at position p, into y [d]. */
+static void baseline_at(const struct scorer *w, int64_t p, const float *x, float *y)
+{
+    const struct replace *r = &w->s->r;
+    size_t bytes = (size_t)r->d * sizeof *y;
+    enum score_baseline baseline = w->s->options->baseline;
+    float scale, shift;
+    if (baseline == SCORE_ZERO)
+        memset(y, 0, bytes);
+    else if (baseline == SCORE_MEAN)
+        memcpy(y, w->s->mean, bytes);
+    else if (w->l0[p] >= 0 && sae_input(r->sae, x + p * r->d, y, &scale, &shift))
+        decode_token(r->sae, r->reconstructor.W_dec, NULL, NULL, 0, scale, shift, y);
+    else /* no reconstruction: the hook is left as it is */
+        memcpy(y, w->x + p * r->d, bytes);
+}
+
+/* For SCORE_MEAN: the sums of the inputs. */
+static bool sum_sequence(void *worker, int64_t sequence, struct err *err)
+{
+    struct scorer *w = worker;
+    const struct replace *r = &w->s->r;
+    struct sums *sums = &w->s->round[sequence - w->s->first];
+    const float *x = run_to_hook(w, sequence, sums, err);
+    for (int64_t p = 0; x && p < r->T; p++) {
+        if (!kern_all_finite(x + p * r->d, r->d) ||
+            !replace_counts(r, sequence, p, w->ids))
+            continue;
+        sums->tokens++;
+        for (int64_t k = 0; k < r->d; k++)
+            sums->x[k] += (double)x[p * r->d + k];
+    }
+    return x != NULL;
+}
+
 static bool score_sequence(void *worker, int64_t sequence, struct err *err)
 {
     struct scorer *w = worker;
     const struct replace *r = &w->s->r;
     struct sums *sums = &w->s->round[sequence - w->s->first];
     int64_t T = r->T, size = T * r->d;
-    samples_ids(r->samples, sequence * T, T, w->ids);
-    /* Checked before, but the file may have been written to since. */
-    if (!lm_check_ids(r->lm, "token ids", w->ids, T, err) ||
-        !lm_run_to(w->run, w->ids, T, r->hook, w->x, w->rest, err) ||
-        !read_given(w, sequence, sums, err))
+    const float *x = run_to_hook(w, sequence, sums, err);
+    if (!x)
         return false;
-    const float *x = w->s->options->from_samples ? w->given : w->x;
     reconstruct(&r->reconstructor, &w->scratch, x, T, w->y, w->l0, NULL);
     add_tokens(w, x, sequence, sums);
     for (int64_t p = 0; p < T; p++)
@@ -121,8 +173,11 @@ static bool score_sequence(void *worker, int64_t sequence, struct err *err)
     for (int64_t i = 0; i < size; i++) {
         w->final[ORIGINAL][i] = w->rest[i] + w->x[i];
         w->final[RECONSTRUCTED][i] = w->rest[i] + w->y[i];
-        w->final[ZERO][i] = w->rest[i];
     }
+    for (int64_t p = 0; p < T; p++)
+        baseline_at(w, p, x, w->final[BASELINE] + p * r->d);
+    for (int64_t i = 0; i < size; i++)
+        w->final[BASELINE][i] += w->rest[i];
     for (int i = 0; i < N_STREAMS; i++)
         if (!lm_run_from(w->run, r->hook, w->final[i], T, err))
             return false;
@@ -192,6 +247,13 @@ static const struct replace_ops scorer_ops = {
     .close = scorer_close,
 };
 
+static const struct replace_ops mean_ops = {
+    .bytes = scorer_bytes,
+    .open = scorer_open,
+    .one = sum_sequence,
+    .close = scorer_close,
+};
+
 /* ---- sums */
 
 static void sums_reset(struct sums *a, double *vectors, int64_t d)
@@ -218,12 +280,13 @@ static void sums_add(struct sums *a, const struct sums *b, int64_t d)
 }
 
 /* The sequences of one round, added to *all. */
-static bool run_round(struct scoring *s, int64_t n, struct sums *all, struct err *err)
+static bool run_round(struct scoring *s, int64_t n, const struct replace_ops *ops,
+                      struct sums *all, struct err *err)
 {
     const struct replace *r = &s->r;
     for (int64_t i = 0; i < n; i++)
         sums_reset(&s->round[i], s->vectors + (size_t)i * (size_t)(2 * r->d), r->d);
-    bool ok = replace_run(r, s->first, n, &scorer_ops, s, err);
+    bool ok = replace_run(r, s->first, n, ops, s, err);
     for (int64_t i = 0; i < n && ok; i++)
         sums_add(all, &s->round[i], r->d);
     return ok;
@@ -242,7 +305,7 @@ static void summarise(const struct sums *a, int64_t d, struct page_score *out)
     out->positions = a->positions;
     out->ce_original = a->ce[ORIGINAL] / n;
     out->ce_reconstructed = a->ce[RECONSTRUCTED] / n;
-    out->ce_zero = a->ce[ZERO] / n;
+    out->ce_zero = a->ce[BASELINE] / n;
     out->reconstruction_score = ratio(out->ce_zero - out->ce_reconstructed,
                                       out->ce_zero - out->ce_original);
     out->nats_lost = out->ce_reconstructed - out->ce_original;
@@ -262,20 +325,22 @@ static void tell(const struct scoring *s, const struct sums *all)
     s->options->partial(s->options->ctx, &so_far);
 }
 
-/* All sequences, by rounds, into *all. */
-static bool run_rounds(struct scoring *s, struct sums *all, struct err *err)
+/* All sequences, by rounds, into *all; told: what there is so far is shown. */
+static bool run_rounds(struct scoring *s, const struct replace_ops *ops, bool told,
+                       struct sums *all, struct err *err)
 {
     const struct replace *r = &s->r;
     int64_t widest = r->n_seq < ROUND ? r->n_seq : ROUND, round = FIRST_ROUND;
     s->round = xcalloc((size_t)widest, sizeof *s->round);
     s->vectors = xmalloc((size_t)(widest * 2 * r->d) * sizeof *s->vectors);
     bool ok = true;
+    s->first = 0;
     while (s->first < r->n_seq && ok) {
         int64_t n = r->n_seq - s->first < round ? r->n_seq - s->first : round;
-        ok = run_round(s, n, all, err);
+        ok = run_round(s, n, ops, all, err);
         s->first += n;
         round = 2 * round < ROUND ? 2 * round : ROUND;
-        if (ok && s->options->partial && s->first < r->n_seq)
+        if (ok && told && s->options->partial && s->first < r->n_seq)
             tell(s, all);
     }
     free(s->round);
@@ -313,6 +378,22 @@ bool score_warning(const struct page_score *p, const char *samples, char *buf, s
     return true;
 }
 
+/* s->mean, where it is asked for. sums: scratch, reset after. */
+static bool find_mean(struct scoring *s, struct sums *sums, double *vectors, struct err *err)
+{
+    int64_t d = s->r.d;
+    if (s->options->baseline != SCORE_MEAN)
+        return true;
+    s->r.work.of += lm_cost_to(s->r.lm, s->r.hook) * s->r.n_seq * s->r.T;
+    if (!run_rounds(s, &mean_ops, false, sums, err))
+        return false;
+    s->mean = xmalloc((size_t)d * sizeof *s->mean);
+    for (int64_t k = 0; k < d; k++) /* no tokens: an error later */
+        s->mean[k] = (float)ratio(sums->x[k], (double)sums->tokens);
+    sums_reset(sums, vectors, d);
+    return true;
+}
+
 bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
                const struct samples *samples, const struct score_options *options,
                const struct progress *progress, struct page_score *out, struct err *err)
@@ -331,12 +412,14 @@ bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae
     struct sums all;
     double *vectors = xmalloc((size_t)(2 * s.r.d) * sizeof *vectors);
     sums_reset(&all, vectors, s.r.d);
-    bool ok = run_rounds(&s, &all, err);
+    bool ok = find_mean(&s, &all, vectors, err) &&
+              run_rounds(&s, &scorer_ops, true, &all, err);
     if (ok) {
         summarise(&all, s.r.d, &made);
         ok = check_result(&s.r, &made, progress, err);
     }
     free(vectors);
+    free(s.mean);
     replace_finish(&s.r);
     if (!ok)
         return false;

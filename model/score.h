@@ -10,6 +10,10 @@
  * sequence, without those of skipped positions and tokens (the loss at p, of token p + 1,
  * belongs to p). l0 and fvu are of these x, over all tokens that count. Sequences are
  * summed in their order, so the thread count changes nothing.
+ *
+ * Zeros are the definition. Another baseline stands where they do, if asked for: the mean
+ * of x over the tokens that count, or what the SAE gives when no feature is active (b_dec,
+ * and where the input is normalised, what undoing that makes of it).
  */
 #pragma once
 
@@ -25,9 +29,13 @@
 
 struct page_score;
 
+enum score_baseline { SCORE_ZERO, SCORE_MEAN, SCORE_B_DEC, SCORE_BASELINE_COUNT };
+extern const char *const score_baseline_names[SCORE_BASELINE_COUNT]; /* "zero", ... */
+
 struct score_options {
     struct scan_options scan; /* what counts, memory, threads */
     bool from_samples;        /* x_hat of the given samples, not of the model's own x */
+    enum score_baseline baseline;
 
     /* Told now and then, on the caller's thread, what the sequences so far say; may be
      * NULL. */
@@ -43,7 +51,8 @@ struct score_options {
 /* docs/commands.md, command score. Nats; NaN stands for null. */
 struct page_score {
     int64_t sequences, positions; /* used; losses in the means */
-    double ce_original, ce_reconstructed, ce_zero;
+    double ce_original, ce_reconstructed;
+    double ce_zero;               /* of the baseline, if it is another one */
     double reconstruction_score, nats_lost, bits_lost;
     double kl;                    /* KL(original || reconstructed) */
     double l0, fvu;

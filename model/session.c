@@ -408,8 +408,8 @@ static bool hash_range(XXH3_state_t *h, int fd, const char *path, unsigned char 
     return true;
 }
 
-/* Size, time and a hash of the ends and of blocks spread between them. */
-static bool key_file(struct str *key, const char *path, struct err *err)
+/* A hash of the ends and of blocks spread between them. */
+bool session_key_file(struct str *key, const char *path, struct err *err)
 {
     struct stat st;
     int fd = fs_open_regular(path, &st, err);
@@ -440,7 +440,7 @@ static bool key_sae(struct str *key, const struct sae *sae, struct err *err)
 {
     for (int i = 0; i < sae->n_containers; i++) {
         str_puts(key, "weights");
-        if (!key_file(key, container_path(sae->containers[i]), err))
+        if (!session_key_file(key, container_path(sae->containers[i]), err))
             return false;
     }
     char *config = json_dumps(sae->config, JSON_COMPACT | JSON_SORT_KEYS);
@@ -454,13 +454,13 @@ static bool key_samples(struct str *key, const struct samples *s, struct err *er
 {
     for (int i = 0; i < s->n_shards; i++) {
         str_appendf(key, "samples %s", s->shards[i].tensor->name);
-        if (!key_file(key, container_path(s->shards[i].container), err))
+        if (!session_key_file(key, container_path(s->shards[i].container), err))
             return false;
     }
     if (!s->tokens)
         return true;
     str_appendf(key, "tokens %s", s->tokens->name);
-    return key_file(key, container_path(s->tokens_container), err);
+    return session_key_file(key, container_path(s->tokens_container), err);
 }
 
 static void key_options(struct str *key, const struct session *s)

@@ -107,6 +107,10 @@ char *session_index_path(const struct session *s, int i, struct err *err);
  */
 char *session_index_key(const struct session *s, int i, struct err *err);
 
+/* What such a key says of one file: its size, time and fingerprint, and a newline. */
+struct str;
+bool session_key_file(struct str *key, const char *path, struct err *err);
+
 /* Open the index of SAE i if there is one that fits; a stale or damaged one is a warning
  * (added to the session) and false, like none at all. */
 bool session_open_index(struct session *s, int i);

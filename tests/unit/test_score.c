@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "io/json.h"
+#include "io/mem.h"
 #include "model/score.h"
 #include "arrays.h"
 
@@ -199,6 +200,85 @@ static void skipped_tokens_do_not_count(void **state)
     NEAR("ce", (a.ce_reconstructed * na + b.ce_reconstructed * nb) / (na + nb),
          all.ce_reconstructed, 1e-12);
     NEAR("kl", (a.kl * na + b.kl * nb) / (na + nb), all.kl, 1e-12);
+    inputs_close(&in);
+}
+
+/* The mean loss of all sequences with the same v [d] at every position of the hook. */
+static double constant_loss(const struct inputs *in, const struct lm_hook *hook,
+                            const float *v)
+{
+    struct err err = {0};
+    int64_t T = in->samples->seq_len, d = lm_d_model(in->lm), n = in->samples->n_seq;
+    struct lm_run *r = lm_run_new(in->lm, T, NULL, &err);
+    float *x = xmalloc((size_t)(T * d) * 4), *stream = xmalloc((size_t)(T * d) * 4);
+    double sum = 0, *ce = xmalloc((size_t)T * sizeof *ce);
+    int64_t *ids = xmalloc((size_t)T * sizeof *ids);
+    for (int64_t s = 0; s < n; s++) {
+        const float *final = stream;
+        samples_ids(in->samples, s * T, T, ids);
+        assert_true(lm_run_to(r, ids, T, hook, x, stream, &err));
+        for (int64_t i = 0; i < T * d; i++)
+            stream[i] += v[i % d];
+        assert_true(lm_run_from(r, hook, stream, T, &err) &&
+                    lm_losses(r, 1, &final, ids, T, &ce, NULL, &err));
+        for (int64_t p = 0; p < T - 1; p++)
+            sum += ce[p];
+    }
+    free(x), free(stream), free(ce), free(ids);
+    lm_run_free(r);
+    return sum / (double)(n * (T - 1));
+}
+
+/* The mean of what is at the hook. */
+static void plain_mean(const struct inputs *in, const struct lm_hook *hook, float *mean)
+{
+    struct err err = {0};
+    int64_t T = in->samples->seq_len, d = lm_d_model(in->lm), n = in->samples->n_seq;
+    struct lm_run *r = lm_run_new(in->lm, T, NULL, &err);
+    float *x = xmalloc((size_t)(T * d) * 4), *rest = xmalloc((size_t)(T * d) * 4);
+    double *sum = xcalloc((size_t)d, sizeof *sum);
+    int64_t *ids = xmalloc((size_t)T * sizeof *ids);
+    for (int64_t s = 0; s < n; s++) {
+        samples_ids(in->samples, s * T, T, ids);
+        assert_true(lm_run_to(r, ids, T, hook, x, rest, &err));
+        for (int64_t i = 0; i < T * d; i++)
+            sum[i % d] += (double)x[i];
+    }
+    for (int64_t k = 0; k < d; k++)
+        mean[k] = (float)(sum[k] / (double)(n * T));
+    free(x), free(rest), free(sum), free(ids);
+    lm_run_free(r);
+}
+
+/* What stands at the hook instead of zeros, and nothing else is another. */
+static void baselines_are_what_they_say(void **state)
+{
+    (void)state;
+    static const char *const hooks[] = {"blocks.1.hook_resid_pre", "blocks.0.hook_mlp_out"};
+    struct inputs in;
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                NULL, 0);
+    for (int h = 0; h < 2; h++) {
+        struct err err = {0};
+        struct lm_hook hook;
+        float mean[16], zero[16] = {0};
+        assert_true(lm_hook_parse(in.lm, hooks[h], &hook, &err));
+        assert_int_equal(in.sae->d_in, 16);
+        plain_mean(&in, &hook, mean);
+        const float *at[SCORE_BASELINE_COUNT] = {zero, mean, in.sae->b_dec};
+        struct page_score p[SCORE_BASELINE_COUNT];
+        for (int b = 0; b < SCORE_BASELINE_COUNT; b++) {
+            p[b] = score(&in, hooks[h], &(struct score_options){.baseline = b});
+            NEAR(score_baseline_names[b], p[b].ce_zero, constant_loss(&in, &hook, at[b]),
+                 1e-6);
+            assert_true(p[b].ce_original == p[0].ce_original && p[b].kl == p[0].kl &&
+                        p[b].ce_reconstructed == p[0].ce_reconstructed);
+            assert_true(b == 0 || p[b].ce_zero != p[b - 1].ce_zero);
+            NEAR("score", p[b].reconstruction_score,
+                 (p[b].ce_zero - p[b].ce_reconstructed) / (p[b].ce_zero - p[b].ce_original),
+                 1e-12);
+        }
+    }
     inputs_close(&in);
 }
 
@@ -419,6 +499,7 @@ int main(void)
         cmocka_unit_test(scores_agree_with_the_reference),
         cmocka_unit_test(partial_scores_are_those_of_fewer_sequences),
         cmocka_unit_test(skipped_tokens_do_not_count),
+        cmocka_unit_test(baselines_are_what_they_say),
         cmocka_unit_test(samples_are_compared_and_taken),
         cmocka_unit_test(bad_inputs_are_refused),
         cmocka_unit_test(it_can_be_cancelled),
