@@ -1,6 +1,7 @@
 /* err.c - see err.h. */
 #include "io/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,12 +64,23 @@ bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
     return false;
 }
 
+const char *err_excerpt(const void *p, size_t n, char buf[ERR_EXCERPT])
+{
+    enum { SHOWN = 16 };
+    if (n == 0)
+        snprintf(buf, ERR_EXCERPT, "its end");
+    else
+        snprintf(buf, ERR_EXCERPT, "'%.*s'%s", (int)(n < SHOWN ? n : SHOWN),
+                 (const char *)p, n > SHOWN ? "..." : "");
+    return buf;
+}
+
 bool err_os(struct err *err, int errno_value, const char *path, const char *what)
 {
     if (!err)
         return false;
-    err_set(err, ERR_OS, "%s: %s%s%s", path, what ? what : "", what ? ": " : "",
-            strerror(errno_value));
+    err_set(err, ERR_OS, "%s: %s (found '%s', expected %s)", path, what ? what : "cannot be used",
+            strerror(errno_value), errno_value == ENOENT ? "one that exists" : "success");
     err->os_errno = errno_value;
     return false;
 }

@@ -52,6 +52,11 @@ bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
 bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What stands at p [n], for "(found %s": its first bytes in quotes, or "its end". Returns
+ * buf. */
+#define ERR_EXCERPT 24
+const char *err_excerpt(const void *p, size_t n, char buf[ERR_EXCERPT]);
+
 /* ERR_OS from errno_value: "PATH: what: strerror". `what` may be NULL. */
 bool err_os(struct err *err, int errno_value, const char *path, const char *what);
 

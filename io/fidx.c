@@ -145,11 +145,12 @@ static bool check(const struct fidx *f, uint64_t version, struct err *err)
 {
     const char *path = f->map.path;
     if (f->map.size < (int64_t)sizeof *f->header)
-        return err_set(err, ERR_FORMAT, "%s: %lld bytes are no index", path,
-                       (long long)f->map.size);
+        return err_set(err, ERR_FORMAT, "%s: not an index of saescope (found %lld bytes, expected a "
+                       "header)", path, (long long)f->map.size);
     const struct header *h = f->header;
     if (memcmp(h->magic, magic, sizeof magic) != 0)
-        return err_format(err, 0, "%s: not an index of saescope", path);
+        return err_format(err, 0, "%s: not an index of saescope (found other bytes, "
+                          "expected its header)", path);
     if (h->hash != header_hash(h) || h->n_sections > FIDX_SECTIONS)
         return err_format(err, 32, "%s: header of the index is damaged", path);
     if (h->size != (uint64_t)f->map.size)

@@ -132,7 +132,8 @@ bool fs_pread(int fd, const char *path, void *buf, size_t n, int64_t offset,
             return err_os(err, errno, path, "cannot read");
         if (got == 0)
             return err_format(err, (uint64_t)offset,
-                              "%s: ends early (expected %zu more bytes)", path, n);
+                              "%s: ends early (found its end, expected %zu more bytes)",
+                              path, n);
         p += got;
         offset += got;
         n -= (size_t)got;

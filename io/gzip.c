@@ -17,13 +17,15 @@ static bool read_length(const struct map *in, int64_t *length, struct err *err)
 {
     unsigned char p[4];
     if (in->size < MIN_SIZE)
-        return err_format(err, (uint64_t)in->size, "gzip file ends early");
+        return err_format(err, (uint64_t)in->size, "gzip file ends early (found %lld bytes, "
+                          "expected %d or more)", (long long)in->size, MIN_SIZE);
     if (!map_pread(in, p, sizeof p, in->size - 4, err))
         return false;
     *length = (int64_t)(p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24);
     return *length / MAX_RATIO <= in->size ||
            err_format(err, (uint64_t)in->size - 4, "gzip file cannot hold that much (found "
-                      "a length of %lld bytes)", (long long)*length);
+                      "a length of %lld bytes, expected at most %d times its own)",
+                      (long long)*length, MAX_RATIO);
 }
 
 struct beginning {
@@ -57,14 +59,15 @@ bool gzip_map(const struct map *in, struct map *out, const struct progress *prog
     if (!read_length(in, &size, err))
         return false;
     if (size == 0)
-        return err_format(err, 0, "nothing in the gzip file");
+        return err_format(err, 0, "nothing in the gzip file (found a length of 0, expected "
+                          "a file of arrays)");
     struct inflate_part part = {.name = "gzip data", .packed = in->size, .size = size,
                                 .gzip = true};
     bool ok = spool_open(&spool, err) &&
               inflate_parts(in, &spool, size, &part, 1, progress, err);
     if (ok && part.used != in->size)
         ok = err_format(err, (uint64_t)part.used, "data behind the gzip member (found %lld "
-                        "bytes)", (long long)(in->size - part.used));
+                        "bytes, expected none)", (long long)(in->size - part.used));
     ok = ok && spool_map(&spool, in->path, out, err);
     spool_close(&spool);
     return ok;

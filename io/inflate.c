@@ -46,7 +46,7 @@ struct inflate {
 
 static bool damaged(const struct inflate_part *p, enum libdeflate_result r, struct err *err)
 {
-    const char *what = r == LIBDEFLATE_BAD_DATA      ? "bad deflate data"
+    const char *what = r == LIBDEFLATE_BAD_DATA      ? "found bad deflate data"
                        : r == LIBDEFLATE_SHORT_OUTPUT ? "found fewer bytes"
                                                       : "found more bytes";
     return err_format(err, (uint64_t)p->in, "%s is damaged (%s, expected %" PRId64 " bytes)",

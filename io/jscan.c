@@ -3,9 +3,11 @@
 
 #include <string.h>
 
-static bool fail(const struct jscan *js, struct err *err, const char *problem)
+static bool fail(const struct jscan *js, struct err *err, const char *expected)
 {
-    return err_format(err, (uint64_t)(js->p - js->start), "not JSON: %s", problem);
+    char found[ERR_EXCERPT];
+    return err_format(err, (uint64_t)(js->p - js->start), "not JSON (found %s, expected %s)",
+                      err_excerpt(js->p, (size_t)(js->end - js->p), found), expected);
 }
 
 void jscan_init(struct jscan *js, const char *text, size_t n)
@@ -23,8 +25,9 @@ char jscan_peek(struct jscan *js)
 
 static bool expect(struct jscan *js, char c, struct err *err)
 {
+    const char name[] = {'\'', c, '\'', 0};
     if (jscan_peek(js) != c || js->p == js->end)
-        return err_format(err, (uint64_t)(js->p - js->start), "not JSON: '%c' expected", c);
+        return fail(js, err, name);
     js->p++;
     return true;
 }
@@ -67,7 +70,7 @@ static bool hex4(struct jscan *js, uint32_t *out, struct err *err)
     for (int i = 0; i < 4; i++, js->p++) {
         int d = js->p < js->end ? hex_digit(*js->p) : -1;
         if (d < 0)
-            return fail(js, err, "four hexadecimal digits expected after \\u");
+            return fail(js, err, "four hexadecimal digits after \\u");
         v = v << 4 | (uint32_t)d;
     }
     *out = v;
@@ -81,15 +84,15 @@ static bool unicode_escape(struct jscan *js, struct str *out, struct err *err)
         return false;
     if (hi >= 0xd800 && hi <= 0xdbff) {
         if (js->end - js->p < 2 || js->p[0] != '\\' || js->p[1] != 'u')
-            return fail(js, err, "lone surrogate");
+            return fail(js, err, "both halves of a surrogate pair before it");
         js->p += 2;
         if (!hex4(js, &lo, err))
             return false;
         if (lo < 0xdc00 || lo > 0xdfff)
-            return fail(js, err, "lone surrogate");
+            return fail(js, err, "both halves of a surrogate pair before it");
         hi = 0x10000 + ((hi - 0xd800) << 10) + (lo - 0xdc00);
     } else if (hi >= 0xdc00 && hi <= 0xdfff) {
-        return fail(js, err, "lone surrogate");
+        return fail(js, err, "both halves of a surrogate pair before it");
     }
     str_put_utf8(out, hi);
     return true;
@@ -100,14 +103,14 @@ static bool escape(struct jscan *js, struct str *out, struct err *err)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (js->end - js->p < 2)
-        return fail(js, err, "unfinished string");
+        return fail(js, err, "the string to go on");
     char c = js->p[1];
     js->p += 2;
     if (c == 'u')
         return unicode_escape(js, out, err);
     const char *at = c ? strchr(from, c) : NULL;
     if (!at)
-        return fail(js, err, "unknown escape");
+        return fail(js, err, "a known escape before it");
     str_putc(out, to[at - from]);
     return true;
 }
@@ -123,14 +126,14 @@ bool jscan_string(struct jscan *js, struct str *out, struct err *err)
             uint32_t cp;
             int len = c < 0x80 ? 1 : str_utf8_next(js->p, (size_t)(js->end - js->p), &cp);
             if (c < 0x20)
-                return fail(js, err, "control character in a string");
+                return fail(js, err, "no control character in a string");
             if (len < 0)
-                return fail(js, err, "invalid UTF-8 in a string");
+                return fail(js, err, "UTF-8 in a string");
             js->p += len;
         }
         str_append(out, run, (size_t)(js->p - run));
         if (js->p == js->end)
-            return fail(js, err, "unfinished string");
+            return fail(js, err, "the string to go on");
         if (*js->p == '"') {
             js->p++;
             return true;
@@ -148,9 +151,9 @@ bool jscan_int(struct jscan *js, int64_t *out, struct err *err)
     const char *digits = p;
     for (; p < js->end && *p >= '0' && *p <= '9'; p++)
         if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p - '0', &v))
-            return fail(js, err, "integer too large");
+            return fail(js, err, "an integer below 2^63");
     if (p == digits || (p < js->end && (*p == '.' || *p == 'e' || *p == 'E')))
-        return fail(js, err, "integer expected");
+        return fail(js, err, "an integer");
     js->p = p;
     *out = negative ? -v : v;
     return true;
@@ -167,7 +170,7 @@ static bool skip_string(struct jscan *js, struct err *err)
         if (*js->p == '\\' && js->p + 1 < js->end)
             js->p++;
     }
-    return fail(js, err, "unfinished string");
+    return fail(js, err, "the string to go on");
 }
 
 /* Over a number, true, false, null (or NaN, which json.dump writes). */
@@ -176,7 +179,7 @@ static bool skip_word(struct jscan *js, struct err *err)
     const char *start = js->p;
     while (js->p < js->end && *js->p && !strchr(",]}[{:\" \n\r\t", *js->p))
         js->p++;
-    return js->p > start || fail(js, err, "value expected");
+    return js->p > start || fail(js, err, "a value");
 }
 
 bool jscan_skip(struct jscan *js, struct err *err)
@@ -186,15 +189,15 @@ bool jscan_skip(struct jscan *js, struct err *err)
     do {
         char c = jscan_peek(js);
         if (js->p == js->end)
-            return fail(js, err, "unexpected end");
+            return fail(js, err, "a value");
         if (c == '{' || c == '[') {
             if (depth == JSCAN_MAX_DEPTH)
-                return fail(js, err, "nested too deeply");
+                return fail(js, err, "less nesting");
             close[depth++] = c == '{' ? '}' : ']';
             js->p++;
         } else if (c == '}' || c == ']') {
             if (!depth || close[--depth] != c)
-                return fail(js, err, "unexpected closing bracket");
+                return fail(js, err, "the bracket that was opened");
             js->p++;
         } else if (depth && (c == ',' || c == ':')) {
             js->p++;
@@ -208,5 +211,5 @@ bool jscan_skip(struct jscan *js, struct err *err)
 bool jscan_finish(struct jscan *js, struct err *err)
 {
     jscan_peek(js);
-    return js->p == js->end || fail(js, err, "more text after the value");
+    return js->p == js->end || fail(js, err, "nothing behind the value");
 }

@@ -103,7 +103,14 @@ static void fail_at(const char *text, size_t n, size_t at, const char *problem,
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
-    err_set(err, ERR_FORMAT, "not JSON: line %zu, column %zu: %s", line, column, problem);
+    /* jansson says "X expected near 'Y'", or what is wrong. */
+    const char *near = strstr(problem, " expected near ");
+    if (near)
+        err_set(err, ERR_FORMAT, "not JSON at line %zu, column %zu (found %s, expected %.*s)",
+                line, column, near + strlen(" expected near "), (int)(near - problem), problem);
+    else
+        err_set(err, ERR_FORMAT, "not JSON at line %zu, column %zu (found '%s', expected JSON)",
+                line, column, problem);
     if (err)
         err->offset = at;
 }
@@ -114,7 +121,7 @@ json_t *json_parse(const char *text, size_t n, enum json_duplicates duplicates,
     struct tolerant t = {.stop = SIZE_MAX};
     json_t *value = NULL;
     if (!tolerant_copy(&t, text, n)) {
-        fail_at(text, n, t.at, "nested too deeply", err);
+        fail_at(text, n, t.at, "less nesting expected near more", err);
         goto out;
     }
     json_error_t problem;

@@ -31,9 +31,11 @@ struct scan {
     struct err *err;
 };
 
-static bool fail(const struct scan *s, const char *what)
+static bool fail(const struct scan *s, const char *expected)
 {
-    return err_format(s->err, s->base + s->at, "bad npy header: %s", what);
+    char found[ERR_EXCERPT];
+    return err_format(s->err, s->base + s->at, "bad npy header (found %s, expected %s)",
+                      err_excerpt(s->text + s->at, s->n - s->at, found), expected);
 }
 
 static void skip_space(struct scan *s)
@@ -73,18 +75,18 @@ static bool take_string(struct scan *s, char *buf, size_t size)
 {
     skip_space(s);
     if (s->at >= s->n || (s->text[s->at] != '\'' && s->text[s->at] != '"'))
-        return fail(s, "expected a string");
+        return fail(s, "a string");
     unsigned char quote = s->text[s->at++];
     size_t len = 0;
     while (s->at < s->n && s->text[s->at] != quote) {
         unsigned char c = s->text[s->at];
         if (c < 0x20 || c == '\\' || len + 1 >= size)
-            return fail(s, "a string that no header has");
+            return fail(s, "plain text in quotes");
         buf[len++] = (char)c;
         s->at++;
     }
     if (s->at >= s->n)
-        return fail(s, "a string without end");
+        return fail(s, "a closing quote");
     s->at++;
     buf[len] = 0;
     return true;
@@ -94,7 +96,8 @@ static bool parse_descr(struct scan *s)
 {
     if (take(s, '['))
         return err_set(s->err, ERR_UNSUPPORTED,
-                       "structured npy arrays are not read (expected one number type)");
+                       "structured npy arrays are not read (found a list of fields, "
+                       "expected one number type)");
     char descr[64];
     if (!take_string(s, descr, sizeof descr))
         return false;
@@ -123,7 +126,7 @@ static bool parse_order(struct scan *s)
 {
     bool fortran = take_word(s, "True");
     if (!fortran && !take_word(s, "False"))
-        return fail(s, "'fortran_order' is neither True nor False");
+        return fail(s, "True or False");
     s->out->fortran = fortran;
     return true;
 }
@@ -135,11 +138,11 @@ static bool take_dim(struct scan *s, int64_t *dim)
     while (s->at < s->n && s->text[s->at] >= '0' && s->text[s->at] <= '9') {
         if (__builtin_mul_overflow(v, 10, &v) ||
             __builtin_add_overflow(v, s->text[s->at] - '0', &v))
-            return fail(s, "a dimension is too large");
+            return fail(s, "a dimension below 2^63");
         s->at++;
     }
     if (s->at == start)
-        return fail(s, "expected a dimension");
+        return fail(s, "a dimension");
     if (s->at < s->n && s->text[s->at] == 'L') /* Python 2's long */
         s->at++;
     *dim = v;
@@ -151,21 +154,22 @@ static bool parse_shape(struct scan *s)
     struct tensor *t = &s->out->array;
     t->ndim = 0;
     if (!take(s, '('))
-        return fail(s, "'shape' is no tuple");
+        return fail(s, "a tuple");
     bool comma = true;
     while (!take(s, ')')) {
         if (!comma)
-            return fail(s, "expected ',' or ')' in 'shape'");
+            return fail(s, "',' or ')' in 'shape'");
         if (t->ndim == TENSOR_MAX_DIMS)
             return err_set(s->err, ERR_UNSUPPORTED,
-                           "too many dimensions (expected at most %d)", TENSOR_MAX_DIMS);
+                           "too many dimensions (found more, expected at most %d)",
+                           TENSOR_MAX_DIMS);
         if (!take_dim(s, &t->shape[t->ndim]))
             return false;
         t->ndim++;
         comma = take(s, ',');
     }
     if (t->ndim == 1 && !comma)
-        return fail(s, "'shape' is no tuple"); /* (5) is a number in Python */
+        return fail(s, "a comma in a tuple of one"); /* (5) is a number in Python */
     return true;
 }
 
@@ -185,36 +189,36 @@ static bool parse_entry(struct scan *s)
     if (!take_string(s, name, sizeof name))
         return false;
     if (!take(s, ':'))
-        return fail(s, "expected ':'");
+        return fail(s, "':'");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (strcmp(name, keys[i].name) != 0)
             continue;
         bool *seen = (bool *)((char *)s + keys[i].seen);
         if (*seen)
-            return fail(s, "a key comes twice");
+            return fail(s, "no key twice");
         *seen = true;
         return keys[i].parse(s);
     }
-    return fail(s, "an unknown key");
+    return fail(s, "'descr', 'fortran_order' or 'shape' before it");
 }
 
 static bool parse_dict(struct scan *s)
 {
     if (!take(s, '{'))
-        return fail(s, "expected '{'");
+        return fail(s, "'{'");
     bool comma = true;
     while (!take(s, '}')) {
         if (!comma)
-            return fail(s, "expected ',' or '}'");
+            return fail(s, "',' or '}'");
         if (!parse_entry(s))
             return false;
         comma = take(s, ',');
     }
     skip_space(s);
     if (s->at != s->n)
-        return fail(s, "text behind the dictionary");
+        return fail(s, "nothing behind the dictionary");
     if (!s->has_descr || !s->has_order || !s->has_shape)
-        return fail(s, "expected the keys 'descr', 'fortran_order' and 'shape'");
+        return fail(s, "the keys 'descr', 'fortran_order' and 'shape' before it");
     return true;
 }
 
@@ -226,7 +230,8 @@ static bool check_size(struct npy *npy, int64_t file_size, struct err *err)
     tensor_shape_text(t, shape, sizeof shape);
     if (!mem_mul_dims(t->shape, t->ndim, &count) ||
         __builtin_mul_overflow(count, dtype_info[t->dtype].size, &bytes))
-        return err_format(err, 8, "shape %s overflows", shape);
+        return err_format(err, 8, "array is too large (found %s, expected less than 2^63 bytes)",
+                          shape);
     if (bytes > file_size - npy->data_offset)
         return err_format(err, (uint64_t)file_size,
                           "npy data ends early (found %lld bytes, expected %lld for %s %s)",
@@ -245,16 +250,17 @@ bool npy_parse(const unsigned char *bytes, size_t n, int64_t file_size, struct n
                struct err *err)
 {
     if (!npy_is(bytes, n))
-        return err_format(err, 0, "not an npy file (expected \\x93NUMPY)");
+        return err_format(err, 0, "not an npy file (found other bytes, expected \\x93NUMPY)");
     if (n < 10)
-        return err_format(err, n, "npy header ends early");
+        return err_format(err, n, "npy header ends early (found %zu bytes, expected 10)", n);
     unsigned version = bytes[6];
     if (version < 1 || version > 3 || bytes[7] != 0)
         return err_format(err, 6, "npy version is not known (found %u.%u, expected 1.0 to 3.0)",
                           version, bytes[7]);
     size_t start = version == 1 ? 10 : 12;
     if (n < start)
-        return err_format(err, n, "npy header ends early");
+        return err_format(err, n, "npy header ends early (found %zu bytes, expected %zu)", n,
+                          start);
     uint32_t len = bytes[8] | (uint32_t)bytes[9] << 8;
     if (version > 1)
         len |= (uint32_t)bytes[10] << 16 | (uint32_t)bytes[11] << 24;
@@ -262,7 +268,8 @@ bool npy_parse(const unsigned char *bytes, size_t n, int64_t file_size, struct n
         return err_format(err, 8, "npy header is too long (found %u bytes, expected at most %d)",
                           len, NPY_MAX_HEADER);
     if (n - start < len)
-        return err_format(err, n, "npy header ends early (expected %u bytes)", len);
+        return err_format(err, n, "npy header ends early (found %zu bytes, expected %u)",
+                          n - start, len);
 
     struct npy npy = {.data_offset = (int64_t)(start + len)};
     struct scan s = {.text = bytes + start, .n = len, .base = start, .out = &npy, .err = err};

@@ -70,7 +70,8 @@ static bool plan(const struct zip *zip, struct plan *p, struct err *err)
             .packed = z->packed, .out = p->size, .size = z->size, .crc = z->crc};
         if (__builtin_add_overflow(p->size, z->size, &p->size) ||
             p->size > INT64_MAX - ALIGN)
-            return err_set(err, ERR_FORMAT, "members are too large in all");
+            return err_set(err, ERR_FORMAT, "members are too large in all (found 2^63 bytes or more, "
+                       "expected less)");
         /* Always some bytes on: an empty member has a place too. */
         p->size = (p->size / ALIGN + 1) * ALIGN;
     }
@@ -95,7 +96,8 @@ static bool add_members(struct container *c, const struct zip *zip, const struct
             return false;
     }
     return container_count(c) > 0 ||
-           err_set(err, ERR_FORMAT, "no .npy members in this zip (found %zu others)", zip->n);
+           err_set(err, ERR_FORMAT, "no .npy members in this zip (found %zu others, expected "
+                       "an npz or a PyTorch file)", zip->n);
 }
 
 struct promise {

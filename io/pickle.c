@@ -58,15 +58,24 @@ struct pickle_machine {
 
 /* ---- failing */
 
-static bool broken(struct pickle_machine *m, const char *what)
+/* At the present instruction. */
+static bool broken(struct pickle_machine *m, const char *found, const char *expected)
 {
-    return err_format(m->err, m->base + m->op_at, "bad pickle: %s", what);
+    return err_format(m->err, m->base + m->op_at, "bad pickle (found %s, expected %s)", found,
+                      expected);
 }
 
 static bool too_much(struct pickle_machine *m, const char *what, size_t limit)
 {
     return err_format(m->err, m->base + m->op_at,
-                      "bad pickle: %s (expected at most %zu)", what, limit);
+                      "pickle holds too much (found more %s, expected at most %zu)", what,
+                      limit);
+}
+
+static bool ends_early(struct pickle_machine *m)
+{
+    return err_format(m->err, m->base + m->size,
+                      "bad pickle (found its end, expected more of it)");
 }
 
 /* ---- the tree */
@@ -77,7 +86,7 @@ static void *tree_alloc(struct pickle_machine *m, size_t size)
     if (size > m->room_left) {
         size_t n = sizeof(struct pickle_piece) + (size > PIECE / 4 ? size : PIECE);
         if (n > PICKLE_MAX_MEMORY || m->memory > PICKLE_MAX_MEMORY - n) {
-            too_much(m, "it holds too much: bytes of memory", PICKLE_MAX_MEMORY);
+            too_much(m, "bytes of memory", PICKLE_MAX_MEMORY);
             return NULL;
         }
         struct pickle_piece *piece = xmalloc(n);
@@ -144,7 +153,7 @@ static struct pickle_value *new_text(struct pickle_machine *m, enum pickle_kind 
 static const unsigned char *take(struct pickle_machine *m, size_t n)
 {
     if (n > m->size - m->at) {
-        err_format(m->err, m->base + m->size, "bad pickle: it ends early");
+        ends_early(m);
         return NULL;
     }
     const unsigned char *p = m->data + m->at;
@@ -179,7 +188,7 @@ static const unsigned char *take_line(struct pickle_machine *m, size_t *n)
     const unsigned char *p = m->data + m->at;
     const unsigned char *end = m->at < m->size ? memchr(p, '\n', m->size - m->at) : NULL;
     if (!end) {
-        err_format(m->err, m->base + m->size, "bad pickle: it ends early");
+        ends_early(m);
         return NULL;
     }
     *n = (size_t)(end - p);
@@ -210,7 +219,7 @@ static struct pickle_value *pop(struct pickle_machine *m)
 {
     if (above_mark(m) > 0)
         return m->stack[--m->n_stack];
-    broken(m, "nothing left on the stack");
+    broken(m, "an empty stack", "a value on it");
     return NULL;
 }
 
@@ -218,7 +227,7 @@ static struct pickle_value *top(struct pickle_machine *m)
 {
     if (above_mark(m) > 0)
         return m->stack[m->n_stack - 1];
-    broken(m, "nothing left on the stack");
+    broken(m, "an empty stack", "a value on it");
     return NULL;
 }
 
@@ -235,7 +244,7 @@ static bool push_mark(struct pickle_machine *m)
 static bool pop_mark(struct pickle_machine *m, struct pickle_value ***items, size_t *n)
 {
     if (m->n_marks == 0)
-        return broken(m, "no mark on the stack");
+        return broken(m, "no mark on the stack", "one");
     *n = above_mark(m);
     m->n_stack = m->marks[--m->n_marks];
     *items = m->stack + m->n_stack;
@@ -247,7 +256,7 @@ static bool memo_put(struct pickle_machine *m, uint64_t id)
     if (!top(m))
         return false;
     if (id >= PICKLE_MAX_MEMO)
-        return too_much(m, "memo number", PICKLE_MAX_MEMO);
+        return too_much(m, "memo numbers", PICKLE_MAX_MEMO);
     while (id >= m->cap_memo) {
         size_t cap = m->cap_memo ? m->cap_memo * 2 : 64;
         m->memo = xreallocarray(m->memo, cap, sizeof *m->memo);
@@ -262,7 +271,7 @@ static bool memo_put(struct pickle_machine *m, uint64_t id)
 static bool memo_get(struct pickle_machine *m, uint64_t id)
 {
     if (id >= m->cap_memo || !m->memo[id])
-        return broken(m, "memo number that was never put");
+        return broken(m, "a memo number that was never put", "one that was");
     return push(m, m->memo[id]);
 }
 
@@ -340,7 +349,7 @@ static bool push_stack_global(struct pickle_machine *m)
     if (!module)
         return false;
     if (name->kind != PICKLE_STR || module->kind != PICKLE_STR)
-        return broken(m, "a global whose name is no string");
+        return broken(m, "a global whose name is no string", "a string");
     return push(m, new_text(m, PICKLE_GLOBAL, module->text, module->n, name->text,
                             name->n));
 }
@@ -365,7 +374,7 @@ static bool push_sequence(struct pickle_machine *m, enum pickle_kind kind,
 static bool push_small_tuple(struct pickle_machine *m, size_t n)
 {
     if (above_mark(m) < n)
-        return broken(m, "nothing left on the stack");
+        return broken(m, "an empty stack", "a value on it");
     m->n_stack -= n;
     return push_sequence(m, PICKLE_TUPLE, m->stack + m->n_stack, n);
 }
@@ -377,7 +386,7 @@ static bool push_marked(struct pickle_machine *m, enum pickle_kind kind)
     if (!pop_mark(m, &items, &n))
         return false;
     if (kind == PICKLE_DICT && n % 2)
-        return broken(m, "a key without a value");
+        return broken(m, "a key without a value", "pairs");
     return push_sequence(m, kind, items, n);
 }
 
@@ -463,7 +472,7 @@ static bool call_marked(struct pickle_machine *m)
     if (!pop_mark(m, &items, &n))
         return false;
     if (n == 0)
-        return broken(m, "nothing left on the stack");
+        return broken(m, "an empty stack", "a value on it");
     struct pickle_value *callable = items[0], *args = new_value(m, PICKLE_TUPLE);
     return args && add_children(m, args, items + 1, n - 1) && push_call(m, callable, args);
 }
@@ -495,7 +504,7 @@ static bool insert(struct pickle_machine *m, enum pickle_kind kind,
     if (!v)
         return false;
     if (kind == PICKLE_DICT && n % 2)
-        return broken(m, "a key without a value");
+        return broken(m, "a key without a value", "pairs");
     if (v->kind == PICKLE_OBJECT) {
         struct pickle_cell *part = v->last;
         if (part->value->kind == PICKLE_NONE && !(part->value = new_value(m, kind)))
@@ -503,14 +512,14 @@ static bool insert(struct pickle_machine *m, enum pickle_kind kind,
         v = part->value;
     }
     if (v->kind != kind)
-        return broken(m, "items put into what holds none");
+        return broken(m, "items for what holds none", "a container");
     return add_children(m, v, items, n);
 }
 
 static bool insert_few(struct pickle_machine *m, enum pickle_kind kind, size_t n)
 {
     if (above_mark(m) < n + 1)
-        return broken(m, "nothing left on the stack");
+        return broken(m, "an empty stack", "a value on it");
     m->n_stack -= n;
     return insert(m, kind, m->stack + m->n_stack, n);
 }
@@ -611,8 +620,9 @@ static bool step(struct pickle_machine *m, enum op op)
     case OP_STOP: break;
     }
     return err_set(m->err, ERR_UNSUPPORTED,
-                   "pickle instruction is not read (found 0x%02x at byte %llu)", (unsigned)op,
-                   (unsigned long long)(m->base + m->op_at));
+                   "pickle instruction at byte %llu is not read (found 0x%02x, expected one "
+                   "of protocols 2 to 5)", (unsigned long long)(m->base + m->op_at),
+                   (unsigned)op);
 }
 
 static bool run(struct pickle_machine *m)

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "io/json.h"
 #include "io/mem.h"
 #include "io/reader.h"
 
@@ -48,7 +49,8 @@ bool safetensors_header_size(const unsigned char bytes[8], int64_t file_size, si
                           " bytes, expected at most %d)", len, SAFETENSORS_MAX_HEADER);
     if (file_size < 8 || (int64_t)len > file_size - 8)
         return err_format(err, (uint64_t)file_size,
-                          "safetensors header ends early (expected %" PRIu64 " bytes)", len);
+                          "safetensors header ends early (found %" PRId64 " bytes, expected %"
+                          PRIu64 ")", file_size < 8 ? 0 : file_size - 8, len);
     *n = (size_t)len;
     return true;
 }
@@ -63,8 +65,8 @@ static bool check_cost(const char *text, size_t n, struct err *err)
         char c = text[i];
         if (c == '"') {
             if (string && i - string > SAFETENSORS_MAX_STRING)
-                return err_format(err, 8 + string, "safetensors header has a string of %zu "
-                                  "bytes (expected at most %d)", i - string,
+                return err_format(err, 8 + string, "safetensors header has a long string "
+                                  "(found %zu bytes, expected at most %d)", i - string,
                                   SAFETENSORS_MAX_STRING);
             string = string ? 0 : i + 1;
         } else if (string) {
@@ -78,11 +80,19 @@ static bool check_cost(const char *text, size_t n, struct err *err)
                       "at most %d)", values, SAFETENSORS_MAX_VALUES);
 }
 
+/* A value of the header that is not what it should be. */
+static bool wrong(struct err *err, const char *what, const json_t *v, const char *expected)
+{
+    char brief[64];
+    return err_format(err, 8, "bad %s (found %s, expected %s)", what,
+                      json_brief(v, brief, sizeof brief), expected);
+}
+
 static bool parse_dtype(const json_t *v, enum dtype *dtype, struct err *err)
 {
     const char *name = json_string_value(v);
     if (!name)
-        return err_format(err, 8, "no dtype (expected a string)");
+        return wrong(err, "dtype", v, "a string");
     for (int i = 0; i < DTYPE_COUNT; i++) {
         if (strcmp(name, dtype_info[i].safetensors) == 0) {
             *dtype = (enum dtype)i;
@@ -94,13 +104,13 @@ static bool parse_dtype(const json_t *v, enum dtype *dtype, struct err *err)
             return err_set(err, ERR_UNSUPPORTED,
                            "dtype is not read (found %s, expected F16, BF16, F32, F64, an "
                            "integer or BOOL)", name);
-    return err_format(err, 8, "unknown dtype (found '%.100s')", name);
+    return wrong(err, "dtype", v, "a known one");
 }
 
 static bool parse_shape(const json_t *v, struct tensor *t, struct err *err)
 {
     if (!json_is_array(v))
-        return err_format(err, 8, "no shape (expected a list)");
+        return wrong(err, "shape", v, "a list");
     size_t n = json_array_size(v);
     if (n > TENSOR_MAX_DIMS)
         return err_set(err, ERR_UNSUPPORTED,
@@ -109,7 +119,7 @@ static bool parse_shape(const json_t *v, struct tensor *t, struct err *err)
     for (size_t i = 0; i < n; i++) {
         const json_t *dim = json_array_get(v, i);
         if (!json_is_integer(dim) || json_integer_value(dim) < 0)
-            return err_format(err, 8, "bad shape (expected non-negative integers)");
+            return wrong(err, "shape", v, "non-negative integers");
         t->shape[i] = json_integer_value(dim);
     }
     t->ndim = (int)n;
@@ -120,19 +130,18 @@ static bool parse_offsets(const json_t *v, struct safetensors_entry *e, struct e
 {
     const json_t *begin = json_array_get(v, 0), *end = json_array_get(v, 1);
     if (json_array_size(v) != 2 || !json_is_integer(begin) || !json_is_integer(end))
-        return err_format(err, 8, "no data_offsets (expected two integers)");
+        return wrong(err, "data_offsets", v, "two integers");
     e->begin = json_integer_value(begin);
     e->end = json_integer_value(end);
     if (e->begin < 0 || e->end < e->begin)
-        return err_format(err, 8, "bad data_offsets (found [%" PRId64 ", %" PRId64 "])",
-                          e->begin, e->end);
+        return wrong(err, "data_offsets", v, "a begin and an end behind it");
     return true;
 }
 
 static bool parse_entry(const json_t *v, struct safetensors_entry *e, struct err *err)
 {
     if (!json_is_object(v))
-        return err_format(err, 8, "no description (expected an object)");
+        return wrong(err, "description", v, "an object");
     if (!parse_dtype(json_object_get(v, "dtype"), &e->array.dtype, err) ||
         !parse_shape(json_object_get(v, "shape"), &e->array, err) ||
         !parse_offsets(json_object_get(v, "data_offsets"), e, err))
@@ -142,7 +151,8 @@ static bool parse_entry(const json_t *v, struct safetensors_entry *e, struct err
     tensor_shape_text(&e->array, shape, sizeof shape);
     if (!mem_mul_dims(e->array.shape, e->array.ndim, &bytes) ||
         __builtin_mul_overflow(bytes, dtype_info[e->array.dtype].size, &bytes))
-        return err_format(err, 8, "shape %s overflows", shape);
+        return err_format(err, 8, "tensor is too large (found %s, expected less than 2^63 "
+                          "bytes)", shape);
     if (bytes != e->end - e->begin)
         return err_format(err, 8, "size does not fit (found %" PRId64 " bytes of data, "
                           "expected %" PRId64 " for %s %s)", e->end - e->begin, bytes,
@@ -154,12 +164,12 @@ static bool parse_entry(const json_t *v, struct safetensors_entry *e, struct err
 static bool check_meta(const json_t *meta, struct err *err)
 {
     if (!json_is_object(meta))
-        return err_format(err, 8, "'" META "' is no map of strings");
+        return wrong(err, "'" META "'", meta, "a map of strings");
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)meta, key, value)
         if (!json_is_string(value))
-            return err_format(err, 8, "'" META "' is no map of strings (at '%.100s')", key);
+            return wrong(err, "'" META "'", value, "a map of strings");
     return true;
 }
 
@@ -206,9 +216,9 @@ static json_t *parse_json(const char *header, size_t n, struct err *err)
     json_t *root = json_loadb(header, n, JSON_REJECT_DUPLICATES, &why);
     if (!root) {
         err_format(err, 8 + (uint64_t)(why.position > 0 ? why.position : 0),
-                   "bad safetensors header: %s", why.text);
+                   "bad safetensors header (found '%s', expected JSON)", why.text);
     } else if (!json_is_object(root)) {
-        err_format(err, 8, "bad safetensors header (expected an object)");
+        err_format(err, 8, "bad safetensors header (found a list, expected an object)");
         json_decref(root);
         root = NULL;
     }

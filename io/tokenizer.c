@@ -212,7 +212,8 @@ static bool check_model(const struct parts *parts, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "tokenizer model not read (found %s, expected BPE)",
                        type);
     if (!parts->has_vocab)
-        return err_set(err, ERR_FORMAT, "'model.vocab' is not an object of token ids");
+        return err_set(err, ERR_FORMAT, "bad 'model.vocab' (found none, expected an object of "
+                       "token ids)");
     return true;
 }
 

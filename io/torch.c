@@ -163,10 +163,11 @@ static bool list_storages(struct stream *s, const struct pickle *object, struct 
         const struct pickle_value *id = pickle_child(c->value, 0);
         const char *key = id_key(id);
         if (!key)
-            return err_format(err, c->value->at, "bad reference to a storage");
+            return err_format(err, c->value->at, "bad reference to a storage (found no key, expected a "
+                              "tuple with one)");
         if (n >= MAX_STORAGES)
-            return err_format(err, c->value->at, "too many storages (expected at most %zu)",
-                              MAX_STORAGES);
+            return err_format(err, c->value->at, "too many storages (found more, expected at most "
+                              "%zu)", MAX_STORAGES);
         array_grow(s->storage, n, cap);
         s->storage[n++] = (struct storage){
             .key = key, .element = storage_element(pickle_child(id, ID_TYPE))};
@@ -198,10 +199,11 @@ static bool check_machine(const struct stream *s, struct err *err)
     const struct pickle_value *version = s->pickle[VERSION].root;
     if (version->kind != PICKLE_INT || version->i != 1001)
         return err_set(err, ERR_UNSUPPORTED, "old PyTorch file of a version that is not read "
-                                             "(expected 1001)");
+                       "(found another, expected 1001)");
     const struct pickle_value *little = pickle_find(s->pickle[MACHINE].root, "little_endian");
     if (little && little->kind == PICKLE_BOOL && !little->i)
-        return err_set(err, ERR_UNSUPPORTED, "old PyTorch file of a big-endian machine");
+        return err_set(err, ERR_UNSUPPORTED, "old PyTorch file of a big-endian machine is not "
+                       "read (found little_endian False, expected True)");
     return true;
 }
 
@@ -212,15 +214,18 @@ static bool locate_storages(struct stream *s, const unsigned char *data, size_t 
     const struct pickle_value *keys = s->pickle[KEYS].root;
     size_t at = s->cost;
     if (keys->kind != PICKLE_LIST)
-        return err_format(err, keys->at, "bad list of storages");
+        return err_format(err, keys->at, "bad list of storages (found no list, expected "
+                          "one)");
     for (const struct pickle_cell *c = keys->first; c; c = c->next) {
         const char *key = c->value->kind == PICKLE_STR ? c->value->text : "";
         struct storage *storage = find_storage(s, key);
         uint64_t n = 0;
         if (!storage)
-            return err_format(err, c->value->at, "storage '%.40s' belongs to nothing", key);
+            return err_format(err, c->value->at, "storage '%.40s' belongs to nothing (found "
+                              "its key, expected one that a tensor names)", key);
         if (size - at < 8)
-            return err_format(err, base + size, "storage '%.40s' lies outside the file", key);
+            return err_format(err, base + size, "storage '%.40s' lies outside the file (found "
+                              "its end, expected 8 bytes)", key);
         for (int i = 7; i >= 0; i--)
             n = n << 8 | data[at + (size_t)i];
         at += 8;
@@ -373,9 +378,11 @@ static bool lies_within(const struct tensor *t, int64_t offset, int64_t elements
     return last < elements;
 }
 
-static bool bad_tensor(struct load *l, const struct pickle_value *v, const char *what)
+static bool bad_tensor(struct load *l, const struct pickle_value *v, const char *what,
+                       const char *found, const char *expected)
 {
-    return err_format(l->err, v->at, "tensor '%.100s': %s", l->path, what);
+    return err_format(l->err, v->at, "tensor '%.100s': %s (found %s, expected %s)", l->path,
+                      what, found, expected);
 }
 
 /* Sharing lets a small file hold endless values: all that is made is paid for. */
@@ -383,7 +390,8 @@ static bool spend(struct load *l, const struct pickle_value *v, size_t cost)
 {
     l->cost += cost;
     if (l->cost > MAX_COST && l->ok)
-        l->ok = err_format(l->err, v->at, "it holds too many values");
+        l->ok = err_format(l->err, v->at, "it holds too many values (found more, expected "
+                           "at most %zu)", MAX_COST);
     return l->ok;
 }
 
@@ -404,12 +412,14 @@ static bool read_id(struct load *l, const struct stream *s, const struct pickle_
         return false;
     out->storage = key ? find_storage(s, key) : NULL;
     if (!out->storage || !out->storage->data)
-        return l->ok = bad_tensor(l, v, "its storage is not in the file");
+        return l->ok = bad_tensor(l, v, "its storage is not in the file", "none",
+                                  "one of its key");
     out->n = pickle_child(id, ID_ELEMENTS)->i;
     if (view && view->kind == PICKLE_TUPLE) { /* (key, offset, elements) */
         const struct pickle_value *first = pickle_child(view, 1), *n = pickle_child(view, 2);
         if (!first || first->kind != PICKLE_INT || !n || n->kind != PICKLE_INT || n->i < 0)
-            return l->ok = bad_tensor(l, v, "bad view of a storage");
+            return l->ok = bad_tensor(l, v, "bad view of a storage", "another tuple",
+                                      "key, offset, elements");
         out->first = first->i;
         out->n = n->i;
     }
@@ -473,7 +483,8 @@ static bool add_tensor(struct load *l, const struct pickle_value *v, enum maker 
         !read_dims(pickle_child(args, ARG_SIZE), t.shape, &t.ndim) ||
         !read_dims(pickle_child(args, ARG_STRIDE), t.stride, &n_strides) ||
         n_strides != t.ndim)
-        return bad_tensor(l, v, "bad sizes or strides");
+        return bad_tensor(l, v, "bad sizes or strides", "others",
+                          "as many strides as sizes, none negative");
     if (!find_elements(l, pickle_child(args, ARG_STORAGE), &t, &elements))
         return l->ok;
     if (maker == MAKE_TENSOR_TYPED) { /* over bytes, whatever the storage says */
@@ -484,7 +495,8 @@ static bool add_tensor(struct load *l, const struct pickle_value *v, enum maker 
     }
     offset = at->i;
     if (!lies_within(&t, offset, elements))
-        return bad_tensor(l, v, "it reaches outside of its storage");
+        return bad_tensor(l, v, "it reaches outside of its storage", "larger strides or offset",
+                          "all of it inside");
     t.data += offset * dtype_info[t.dtype].size;
     container_add(l->c, &t, l->path);
     return true;
@@ -507,7 +519,8 @@ static json_t *walk_to(struct load *l, struct pickle_value *v, const char *name,
 {
     size_t len = l->path_len, n = is_plumbing(name) ? 0 : strlen(name);
     if (n + 2 > sizeof l->path - len) {
-        l->ok = err_format(l->err, v->at, "names are too long (expected at most %d bytes)",
+        l->ok = err_format(l->err, v->at, "names are too long (found more, expected at most "
+                           "%d bytes)",
                            MAX_PATH_LEN - 1);
         return NULL;
     }
@@ -610,7 +623,8 @@ static json_t *walk(struct load *l, struct pickle_value *v, int depth)
     if (v->open) /* inside itself */
         return NULL;
     if (depth > MAX_DEPTH) {
-        l->ok = err_format(l->err, v->at, "objects in objects (expected at most %d deep)",
+        l->ok = err_format(l->err, v->at, "objects in objects (found more, expected at most "
+                           "%d deep)",
                            MAX_DEPTH);
         return NULL;
     }
@@ -625,7 +639,8 @@ static bool open_object(struct load *l, const struct pickle *object)
     l->ok = true;
     json_t *values = walk(l, object->root, 0);
     if (l->ok && container_count(l->c) == 0)
-        l->ok = err_set(l->err, ERR_FORMAT, "no tensors in this PyTorch file or pickle");
+        l->ok = err_set(l->err, ERR_FORMAT, "no tensors in this PyTorch file or pickle (found "
+                        "none, expected one or more)");
     if (l->ok)
         container_set_values(l->c, values);
     else
@@ -731,7 +746,8 @@ static bool read_byteorder(struct load *l, const struct folder *f)
         return false;
     l->swapped = strcmp(order, "big") == 0;
     return l->swapped || strcmp(order, "little") == 0 ||
-           err_format(l->err, (uint64_t)z->data, "bad byte order (expected little or big)");
+           err_format(l->err, (uint64_t)z->data, "bad byte order (found '%s', expected little or big)",
+                      order);
 }
 
 /* Where the storages lie. One that is missing is an error when a tensor wants it. */
@@ -763,7 +779,7 @@ static bool open_folder(struct load *l, const struct zip *zip,
     qsort(f.member, f.n, sizeof *f.member, by_name);
     bool ok = is_script(zip, &f)
                   ? err_set(l->err, ERR_UNSUPPORTED, "a TorchScript program is not read "
-                            "(expected a file of torch.save)")
+                            "(found code/, expected a file of torch.save)")
                   : check_stored(object, l->err) && read_byteorder(l, &f) &&
                         parse_stream(&l->main, l->m, l->m->data + object->data,
                                      (size_t)object->size, l->err) &&

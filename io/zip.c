@@ -69,7 +69,8 @@ static bool find_eocd(const struct map *m, unsigned char *eocd, int64_t *at, str
     }
     free(tail);
     return found || err_format(err, (uint64_t)m->size,
-                               "zip directory not found (the file may be truncated)");
+                               "zip directory not found (found none, expected one at the end: "
+                               "is the file truncated?)");
 }
 
 /* The zip64 end record takes the place of the plain one where that is saturated. */
@@ -86,13 +87,15 @@ static bool read_eocd64(const struct map *m, struct ending *end, struct err *err
     if (at > (uint64_t)(end->at - LOCATOR_SIZE) ||
         (uint64_t)(end->at - LOCATOR_SIZE) - at < EOCD64_SIZE)
         return err_format(err, (uint64_t)end->at - LOCATOR_SIZE,
-                          "bad zip64 locator (found offset %" PRIu64 ")", at);
+                          "bad zip64 locator (found offset %" PRIu64
+                          ", expected one before it)", at);
     if (!map_pread(m, record, sizeof record, (int64_t)at, err))
         return false;
     if (!has_magic(record, "PK\6\6"))
-        return err_format(err, at, "bad zip64 end record");
+        return err_format(err, at, "bad zip64 end record (found other bytes, expected PK\\6\\6)");
     if (u32(record + 16) != 0 || u32(record + 20) != 0)
-        return err_set(err, ERR_UNSUPPORTED, "zip files split over disks are not read");
+        return err_set(err, ERR_UNSUPPORTED, "zip files split over disks are not read (found "
+                       "a part, expected one file)");
     *end = (struct ending){u64(record + 32), u64(record + 40), u64(record + 48), (int64_t)at};
     return true;
 }
@@ -108,13 +111,15 @@ static bool read_ending(const struct map *m, struct ending *end, struct err *err
     bool saturated = u16(p + 4) == 0xffff || u16(p + 8) == 0xffff || end->n == 0xffff ||
                      end->size == 0xffffffff || end->offset == 0xffffffff;
     if (!saturated && (u16(p + 4) != 0 || u16(p + 6) != 0 || u16(p + 8) != end->n))
-        return err_set(err, ERR_UNSUPPORTED, "zip files split over disks are not read");
+        return err_set(err, ERR_UNSUPPORTED, "zip files split over disks are not read (found "
+                       "a part, expected one file)");
     if (saturated && !read_eocd64(m, end, err))
         return false;
     if (end->offset > (uint64_t)end->at || end->size > (uint64_t)end->at - end->offset)
         return err_format(err, (uint64_t)end->at,
                           "zip directory lies outside the file (found %" PRIu64
-                          " bytes at %" PRIu64 ")", end->size, end->offset);
+                          " bytes at %" PRIu64 ", expected them before this)", end->size,
+                          end->offset);
     if (end->size > ZIP_MAX_DIRECTORY || end->n > ZIP_MAX_MEMBERS ||
         end->n > end->size / CENTRAL_SIZE)
         return err_format(err, (uint64_t)end->at,
@@ -138,7 +143,7 @@ static bool read_extra(const unsigned char *p, size_t n, uint64_t *fields[3], ui
                 if (*fields[i] != 0xffffffff)
                     continue;
                 if (end - q < 8)
-                    return err_format(err, at, "bad zip64 field");
+                    return err_format(err, at, "bad zip64 field (found its end, expected 8 bytes)");
                 *fields[i] = u64(q);
                 q += 8;
             }
@@ -152,11 +157,13 @@ static bool read_extra(const unsigned char *p, size_t n, uint64_t *fields[3], ui
 static bool check_name(const char *name, size_t len, uint64_t at, struct err *err)
 {
     if (len == 0 || memchr(name, 0, len) || memchr(name, '\\', len) || name[0] == '/')
-        return err_format(err, at, "bad name in the zip (found '%.100s')", name);
+        return err_format(err, at, "bad name in the zip (found '%.100s', expected a "
+                          "relative path)", name);
     for (const char *p = name; p; p = strchr(p, '/')) {
         p += *p == '/';
         if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
-            return err_format(err, at, "bad name in the zip (found '%.100s')", name);
+            return err_format(err, at, "bad name in the zip (found '%.100s', expected a "
+                          "relative path)", name);
     }
     return true;
 }
@@ -166,10 +173,12 @@ static bool read_record(const unsigned char *p, size_t n, uint64_t at, char **na
                         struct zip_member *out, size_t *used, struct err *err)
 {
     if (n < CENTRAL_SIZE || !has_magic(p, "PK\1\2"))
-        return err_format(err, at, "bad record in the zip directory");
+        return err_format(err, at, "bad record in the zip directory (found other bytes, "
+                          "expected PK\\1\\2)");
     size_t name_len = u16(p + 28), extra_len = u16(p + 30), comment_len = u16(p + 32);
     if (n - CENTRAL_SIZE < name_len + extra_len + comment_len)
-        return err_format(err, at, "zip directory ends early");
+        return err_format(err, at, "zip directory ends early (found %zu bytes, expected %zu)",
+                          n - CENTRAL_SIZE, name_len + extra_len + comment_len);
     char *name = *names;
     memcpy(name, p + CENTRAL_SIZE, name_len);
     name[name_len] = 0;
@@ -177,13 +186,15 @@ static bool read_record(const unsigned char *p, size_t n, uint64_t at, char **na
     if (!check_name(name, name_len, at, err))
         return false;
     if (u16(p + 8) & 1)
-        return err_set(err, ERR_UNSUPPORTED, "member '%.100s' is encrypted", name);
+        return err_set(err, ERR_UNSUPPORTED, "member '%.100s' is encrypted (found its flag, "
+                       "expected none)", name);
     uint64_t packed = u32(p + 20), size = u32(p + 24), local = u32(p + 42);
     uint64_t *fields[3] = {&size, &packed, &local};
     if (!read_extra(p + CENTRAL_SIZE + name_len, extra_len, fields, at, err))
         return false;
     if (packed > INT64_MAX || size > INT64_MAX || local > INT64_MAX)
-        return err_format(err, at, "member '%.100s' is too large", name);
+        return err_format(err, at, "member '%.100s' is too large (found 2^63 bytes or more, "
+                          "expected less)", name);
     *out = (struct zip_member){.name = name, .method = (int)u16(p + 10), .crc = u32(p + 16),
                                .packed = (int64_t)packed, .size = (int64_t)size,
                                .local = (int64_t)local};
@@ -196,7 +207,7 @@ static bool check_sizes(const struct zip_member *z, struct err *err)
     if (z->method == ZIP_STORED && z->packed != z->size)
         return err_format(err, (uint64_t)z->local,
                           "member '%.100s' is stored, but its sizes differ (found %" PRId64
-                          " and %" PRId64 ")", z->name, z->packed, z->size);
+                          " and %" PRId64 ", expected equal ones)", z->name, z->packed, z->size);
     if (z->method == ZIP_DEFLATED && z->size / DEFLATE_MAX_RATIO > z->packed)
         return err_format(err, (uint64_t)z->local,
                           "member '%.100s' cannot be that large (found %" PRId64
@@ -213,17 +224,19 @@ static bool locate(const struct map *m, struct zip_member *z, int64_t limit,
     if (z->local > limit - LOCAL_SIZE)
         return err_format(err, (uint64_t)limit,
                           "member '%.100s' lies outside the file (found its start at %" PRId64
-                          ")", z->name, z->local);
+                          ", expected it before this)", z->name, z->local);
     if (!map_pread(m, p, sizeof p, z->local, err))
         return false;
     if (!has_magic(p, "PK\3\4"))
-        return err_format(err, (uint64_t)z->local, "bad local header of member '%.100s'",
+        return err_format(err, (uint64_t)z->local, "bad local header of member '%.100s' "
+                          "(found other bytes, expected PK\\3\\4)",
                           z->name);
     z->data = z->local + LOCAL_SIZE + u16(p + 26) + u16(p + 28);
     if (z->data > limit || z->packed > limit - z->data)
         return err_format(err, (uint64_t)limit,
                           "member '%.100s' lies outside the file (found %" PRId64
-                          " bytes at %" PRId64 ")", z->name, z->packed, z->data);
+                          " bytes at %" PRId64 ", expected them before this)", z->name,
+                          z->packed, z->data);
     return true;
 }
 
@@ -248,13 +261,15 @@ static bool check_apart(const struct zip *z, struct err *err)
     qsort(order, z->n, sizeof *order, by_name);
     for (size_t i = 1; ok && i < z->n; i++)
         if (strcmp(order[i - 1]->name, order[i]->name) == 0)
-            ok = err_format(err, (uint64_t)order[i]->local, "member '%.100s' comes twice",
+            ok = err_format(err, (uint64_t)order[i]->local, "member '%.100s' comes twice "
+                            "(found it again, expected one of a name)",
                             order[i]->name);
     qsort(order, z->n, sizeof *order, by_place);
     for (size_t i = 1; ok && i < z->n; i++)
         if (order[i]->local < order[i - 1]->data + order[i - 1]->packed)
             ok = err_format(err, (uint64_t)order[i]->local,
-                            "members '%.100s' and '%.100s' overlap", order[i - 1]->name,
+                            "members '%.100s' and '%.100s' overlap (found the second inside "
+                            "the first, expected it behind)", order[i - 1]->name,
                             order[i]->name);
     free(order);
     return ok;

@@ -94,13 +94,16 @@ static bool zstd_failed(struct err *err, uint64_t at, size_t code)
 {
     switch (ZSTD_getErrorCode(code)) {
     case ZSTD_error_srcSize_wrong:
-        return err_format(err, at, "zstd frame ends early");
+        return err_format(err, at, "zstd frame ends early (found the end of the file, "
+                          "expected more)");
     case ZSTD_error_memory_allocation:
         return err_set(err, ERR_NOMEM, "zstd: no memory");
     case ZSTD_error_dictionary_wrong:
-        return err_set(err, ERR_UNSUPPORTED, "zstd with a dictionary is not read");
+        return err_set(err, ERR_UNSUPPORTED, "zstd with a dictionary is not read (found one, "
+                       "expected none)");
     default:
-        return err_format(err, at, "bad zstd frame: %s", ZSTD_getErrorName(code));
+        return err_format(err, at, "bad zstd frame (found '%s', expected valid data)",
+                          ZSTD_getErrorName(code));
     }
 }
 
@@ -141,7 +144,8 @@ static void find_frames(void *ctx)
         const unsigned char *p = data + at;
         size_t left = (size_t)(u->in->size - at);
         if (left < 4 || !zstream_is(p, left)) {
-            err_format(&u->err, (uint64_t)at, "not a zstd frame (bytes behind the last one)");
+            err_format(&u->err, (uint64_t)at, "not a zstd frame (found other bytes "
+                       "behind the last one, expected none)");
             return;
         }
         size_t packed = ZSTD_findFrameCompressedSize(p, left);
@@ -153,7 +157,8 @@ static void find_frames(void *ctx)
             unsigned long long size = ZSTD_getFrameContentSize(p, left);
             bool known = size <= INT64_MAX;
             if (u->n >= ZSTREAM_MAX_FRAMES) {
-                err_format(&u->err, (uint64_t)at, "too many zstd frames (expected at most %d)",
+                err_format(&u->err, (uint64_t)at, "too many zstd frames (found more, "
+                           "expected at most %d)",
                            ZSTREAM_MAX_FRAMES);
                 return;
             }
@@ -217,15 +222,15 @@ static bool too_large(const struct unpack *u, struct err *err)
 {
     if (u->by_header)
         return err_set(err, ERR_FORMAT, "decompresses to more than its npy header promises "
-                       "(expected at most %" PRId64 " bytes)", u->limit);
-    return err_set(err, ERR_FORMAT, "decompresses to more than %d times its size (expected at "
-                   "most %" PRId64 " bytes)", ZSTREAM_MAX_RATIO, u->limit);
+                       "(found more, expected at most %" PRId64 " bytes)", u->limit);
+    return err_set(err, ERR_FORMAT, "decompresses to more than %d times its size (found more, "
+                   "expected at most %" PRId64 " bytes)", ZSTREAM_MAX_RATIO, u->limit);
 }
 
 static bool wrong_size(const struct frame *f, struct err *err)
 {
     return err_format(err, (uint64_t)f->at,
-                      "zstd frame does not hold what it says (expected %" PRId64 " bytes)",
+                      "zstd frame does not hold what it says (found another size, expected %" PRId64 " bytes)",
                       f->size);
 }
 
@@ -349,7 +354,8 @@ static bool unpack_large(struct unpack *u, struct worker *w, struct frame *f,
         if (ZSTD_isError(more))
             return zstd_failed(err, (uint64_t)f->at + in.pos, more);
         if (more != 0 && in.pos == was && out.pos == 0)
-            return err_format(err, (uint64_t)f->at + in.pos, "zstd frame ends early");
+            return err_format(err, (uint64_t)f->at + in.pos, "zstd frame ends early (found "
+                              "the end of the file, expected more)");
         if (f->size >= 0 && (int64_t)out.pos > f->size - n)
             return wrong_size(f, err);
         if ((int64_t)out.pos > u->limit - f->out - n)

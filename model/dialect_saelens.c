@@ -89,7 +89,7 @@ static bool refuse(const json_t *cfg, const char *key, const char *expected,
                    struct err *err)
 {
     char found[128];
-    return err_set(err, ERR_UNSUPPORTED, "%s is %s, which is not read (expected %s)", key,
+    return err_set(err, ERR_UNSUPPORTED, "%s is not read (found %s, expected %s)", key,
                    json_brief(cfg_find(cfg, key), found, sizeof found), expected);
 }
 

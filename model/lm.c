@@ -34,7 +34,7 @@ static bool read_config(struct lm *lm, struct err *err)
     json_t *cfg = json_load_path(path, JSON_MAX_TEXT, JSON_LAST_WINS, err);
     bool ok = cfg != NULL;
     if (ok) {
-        ok = json_is_object(cfg) || err_set(err, ERR_FORMAT, "no object (expected one)");
+        ok = json_is_object(cfg) || err_set(err, ERR_FORMAT, "bad configuration (found no object, expected one)");
         lm->family = ok ? lm_family_of(cfg, err) : NULL;
         ok = lm->family && lm_configure(lm->family, cfg, &lm->c, err);
         if (!ok)

@@ -40,7 +40,7 @@ static bool positive(const json_t *cfg, const char *key, double *out, struct err
     if (!json_get_double(cfg, key, &v, err))
         return false;
     if (!(v > 0 && v < 1e30))
-        return err_set(err, ERR_RANGE, "'%s' is %.9g (expected a positive number)", key, v);
+        return err_set(err, ERR_RANGE, "bad '%s' (found %.9g, expected a positive number)", key, v);
     *out = v;
     return true;
 }
@@ -117,7 +117,7 @@ static bool divides(int64_t whole, const char *whole_name, int64_t parts,
 {
     if (whole % parts == 0)
         return true;
-    return err_set(err, ERR_SHAPE, "'%s' does not divide '%s' (found %lld and %lld)",
+    return err_set(err, ERR_SHAPE, "'%s' does not divide '%s' (found %lld and %lld, expected a divisor)",
                    parts_name, whole_name, (long long)parts, (long long)whole);
 }
 

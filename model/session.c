@@ -637,7 +637,8 @@ struct index *session_make_index(const struct session *s, int i,
     }
     char *path = nameless ? nameless_path(err) : session_index_path(s, i, err);
     if (path && !nameless && s->options.index && holds_something(path) && !fidx_is(path)) {
-        err_set(err, ERR_FORMAT, "%s: not an index of saescope: it is not overwritten", path);
+        err_set(err, ERR_FORMAT, "%s: this file is not overwritten (found another program's, expected an "
+                       "index of saescope)", path);
         free(path);
         return NULL;
     }

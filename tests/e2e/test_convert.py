@@ -67,8 +67,8 @@ class Convert(Case):
         self.assertEqual(line, "saescope: %s: is there already (found a file, expected a name "
                                "that is free)\n" % there)
         line = self.fails(1, "convert", source, self.tmp + "/no/such")
-        self.assertEqual(line, "saescope: %s/no/such: cannot make the directory: No such file "
-                               "or directory\n" % self.tmp)
+        self.assertEqual(line, "saescope: %s/no/such: cannot make the directory (found "
+                               "'No such file or directory', expected one that exists)\n" % self.tmp)
         self.assertEqual(os.listdir(self.tmp).count("there"), 1)
         self.assertIn("--zstd: only together with --to npy",
                       self.fails(2, "convert", source, self.tmp + "/x", "--zstd"))

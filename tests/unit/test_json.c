@@ -78,7 +78,7 @@ static void depth_and_duplicates(void **state)
         assert_int_equal(v != NULL, extra == 0);
         json_decref(v);
     }
-    assert_non_null(strstr(err.msg, "nested too deeply"));
+    assert_non_null(strstr(err.msg, "expected less nesting"));
     assert_int_equal(err.offset, JSON_MAX_DEPTH + 1);
 
     const char *twice = "{\"a\": 1, \"a\": 2}";

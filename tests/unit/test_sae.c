@@ -346,17 +346,17 @@ struct refusal {
 
 static const struct refusal refusals[] = {
     {"{\"architecture\":\"transcoder\"}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: architecture is \"transcoder\", which is not read (expected standard"},
+     "cfg.json: architecture is not read (found \"transcoder\", expected standard"},
     {"{\"architecture\":7}", BASE, ERR_FORMAT, "cfg.json: bad 'architecture' (found 7"},
     {"{\"activation_fn_str\":\"tanh-relu\"}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: activation_fn_str is \"tanh-relu\""},
+     "cfg.json: activation_fn_str is not read (found \"tanh-relu\""},
     {"{\"normalize_activations\":\"batch\"}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: normalize_activations is \"batch\""},
+     "cfg.json: normalize_activations is not read (found \"batch\""},
     {"{\"normalize_activations\":3}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: normalize_activations is 3"},
+     "cfg.json: normalize_activations is not read (found 3"},
     {"{\"reshape_activations\":\"hook_q\"}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: reshape_activations is \"hook_q\""},
-    {"{\"dtype\":\"float8\"}", BASE, ERR_UNSUPPORTED, "cfg.json: dtype is \"float8\""},
+     "cfg.json: reshape_activations is not read (found \"hook_q\""},
+    {"{\"dtype\":\"float8\"}", BASE, ERR_UNSUPPORTED, "cfg.json: dtype is not read (found \"float8\""},
     {"{\"apply_b_dec_to_input\":\"yes\"}", BASE, ERR_FORMAT,
      "cfg.json: bad 'apply_b_dec_to_input' (found \"yes\""},
     {"{\"architecture\":\"topk\"}", BASE, ERR_MISSING, "cfg.json: no k (found none"},
@@ -374,7 +374,7 @@ static const struct refusal refusals[] = {
      "there is no finetuning_scaling_factor"},
     {"{}", BASE " finetuning_scaling_factor", ERR_FORMAT, "is not all ones"},
     {"[1]", BASE, ERR_FORMAT, "cfg.json"},
-    {"{", BASE, ERR_FORMAT, "cfg.json: not JSON: line 1"},
+    {"{", BASE, ERR_FORMAT, "cfg.json: not JSON at line 1"},
     {"", BASE, ERR_FORMAT, "cfg.json"},
     {"{\"metadata\":[],\"k\":{},\"architecture\":\"topk\"}", BASE, ERR_FORMAT, "bad 'k' (found {}"},
 };
@@ -659,7 +659,8 @@ static void what_is_no_checkpoint_is_said_in_one_line(void **state)
     assert_int_equal(err.code, ERR_MISSING);
     assert_false(sae_recognise(dir));
     assert_null(sae_open("/nowhere/at/all", NULL, NULL, &err));
-    assert_string_equal(err.msg, "/nowhere/at/all: No such file or directory");
+    assert_string_equal(err.msg, "/nowhere/at/all: cannot be used (found "
+                        "'No such file or directory', expected one that exists)");
     assert_null(sae_open(write_text("notes.txt", "hello"), NULL, NULL, &err));
     assert_int_equal(err.code, ERR_MISSING);
     make_dir("dl");

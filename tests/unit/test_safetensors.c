@@ -82,14 +82,14 @@ static void bad_headers(void **state)
         {ONE("\"C64\"", "[1]", "[0,8]"), 8, ERR_UNSUPPORTED, "found C64"},
         {ONE("\"F4\"", "[2]", "[0,1]"), 1, ERR_UNSUPPORTED, "found F4"},
         {ONE("\"F32\"", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4, ERR_UNSUPPORTED, "dimensions"},
-        {ONE("\"F33\"", "[1]", "[0,4]"), 4, ERR_FORMAT, "unknown dtype"},
+        {ONE("\"F33\"", "[1]", "[0,4]"), 4, ERR_FORMAT, "found \"F33\""},
         {ONE("7", "[1]", "[0,4]"), 4, ERR_FORMAT, "dtype"},
         {ONE("\"F32\"", "1", "[0,4]"), 4, ERR_FORMAT, "shape"},
         {ONE("\"F32\"", "[1.0]", "[0,4]"), 4, ERR_FORMAT, "shape"},
         {ONE("\"F32\"", "[-1]", "[0,4]"), 4, ERR_FORMAT, "shape"},
         {ONE("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, ERR_FORMAT, "integer"},
-        {ONE("\"F32\"", "[4611686018427387904,4]", "[0,4]"), 4, ERR_FORMAT, "overflows"},
-        {ONE("\"F32\"", "[4611686018427387904]", "[0,4]"), 4, ERR_FORMAT, "overflows"},
+        {ONE("\"F32\"", "[4611686018427387904,4]", "[0,4]"), 4, ERR_FORMAT, "too large"},
+        {ONE("\"F32\"", "[4611686018427387904]", "[0,4]"), 4, ERR_FORMAT, "too large"},
         {ONE("\"F32\"", "[2]", "[0,4]"), 4, ERR_FORMAT, "found 4 bytes of data, expected 8"},
         {ONE("\"F32\"", "[1]", "[0]"), 4, ERR_FORMAT, "data_offsets"},
         {ONE("\"F32\"", "[1]", "[0,4,8]"), 4, ERR_FORMAT, "data_offsets"},
@@ -168,7 +168,7 @@ static void bombs(void **state)
     struct safetensors st;
     struct err err = {0};
     assert_false(safetensors_parse((char *)b.p, b.n, 0, &st, &err));
-    assert_non_null(strstr(err.msg, "has a string of 8388609 bytes"));
+    assert_non_null(strstr(err.msg, "found 8388609 bytes"));
     bytes_free(&b);
 }
 
