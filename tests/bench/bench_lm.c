@@ -1,0 +1,146 @@
+/*
+ * bench_lm.c - the language model from the hook on, against PyTorch on the same threads.
+ *
+ *   bench_lm DIR PEER.py [PYTHON]
+ *
+ * A model of the size of GPT-2 small with random weights, hook blocks.6.hook_resid_pre:
+ * six layers, the final norm, the unembedding and the cross-entropy of every next token.
+ *
+ * peer:  peer_lm.py beside this file: the same in PyTorch, same weights and inputs
+ * ours:  lm_run_from and lm_losses, one sequence a thread
+ *
+ * Prints the ratio, the difference of the losses, and the greatest anonymous memory.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/team.h"
+#include "model/lm.h"
+#include "lm_model.h"
+#include "memory.h"
+
+enum { TOKENS = 4096, REPEATS = 3 };
+
+struct tail {
+    const struct lm *lm;
+    struct lm_hook hook;
+    int64_t T;
+    const float *resid; /* [TOKENS, LM_D] */
+    const int64_t *ids; /* [TOKENS] */
+    double *ce;         /* [TOKENS / T, T - 1] */
+    _Atomic int64_t next;
+};
+
+static void tail_thread(void *ctx, int thread)
+{
+    struct tail *t = ctx;
+    struct err err = {0};
+    int64_t T = t->T;
+    struct lm_run *run = lm_run_new(t->lm, T, NULL, &err);
+    bench_need(run, &err);
+    float *x = xmalloc((size_t)(T * LM_D) * sizeof *x);
+    (void)thread;
+    for (int64_t s; (s = atomic_fetch_add(&t->next, 1)) < TOKENS / T;) {
+        const float *final[] = {x};
+        double *ce[] = {t->ce + s * (T - 1)};
+        memcpy(x, t->resid + s * T * LM_D, (size_t)(T * LM_D) * sizeof *x);
+        bool ok = lm_run_from(run, &t->hook, x, T, &err) &&
+                  lm_losses(run, 1, final, t->ids + s * T, T, ce, NULL, &err);
+        bench_need(ok ? run : NULL, &err);
+    }
+    free(x);
+    lm_run_free(run);
+}
+
+static double tail_seconds(struct tail *t, double *mean)
+{
+    double start = clock_seconds();
+    t->next = 0;
+    team_run(team_default_threads(), tail_thread, t);
+    double seconds = clock_seconds() - start, sum = 0;
+    int64_t n = TOKENS / t->T * (t->T - 1);
+    for (int64_t i = 0; i < n; i++)
+        sum += t->ce[i];
+    *mean = sum / (double)n;
+    return seconds;
+}
+
+static void write_array(const char *dir, const char *name, const void *v, size_t bytes)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(v, 1, bytes, f) != bytes) {
+        perror(path);
+        exit(1);
+    }
+    fclose(f);
+}
+
+/* Seconds and mean loss of the peer; false when it cannot run. */
+static bool peer(const char *python, const char *script, const char *dir, int64_t T,
+                 double *seconds, double *mean)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "'%s' '%s' '%s' %lld %d", python, script, dir,
+             (long long)T, team_default_threads());
+    FILE *p = popen(command, "r");
+    bool ok = p && fscanf(p, "%lf %lf", seconds, mean) == 2;
+    if (p)
+        pclose(p);
+    return ok;
+}
+
+static void compare(struct tail *t, int64_t T, const char *dir, const char *script,
+                    const char *python)
+{
+    double ours = 1e9, theirs = 1e9, mean = 0, peer_mean = NAN, greatest = 0;
+    t->T = T;
+    for (int i = 0; i < REPEATS; i++) { /* in turn: the fastest of each counts */
+        double seconds, before = memory_now();
+        memory_watch();
+        ours = fmin(ours, tail_seconds(t, &mean));
+        greatest = fmax(greatest, memory_greatest() - before);
+        if (peer(python, script, dir, T, &seconds, &peer_mean))
+            theirs = fmin(theirs, seconds);
+    }
+    printf("tail of GPT-2 small, %d sequences of %lld: %.2f s, %.0f tokens/s, loss %.4f, "
+           "anonymous memory %.0f MiB (must 512)\n", (int)(TOKENS / T), (long long)T, ours,
+           TOKENS / ours, mean, greatest);
+    if (theirs < 1e9)
+        printf("  PyTorch %.2f s, loss %.4f: ratio %.2f (must 1)\n", theirs, peer_mean,
+               ours / theirs);
+    else
+        puts("  no peer: PyTorch is not there");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3 && argc != 4) {
+        fputs("usage: bench_lm DIR PEER.py [PYTHON]\n", stderr);
+        return 2;
+    }
+    lm_make(argv[1]);
+    struct err err = {0};
+    struct lm *lm = lm_open(argv[1], NULL, &err);
+    bench_need(lm, &err);
+    float *resid = xmalloc((size_t)(TOKENS * LM_D) * sizeof *resid);
+    int64_t *ids = xmalloc(TOKENS * sizeof *ids);
+    uint64_t seed = 9;
+    for (int64_t i = 0; i < TOKENS * LM_D; i++)
+        resid[i] = (float)bench_normal(&seed);
+    for (int64_t i = 0; i < TOKENS; i++)
+        ids[i] = (int64_t)(bench_uniform(&seed) * LM_VOCAB);
+    write_array(argv[1], "resid.f32", resid, (size_t)(TOKENS * LM_D) * sizeof *resid);
+    write_array(argv[1], "ids.i64", ids, TOKENS * sizeof *ids);
+    struct tail t = {.lm = lm, .hook = {6, LM_RESID_PRE}, .resid = resid, .ids = ids};
+    t.ce = xmalloc(TOKENS * sizeof *t.ce);
+    compare(&t, 128, argv[1], argv[2], argc == 4 ? argv[3] : "python3");
+    compare(&t, 1024, argv[1], argv[2], argc == 4 ? argv[3] : "python3");
+    free(t.ce);
+    free(resid);
+    free(ids);
+    lm_close(lm);
+    return 0;
+}
