@@ -20,7 +20,7 @@
 #include "lm_model.h"
 #include "memory.h"
 
-enum { TOKENS = 4096, REPEATS = 3 };
+enum { TOKENS = 4096, LM_D = 768, REPEATS = 3 };
 
 struct tail {
     const struct lm *lm;
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         fputs("usage: bench_lm DIR PEER.py [PYTHON]\n", stderr);
         return 2;
     }
-    lm_make(argv[1]);
+    lm_make(argv[1], &lm_gpt2_small);
     struct err err = {0};
     struct lm *lm = lm_open(argv[1], NULL, &err);
     bench_need(lm, &err);
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     for (int64_t i = 0; i < TOKENS * LM_D; i++)
         resid[i] = (float)bench_normal(&seed);
     for (int64_t i = 0; i < TOKENS; i++)
-        ids[i] = (int64_t)(bench_uniform(&seed) * LM_VOCAB);
+        ids[i] = (int64_t)(bench_uniform(&seed) * lm_gpt2_small.vocab);
     write_array(argv[1], "resid.f32", resid, (size_t)(TOKENS * LM_D) * sizeof *resid);
     write_array(argv[1], "ids.i64", ids, TOKENS * sizeof *ids);
     struct tail t = {.lm = lm, .hook = {6, LM_RESID_PRE}, .resid = resid, .ids = ids};

@@ -1,7 +1,6 @@
 /*
- * lm_model.h - a language model of the size of GPT-2 small (12 layers, 768, 12 heads,
- * vocabulary 50257) with random weights, as a directory in Hugging Face's layout. Made
- * once, 0.5 GB, and kept for the next run.
+ * lm_model.h - a language model of the family GPT-2 with random weights and heads of 64, as
+ * a directory in Hugging Face's layout. Made once and kept for the next run.
  */
 #pragma once
 
@@ -11,50 +10,63 @@
 #include "io/mem.h"
 #include "bench.h"
 
-enum { LM_LAYERS = 12, LM_D = 768, LM_VOCAB = 50257, LM_CONTEXT = 1024 };
+struct lm_size {
+    int layers, d, vocab, context;
+};
+
+static const struct lm_size lm_gpt2_small = {12, 768, 50257, 1024};
+
+enum { LM_VOCAB = -1, LM_CONTEXT = -2 };
 
 struct lm_entry {
     const char *name; /* "%d": a tensor of every layer */
-    int64_t rows, cols; /* cols 0: a vector */
+    int rows, cols;   /* times d, or one of the above; cols 0: a vector */
     float scale, base;
 };
 
 static const struct lm_entry lm_entries[] = {
-    {"wte.weight", LM_VOCAB, LM_D, 0.02f, 0},
-    {"wpe.weight", LM_CONTEXT, LM_D, 0.01f, 0},
-    {"ln_f.weight", LM_D, 0, 0.1f, 1},
-    {"ln_f.bias", LM_D, 0, 0.1f, 0},
-    {"h.%d.ln_1.weight", LM_D, 0, 0.1f, 1},
-    {"h.%d.ln_1.bias", LM_D, 0, 0.1f, 0},
-    {"h.%d.attn.c_attn.weight", LM_D, 3 * LM_D, 0.02f, 0},
-    {"h.%d.attn.c_attn.bias", 3 * LM_D, 0, 0.02f, 0},
-    {"h.%d.attn.c_proj.weight", LM_D, LM_D, 0.02f, 0},
-    {"h.%d.attn.c_proj.bias", LM_D, 0, 0.02f, 0},
-    {"h.%d.ln_2.weight", LM_D, 0, 0.1f, 1},
-    {"h.%d.ln_2.bias", LM_D, 0, 0.1f, 0},
-    {"h.%d.mlp.c_fc.weight", LM_D, 4 * LM_D, 0.02f, 0},
-    {"h.%d.mlp.c_fc.bias", 4 * LM_D, 0, 0.02f, 0},
-    {"h.%d.mlp.c_proj.weight", 4 * LM_D, LM_D, 0.02f, 0},
-    {"h.%d.mlp.c_proj.bias", LM_D, 0, 0.02f, 0},
+    {"wte.weight", LM_VOCAB, 1, 0.02f, 0},
+    {"wpe.weight", LM_CONTEXT, 1, 0.01f, 0},
+    {"ln_f.weight", 1, 0, 0.1f, 1},
+    {"ln_f.bias", 1, 0, 0.1f, 0},
+    {"h.%d.ln_1.weight", 1, 0, 0.1f, 1},
+    {"h.%d.ln_1.bias", 1, 0, 0.1f, 0},
+    {"h.%d.attn.c_attn.weight", 1, 3, 0.02f, 0},
+    {"h.%d.attn.c_attn.bias", 3, 0, 0.02f, 0},
+    {"h.%d.attn.c_proj.weight", 1, 1, 0.02f, 0},
+    {"h.%d.attn.c_proj.bias", 1, 0, 0.02f, 0},
+    {"h.%d.ln_2.weight", 1, 0, 0.1f, 1},
+    {"h.%d.ln_2.bias", 1, 0, 0.1f, 0},
+    {"h.%d.mlp.c_fc.weight", 1, 4, 0.02f, 0},
+    {"h.%d.mlp.c_fc.bias", 4, 0, 0.02f, 0},
+    {"h.%d.mlp.c_proj.weight", 4, 1, 0.02f, 0},
+    {"h.%d.mlp.c_proj.bias", 1, 0, 0.02f, 0},
 };
 #define LM_ENTRIES (sizeof lm_entries / sizeof *lm_entries)
 
+static inline int64_t lm_length(const struct lm_size *m, int dim)
+{
+    return dim == LM_VOCAB ? m->vocab : dim == LM_CONTEXT ? m->context : (int64_t)dim * m->d;
+}
+
+static inline int64_t lm_entry_count(const struct lm_size *m, const struct lm_entry *e)
+{
+    return lm_length(m, e->rows) * (e->cols ? lm_length(m, e->cols) : 1);
+}
+
 /* fn for every tensor of the file, in its order. */
-static inline void lm_each_tensor(void (*fn)(void *ctx, const char *name,
-                                             const struct lm_entry *e), void *ctx)
+static inline void lm_each_tensor(const struct lm_size *m,
+                                  void (*fn)(void *ctx, const struct lm_size *m,
+                                             const char *name, const struct lm_entry *e),
+                                  void *ctx)
 {
     for (size_t i = 0; i < LM_ENTRIES; i++)
-        for (int layer = 0; layer < (strchr(lm_entries[i].name, '%') ? LM_LAYERS : 1);
+        for (int layer = 0; layer < (strchr(lm_entries[i].name, '%') ? m->layers : 1);
              layer++) {
             char name[64];
             snprintf(name, sizeof name, lm_entries[i].name, layer);
-            fn(ctx, name, &lm_entries[i]);
+            fn(ctx, m, name, &lm_entries[i]);
         }
-}
-
-static inline int64_t lm_entry_count(const struct lm_entry *e)
-{
-    return e->rows * (e->cols ? e->cols : 1);
 }
 
 struct lm_header {
@@ -63,13 +75,14 @@ struct lm_header {
     int64_t at;
 };
 
-static inline void lm_header_add(void *ctx, const char *name, const struct lm_entry *e)
+static inline void lm_header_add(void *ctx, const struct lm_size *m, const char *name,
+                                 const struct lm_entry *e)
 {
     struct lm_header *h = ctx;
-    int64_t end = h->at + 4 * lm_entry_count(e);
+    int64_t end = h->at + 4 * lm_entry_count(m, e);
     char shape[48];
-    snprintf(shape, sizeof shape, e->cols ? "%lld,%lld" : "%lld", (long long)e->rows,
-             (long long)e->cols);
+    snprintf(shape, sizeof shape, e->cols ? "%lld,%lld" : "%lld",
+             (long long)lm_length(m, e->rows), (long long)lm_length(m, e->cols));
     h->n += (size_t)snprintf(h->text + h->n, sizeof h->text - h->n,
                              "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],"
                              "\"data_offsets\":[%lld,%lld]}", h->at ? ',' : '{', name, shape,
@@ -82,12 +95,13 @@ struct lm_body {
     uint64_t seed;
 };
 
-static inline void lm_body_add(void *ctx, const char *name, const struct lm_entry *e)
+static inline void lm_body_add(void *ctx, const struct lm_size *size, const char *name,
+                               const struct lm_entry *e)
 {
     struct lm_body *b = ctx;
     float block[768];
     (void)name;
-    for (int64_t n = lm_entry_count(e); n > 0; n -= 768) {
+    for (int64_t n = lm_entry_count(size, e); n > 0; n -= 768) {
         int64_t m = n < 768 ? n : 768;
         for (int64_t i = 0; i < m; i++) /* uniform is random enough, and fast */
             block[i] = e->base + e->scale * 1.73f * (float)(2 * bench_uniform(&b->seed) - 1);
@@ -99,17 +113,17 @@ static inline void lm_body_add(void *ctx, const char *name, const struct lm_entr
 }
 
 /* The model in directory `dir`, unless it is there. */
-static inline void lm_make(const char *dir)
+static inline void lm_make(const char *dir, const struct lm_size *m)
 {
     char path[1024];
     struct stat st;
     snprintf(path, sizeof path, "%s/config.json", dir);
     if (stat(path, &st) == 0)
         return;
-    fprintf(stderr, "making a language model of 124 million weights\n");
+    fprintf(stderr, "making a language model, %d layers of %d\n", m->layers, m->d);
     mkdir(dir, 0700);
     struct lm_header *h = xcalloc(1, sizeof *h);
-    lm_each_tensor(lm_header_add, h);
+    lm_each_tensor(m, lm_header_add, h);
     h->text[h->n++] = '}';
     while (h->n % 8)
         h->text[h->n++] = ' ';
@@ -121,7 +135,7 @@ static inline void lm_make(const char *dir)
         perror(path);
         exit(1);
     }
-    lm_each_tensor(lm_body_add, &body);
+    lm_each_tensor(m, lm_body_add, &body);
     fclose(body.f);
     free(h);
     snprintf(path, sizeof path, "%s/config.json", dir);
@@ -130,8 +144,8 @@ static inline void lm_make(const char *dir)
         perror(path);
         exit(1);
     }
-    fprintf(f, "{\"model_type\": \"gpt2\", \"n_embd\": %d, \"n_layer\": %d, \"n_head\": 12, "
-            "\"n_positions\": %d, \"vocab_size\": %d}\n", LM_D, LM_LAYERS, LM_CONTEXT,
-            LM_VOCAB);
+    fprintf(f, "{\"model_type\": \"gpt2\", \"n_embd\": %d, \"n_layer\": %d, \"n_head\": %d, "
+            "\"n_positions\": %d, \"vocab_size\": %d}\n", m->d, m->layers, m->d / 64,
+            m->context, m->vocab);
     fclose(f);
 }
