@@ -546,6 +546,33 @@ static void idle_key(struct app *app, const struct press *p)
                 v->ops->name);
 }
 
+static bool has_two(struct app *app)
+{
+    if (app->desk && desk_partner(app->desk) >= 0)
+        return true;
+    app_message(app, "only one checkpoint is open (saescope A B, or a bundle with several)");
+    return false;
+}
+
+/* From a feature its match is shown. */
+static void visit_compare(struct app *app)
+{
+    int i = app_view_index(app, "compare");
+    struct view *v = app_shown(app);
+
+    if (i >= 0 && i != app->shown && has_two(app))
+        visit(app, i, v ? &v->target : &TARGET_NONE);
+}
+
+static void swap(struct app *app)
+{
+    if (has_two(app) && desk_swap(app->desk)) {
+        const struct session *s = app->options.session;
+        app_message(app, "A is %s, B is %s", s->saes[desk_current(app->desk)].name,
+                    s->saes[desk_partner(app->desk)].name);
+    }
+}
+
 /* What the frame does with what a view has no use for. */
 static void frame_last(struct app *app, const struct press *p)
 {
@@ -561,6 +588,12 @@ static void frame_last(struct app *app, const struct press *p)
     case ACT_COPY_ALL: copy(app, true); break;
     case ACT_WRITE: prompt_open(app, PROMPT_WRITE, "write to ", ""); break;
     case ACT_RELOAD: reload(app); break;
+    case ACT_PARTNER:
+        if (has_two(app))
+            prompt_open(app, PROMPT_COMMAND, ":", "partner ");
+        break;
+    case ACT_COMPARE: visit_compare(app); break;
+    case ACT_SWAP: swap(app); break;
     default: idle_key(app, p); break;
     }
 }

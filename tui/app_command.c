@@ -80,6 +80,21 @@ static bool cmd_sae(struct app *app, const char *rest, struct err *err)
     return true;
 }
 
+static bool cmd_partner(struct app *app, const char *rest, struct err *err)
+{
+    if (!app->desk)
+        return err_set(err, ERR_USAGE, "nothing is open");
+    int i = desk_find(app->desk, rest);
+    if (i < 0)
+        return no_such_sae(app->options.session, rest, err);
+    if (i == desk_current(app->desk))
+        return err_set(err, ERR_USAGE, "%s is A itself (expected another to compare it with)",
+                       app->options.session->saes[i].name);
+    desk_set_partner(app->desk, i);
+    app_message(app, "B is %s", app->options.session->saes[i].name);
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*run)(struct app *app, const char *rest, struct err *err);
@@ -88,7 +103,7 @@ static const struct {
     {"open", cmd_open, true},           {"feature", app_go_feature, true},
     {"set", cmd_set, false},            {"write", cmd_write, true},
     {"filter", cmd_filter, false},      {"search", cmd_search, true},
-    {"sae", cmd_sae, true},
+    {"sae", cmd_sae, true},             {"partner", cmd_partner, true},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -166,7 +181,7 @@ const char *app_command_word(void *ctx, int i)
         return options_word(app, line + 4, i);
     if (strncmp(line, "open ", 5) == 0)
         return view_name(app, i);
-    if (strncmp(line, "sae ", 4) == 0)
+    if (strncmp(line, "sae ", 4) == 0 || strncmp(line, "partner ", 8) == 0)
         return sae_name(app, i);
     if (strncmp(line, "filter ", 7) == 0)
         return v && v->ops->word ? v->ops->word(v, ASK_FILTER, i) : NULL;

@@ -84,9 +84,20 @@ static bool nearest_run(struct job *job, const struct progress *p, struct err *e
     return feature_table_nearest(&j->table, sae, j->session->options.threads, p, err);
 }
 
+/* The index stays open while tables come and go. */
+static bool table_run(struct job *job, const struct progress *p, struct err *err)
+{
+    struct desk_job *j = (struct desk_job *)job;
+    const struct session_sae *e = &j->session->saes[j->i];
+
+    (void)p;
+    return feature_table_from_index(e->sae, e->index, &j->table, err);
+}
+
 static const struct job_ops load_ops = {"loading", load_run, desk_job_free};
 static const struct job_ops open_ops = {"index", open_run, desk_job_free};
 static const struct job_ops scan_ops = {"scan", scan_run_job, desk_job_free};
+static const struct job_ops table_ops = {"table", table_run, desk_job_free};
 static const struct job_ops weights_ops = {"weights", weights_run, desk_job_free};
 static const struct job_ops nearest_ops = {"nearest", nearest_run, desk_job_free};
 
@@ -217,6 +228,89 @@ static void add_columns(struct desk_sae *e, struct feature_table *from)
         }
 }
 
+/* -- tables that nobody looks at ----------------------------------------------------- */
+
+/* Of the memory that the session may take, tables may have one part in so many. */
+enum { TABLES_PART = 6 };
+
+static size_t table_bytes(const struct desk_sae *e)
+{
+    size_t columns = 0;
+
+    for (int c = 0; c < FCOL_COUNT; c++)
+        columns += e->table.v[c] != NULL;
+    return columns * (size_t)e->table.n * sizeof(double);
+}
+
+static bool may_go(const struct desk *d, int i)
+{
+    return d->entries[i].shown.state == DESK_COMPLETE && !d->entries[i].let_go &&
+           i != d->current && i != desk_partner(d);
+}
+
+static void let_go(struct desk *d, int i)
+{
+    struct desk_entry *e = &d->entries[i];
+
+    for (int c = 0; c < FCOL_COUNT; c++)
+        if (c != FCOL_BIAS && c != FCOL_THRESHOLD && c != FCOL_NEAREST_COSINE) {
+            free(e->shown.table.v[c]);
+            e->shown.table.v[c] = NULL;
+        }
+    desk_names_reset(d, i);
+    e->let_go = true;
+}
+
+/* The table that has not been needed for longest goes first. */
+static void make_room(struct desk *d)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < desk_count(d); i++)
+        total += table_bytes(&d->entries[i].shown);
+    while (total > d->session->options.memory / TABLES_PART) {
+        int oldest = -1;
+        for (int i = 0; i < desk_count(d); i++)
+            if (may_go(d, i) &&
+                (oldest < 0 || d->entries[i].needed < d->entries[oldest].needed))
+                oldest = i;
+        if (oldest < 0)
+            return;
+        total -= table_bytes(&d->entries[oldest].shown);
+        let_go(d, oldest);
+        total += table_bytes(&d->entries[oldest].shown);
+    }
+}
+
+static void table_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+    struct desk_job *j = (struct desk_job *)job;
+    struct desk_entry *e = &d->entries[j->i];
+
+    e->coming_back = false;
+    if (job->state == JOB_DONE) {
+        replace_table(&e->shown, &j->table);
+        e->let_go = false;
+        make_room(d);
+    } else if (job->state == JOB_FAILED) {
+        app_error(d->app, &job->err);
+    }
+    changed(d, j->i);
+}
+
+static void bring_back(struct desk *d, int i)
+{
+    struct desk_entry *e = &d->entries[i];
+
+    if (!e->let_go || e->coming_back)
+        return;
+    e->coming_back = true;
+    start(d, i, &table_ops, LANE_QUICK, table_done);
+}
+
+/* -- what comes back ----------------------------------------------------------------- */
+
 static void fail(struct desk *d, int i, enum desk_state state, const struct job *job)
 {
     struct desk_sae *e = &d->entries[i].shown;
@@ -239,6 +333,7 @@ static void complete(struct desk *d, struct desk_job *j)
     replace_table(&e->shown, &j->table);
     e->shown.state = DESK_COMPLETE;
     desk_names_reset(d, j->i);
+    make_room(d);
     changed(d, j->i);
 }
 
@@ -361,7 +456,11 @@ void desk_need(struct desk *d, int i)
 {
     struct desk_sae *e = &d->entries[i].shown;
 
-    if (!is_open(d->session, i) || e->state != DESK_UNLOADED || e->err.code)
+    if (!is_open(d->session, i))
+        return;
+    d->entries[i].needed = ++d->clock;
+    bring_back(d, i);
+    if (e->state != DESK_UNLOADED || e->err.code)
         return;
     if (d->session->saes[i].sae) {
         loaded(d, i);
@@ -452,12 +551,53 @@ static void set_current(struct desk *d, int i)
     set_title(d);
 }
 
+/* Who becomes current and was the partner has the one before as its partner. */
+static void choose(struct desk *d, int i)
+{
+    if (i == desk_partner(d))
+        d->picked = d->current;
+    set_current(d, i);
+}
+
 void desk_choose(struct desk *d, int i)
 {
     if (!is_open(d->session, i) || i == d->current)
         return;
-    set_current(d, i);
+    choose(d, i);
     app_changed(d->app);
+}
+
+/* The one after the current one, of those asked for, then of all. */
+static int next_of(const struct desk *d)
+{
+    const struct session *s = d->session;
+
+    for (int c = 0; c < s->n_chosen; c++)
+        if (s->chosen[c] == d->current && s->n_chosen > 1)
+            return s->chosen[(c + 1) % s->n_chosen];
+    return s->n_saes > 1 ? (d->current + 1) % s->n_saes : -1;
+}
+
+int desk_partner(const struct desk *d)
+{
+    return d->picked >= 0 && d->picked != d->current ? d->picked : next_of(d);
+}
+
+void desk_set_partner(struct desk *d, int i)
+{
+    if (!is_open(d->session, i) || i == d->current)
+        return;
+    d->picked = i;
+    desk_need(d, i);
+    app_changed(d->app);
+}
+
+bool desk_swap(struct desk *d)
+{
+    int partner = desk_partner(d);
+
+    desk_choose(d, partner);
+    return partner >= 0;
 }
 
 int desk_go(struct desk *d, const struct target *at)
@@ -465,7 +605,7 @@ int desk_go(struct desk *d, const struct target *at)
     bool names_one = at->feature >= 0 || at->token >= 0 || at->filter[0];
 
     if (names_one && at->sae != d->current && is_open(d->session, at->sae))
-        set_current(d, at->sae);
+        choose(d, at->sae);
     return d->current;
 }
 
@@ -498,6 +638,7 @@ struct desk *desk_new(struct app *app, struct session *session)
 
     d->app = app;
     d->session = session;
+    d->picked = -1;
     d->entries = xcalloc((size_t)session->n_saes + 1, sizeof *d->entries);
     for (int c = 0; c < session->n_chosen; c++)
         desk_need(d, session->chosen[c]);

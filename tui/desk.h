@@ -20,7 +20,10 @@
  *
  * Jobs of views take const pointers: session->saes[i].sae and .index once they are there,
  * samples, tokenizer. These stay until the program ends. Tables do not: a job copies the
- * columns that it needs.
+ * columns that it needs. And where many large checkpoints are open, only the tables of the
+ * current one, its partner and those that were last needed are kept whole: of the others
+ * what no index has stays (bias, threshold, nearest), and desk_need brings the rest back from the index. A view that
+ * shows many at once takes what it needs of one and keeps that.
  */
 #pragma once
 
@@ -79,6 +82,15 @@ int desk_find(const struct desk *d, const char *name);
 
 /* See to it that checkpoint i is loaded and has its index, unless that failed before. */
 void desk_need(struct desk *d, int i);
+
+/* The one that the current one is compared with: as picked, else the next of those asked
+ * for, else the next there is; -1: there is no other. Loaded and scanned when it is needed
+ * (desk_need). desk_set_partner calls app_changed. */
+int desk_partner(const struct desk *d);
+void desk_set_partner(struct desk *d, int i);
+
+/* A becomes B and B becomes A. False: there is no other. */
+bool desk_swap(struct desk *d);
 
 /* Try again what failed or was cancelled (R), the language model too. */
 void desk_retry(struct desk *d, int i);

@@ -11,6 +11,9 @@ struct desk_entry {
     struct desk_sae shown;
     struct scan_live *live;       /* owned; outlives the scan that writes to it */
     uint64_t weights, nearest;    /* jobs; 0: none */
+    uint64_t needed;              /* when last, on the desk's clock */
+    bool let_go;                  /* the columns that only the index has are not there; */
+    bool coming_back;             /* a job brings them */
     uint64_t *selected;           /* owned bits [d_sae]; NULL: none */
     int64_t n_selected;
     char **names;                 /* owned [d_sae], automatic names; NULL: not made yet */
@@ -32,7 +35,8 @@ struct desk {
     struct app *app;
     struct session *session;
     struct desk_entry *entries;   /* owned [session->n_saes] */
-    int current;
+    int current, picked;          /* picked: as partner, -1: none */
+    uint64_t clock;               /* one tick a desk_need */
     int n_warnings;               /* of the session that have been said */
     uint64_t labels_version;
     struct desk_token *tokens;    /* owned, hashed by id; text NULL: free */

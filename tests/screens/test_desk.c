@@ -124,6 +124,74 @@ static void others_are_loaded_when_chosen(void **state)
     stop(&s);
 }
 
+static void a_partner_is_there_picked_and_swapped(void **state)
+{
+    struct screen s;
+    (void)state;
+    struct desk *d = start(&s, false);
+    assert_int_equal(desk_partner(d), 1);
+    assert_int_equal(desk_sae(d, 1)->state, DESK_UNLOADED); /* nobody needs it yet */
+    screen_type(&s, "x");
+    assert_int_equal(desk_current(d), 1);
+    assert_int_equal(desk_partner(d), 0);
+    screen_expect(&s, "A is other, B is relu");
+    screen_type(&s, "x");
+    assert_int_equal(desk_current(d), 0);
+    screen_type(&s, "c \"relu\" Enter");
+    screen_expect(&s, "relu is A itself");
+    screen_type(&s, "Esc c \"oth\" Enter");
+    screen_expect(&s, "B is other");
+    desk_go(d, &(struct target){.sae = 1, .feature = 3, .token = -1});
+    assert_int_equal(desk_partner(d), 0);
+    stop(&s);
+
+    d = start(&s, true);
+    assert_int_equal(desk_partner(d), -1);
+    screen_type(&s, "x");
+    screen_expect(&s, "only one checkpoint is open");
+    screen_type(&s, "c");
+    screen_expect(&s, "only one checkpoint is open");
+    stop(&s);
+}
+
+/* A third one, so that one is neither current nor partner. */
+static void tables_that_nobody_needs_are_let_go_and_come_back(void **state)
+{
+    struct screen s;
+    (void)state;
+    little_put_sae("little/saes/third", 0.5f);
+    const char *paths[] = {test_path("little")}, *saes[] = {"relu", "other",
+                                                            test_path("little/saes/third")};
+    struct session_options o = {.paths = paths, .n_paths = 1, .saes = saes, .n_saes = 3,
+                                .threads = 1};
+    struct session *session = session_open(&o, NULL, NULL);
+    assert_int_equal(session->n_chosen, 3);
+    screen_start(&s, &(struct screen_options){.views = probes, .session = session});
+    struct desk *d = app_view(s.app, "probe")->desk;
+    for (int i = 0; i < 3; i++)
+        assert_non_null(desk_sae(d, i)->table.v[FCOL_DENSITY]);
+    double density = desk_sae(d, 2)->table.v[FCOL_DENSITY][3];
+
+    stop(&s);
+
+    session = session_open(&o, NULL, NULL);
+    session->options.memory = 1;
+    screen_start(&s, &(struct screen_options){.views = probes, .session = session});
+    d = app_view(s.app, "probe")->desk;
+    const struct index *index = session->saes[2].index;
+    assert_int_equal(desk_sae(d, 2)->state, DESK_COMPLETE);
+    assert_null(desk_sae(d, 2)->table.v[FCOL_DENSITY]);
+    assert_non_null(desk_sae(d, 2)->table.v[FCOL_BIAS]);
+    assert_non_null(desk_sae(d, 0)->table.v[FCOL_DENSITY]);
+    assert_non_null(desk_sae(d, 1)->table.v[FCOL_DENSITY]);
+    desk_set_partner(d, 2);
+    screen_wait(&s);
+    assert_true(desk_sae(d, 2)->table.v[FCOL_DENSITY][3] == density);
+    assert_ptr_equal(session->saes[2].index, index); /* jobs may have it */
+    assert_null(desk_sae(d, 1)->table.v[FCOL_DENSITY]);
+    stop(&s);
+}
+
 static void a_cancelled_scan_starts_again_with_R(void **state)
 {
     struct screen s;
@@ -343,6 +411,8 @@ int main(void)
         cmocka_unit_test(a_scan_starts_by_itself_and_its_index_is_found_again),
         cmocka_unit_test(weights_alone_are_said_to_be_so),
         cmocka_unit_test(others_are_loaded_when_chosen),
+        cmocka_unit_test(a_partner_is_there_picked_and_swapped),
+        cmocka_unit_test(tables_that_nobody_needs_are_let_go_and_come_back),
         cmocka_unit_test(a_cancelled_scan_starts_again_with_R),
         cmocka_unit_test(checkpoints_that_do_not_load_say_why),
         cmocka_unit_test(features_have_names),
