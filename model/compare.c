@@ -106,35 +106,24 @@ static float cosine_of(const struct match_rows *a, int64_t i, const struct match
     return fminf(fmaxf(c, -1), 1);
 }
 
-static int compare_pairs(const void *x, const void *y)
-{
-    const struct compare_pair *a = x, *b = y;
-    return (a->a > b->a) - (a->a < b->a);
-}
-
-/* partner [rows of few], -1: none. turned: few is b. */
-static void take_pairs(struct page_compare *p, const struct match_rows *few,
-                       const struct match_rows *many, const int64_t *partner, bool turned)
+static void take_pairs(struct page_compare *p, const struct match_rows *a,
+                       const struct match_rows *b, const int64_t *b_of_a)
 {
     double sum = 0;
-    p->one_to_one = xmalloc((size_t)few->rows * sizeof *p->one_to_one);
-    for (int64_t i = 0; i < few->rows; i++) {
-        if (partner[i] < 0)
+    p->one_to_one = xmalloc((size_t)a->rows * sizeof *p->one_to_one);
+    for (int64_t i = 0; i < a->rows; i++) {
+        if (b_of_a[i] < 0)
             continue;
-        float cosine = cosine_of(few, i, many, partner[i]);
+        float cosine = cosine_of(a, i, b, b_of_a[i]);
         sum += (double)cosine;
-        p->one_to_one[p->n_one_to_one++] =
-            (struct compare_pair){turned ? partner[i] : i, turned ? i : partner[i], cosine};
+        p->one_to_one[p->n_one_to_one++] = (struct compare_pair){i, b_of_a[i], cosine};
     }
-    qsort(p->one_to_one, (size_t)p->n_one_to_one, sizeof *p->one_to_one, compare_pairs);
     p->one_to_one_mean = p->n_one_to_one ? sum / (double)p->n_one_to_one : NAN;
 }
 
-/* Is the assignment to be optimal, and does it fit? */
-static bool choose_matching(const struct compare_options *o, const struct page_compare *p,
-                            bool *optimal, struct err *err)
+bool compare_matching(const struct sae *a, const struct sae *b,
+                      const struct compare_options *o, bool *optimal, struct err *err)
 {
-    const struct sae *a = p->side[0].sae, *b = p->side[1].sae;
     int64_t larger = a->d_sae > b->d_sae ? a->d_sae : b->d_sae;
     size_t room;
     bool fits = mem_mul((size_t)a->d_sae * sizeof(float), (size_t)b->d_sae, &room) &&
@@ -148,19 +137,39 @@ static bool choose_matching(const struct compare_options *o, const struct page_c
                    o->memory >> 20, (room >> 20) + 1);
 }
 
+/* Rows of the smaller side are given columns of the larger one. */
+static bool assign_turned(const struct match_rows *a, const struct match_rows *b, int threads,
+                          const struct progress *progress, int64_t *b_of_a, struct err *err)
+{
+    int64_t *a_of_b = mem_try((size_t)b->rows, sizeof *a_of_b, "matching", err);
+    bool ok = a_of_b && assign_all(b, a, threads, progress, a_of_b, err);
+    for (int64_t i = 0; i < a->rows && ok; i++)
+        b_of_a[i] = -1;
+    for (int64_t j = 0; j < b->rows && ok; j++)
+        b_of_a[a_of_b[j]] = j;
+    free(a_of_b);
+    return ok;
+}
+
+bool compare_assign(const struct match_rows *a, const struct match_rows *b, bool optimal,
+                    int threads, const struct progress *progress, int64_t *b_of_a,
+                    struct err *err)
+{
+    if (!optimal)
+        return assign_greedy(a, b, threads, progress, b_of_a, err);
+    return a->rows > b->rows ? assign_turned(a, b, threads, progress, b_of_a, err)
+                             : assign_all(a, b, threads, progress, b_of_a, err);
+}
+
 static bool pair_up(struct page_compare *p, const struct match_rows *a,
                     const struct match_rows *b, int threads, const struct progress *progress,
                     struct err *err)
 {
-    bool turned = p->optimal && a->rows > b->rows;
-    const struct match_rows *few = turned ? b : a, *many = turned ? a : b;
-    int64_t *partner = mem_try((size_t)few->rows, sizeof *partner, "matching", err);
-    bool ok = partner && (p->optimal
-                              ? assign_all(few, many, threads, progress, partner, err)
-                              : assign_greedy(a, b, threads, progress, partner, err));
+    int64_t *b_of_a = mem_try((size_t)a->rows, sizeof *b_of_a, "matching", err);
+    bool ok = b_of_a && compare_assign(a, b, p->optimal, threads, progress, b_of_a, err);
     if (ok)
-        take_pairs(p, few, many, partner, turned);
-    free(partner);
+        take_pairs(p, a, b, b_of_a);
+    free(b_of_a);
     return ok;
 }
 
@@ -173,7 +182,7 @@ bool page_compare_make(const struct compare_side *a, const struct compare_side *
     struct match_rows rows[2];
     memset(rows, 0, sizeof rows);
     bool ok = compare_check(a->sae, b->sae, err) &&
-              choose_matching(options, &p, &p.optimal, err) &&
+              compare_matching(a->sae, b->sae, options, &p.optimal, err) &&
               match_rows_init(&rows[0], &a->sae->W_dec, err) &&
               match_rows_init(&rows[1], &b->sae->W_dec, err) &&
               match(&p, &rows[0], &rows[1], options->threads, progress, err) &&

@@ -64,6 +64,17 @@ struct page_compare {
 /* Are their rows of one length? ERR_SHAPE names both files. */
 bool compare_check(const struct sae *a, const struct sae *b, struct err *err);
 
+/* Is the one-to-one matching of the two to be optimal? ERR_RANGE when it was asked for and
+ * does not fit into memory. */
+bool compare_matching(const struct sae *a, const struct sae *b,
+                      const struct compare_options *options, bool *optimal,
+                      struct err *err);
+
+/* That matching: b_of_a [a->rows], -1 for those that go without. ERR_NOMEM, ERR_CANCELLED. */
+bool compare_assign(const struct match_rows *a, const struct match_rows *b, bool optimal,
+                    int threads, const struct progress *progress, int64_t *b_of_a,
+                    struct err *err);
+
 /* a, b: sae, name, totals and reconstruction_score are read. ERR_SHAPE as
  * compare_check; ERR_RANGE when an optimal assignment was asked for
  * that does not fit into memory; ERR_NOMEM, ERR_OS, ERR_FORMAT, ERR_CANCELLED. */

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "io/err.h"
@@ -67,6 +68,17 @@ bool match_tiles(const struct match_rows *a, const struct match_rows *b, int thr
 bool match_best(const struct match_rows *a, const struct match_rows *b, int threads,
                 const struct progress *progress, struct match_near *best_of_a,
                 struct match_near *best_of_b, struct err *err);
+
+/*
+ * The MATCH_TOP best of every row, both ways: of_a [a->rows, MATCH_TOP] and of_b
+ * [b->rows, MATCH_TOP], by cosine descending, then id; id -1 where there are no more.
+ * While it runs, what is in the first *rows_done (NULL: nobody looks) rows of of_a is final
+ * and may be read by other threads. ERR_CANCELLED.
+ */
+#define MATCH_TOP 8
+bool match_top(const struct match_rows *a, const struct match_rows *b, int threads,
+               const struct progress *progress, struct match_near *of_a,
+               struct match_near *of_b, _Atomic int64_t *rows_done, struct err *err);
 
 /* MMCS: the mean of n cosines. */
 double match_mean(const struct match_near *best, int64_t n);
