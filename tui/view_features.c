@@ -56,7 +56,7 @@ static void features_draw(const struct view *v, struct canvas *c)
     table_paint(&left, &t, &f->table, true);
     if (pane) {
         canvas_vline(c, 0, left.cols, c->rows, INK_RULE);
-        pane_paint(v, &right);
+        pane_paint(v, SLOT_PAGE, &f->pane, f->decimals, &right);
     }
 }
 
@@ -91,6 +91,17 @@ static void features_status(const struct view *v, char *buf, size_t size)
 
 /* -- the cursor -------------------------------------------------------------------- */
 
+/* Without an index a page is a pass over the samples: not while the scan makes one and
+ * the cursor only happens to be where it is, nor where there is no room for the pane. */
+static void ask_pane(struct view *v)
+{
+    struct features *f = v->state;
+    bool now = v->cols >= PANE_FROM &&
+               (f->moved || features_sae(v)->state != DESK_SCANNING);
+
+    pane_ask(v, SLOT_PAGE, &f->pane, v->target.sae, v->target.feature, now);
+}
+
 void features_follow(struct view *v)
 {
     struct features *f = v->state;
@@ -98,7 +109,7 @@ void features_follow(struct view *v)
 
     table_fix(&t, &f->table, v->rows);
     v->target.feature = f->n_ids ? (int64_t)f->ids[f->table.cursor] : -1;
-    pane_ask(v);
+    ask_pane(v);
 }
 
 static void move_to(struct view *v, int64_t row)
@@ -140,7 +151,7 @@ static void show_sae(struct view *v, int sae)
     free(f->found);
     f->found = NULL;
     f->pattern[0] = 0;
-    pane_reset(v);
+    pane_reset(v, SLOT_PAGE, &f->pane);
     features_fit_columns(v);
     features_select(v);
 }
@@ -180,7 +191,7 @@ static void features_changed(struct view *v)
     }
     features_fit_columns(v);
     if (v->slots[SLOT_PAGE].err.code) /* try again */
-        pane_reset(v);
+        pane_reset(v, SLOT_PAGE, &f->pane);
     features_select(v);
 }
 
@@ -204,7 +215,7 @@ static bool features_open(struct view *v, struct err *err)
     bool has_samples = v->session && v->session->samples && v->session->samples->n_shards;
     f->sort = has_samples ? FCOL_DENSITY : FCOL_ID;
     f->table.ascending = !has_samples;
-    f->pane.asked = -1;
+    f->pane = PANE_EMPTY;
     v->target.filter[0] = 0;
     return true;
 }
@@ -212,7 +223,7 @@ static bool features_open(struct view *v, struct err *err)
 static void features_loaded(struct view *v, int slot, struct job *job)
 {
     if (slot == SLOT_PAGE)
-        pane_loaded(v, job);
+        pane_loaded(&((struct features *)v->state)->pane, job);
     else
         features_rows_loaded(v, slot, job);
 }

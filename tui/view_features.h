@@ -5,6 +5,7 @@
 
 #include "model/page.h"
 #include "tui/desk.h"
+#include "tui/pane.h"
 #include "tui/view.h"
 #include "tui/wid_table.h"
 
@@ -13,32 +14,7 @@ enum { CELL_NAME = FCOL_COUNT, CELL_HISTOGRAM, CELL_COLUMNS };
 
 enum { SLOT_PAGE, SLOT_ROWS, SLOT_SEARCH };
 
-enum {
-    PANE_FROM = 110,   /* columns of the screen from which there is a right pane */
-    PANE_TOP = 48,      /* strongest examples that are looked at */
-    PANE_EXAMPLES = 12, /* shown at most, those alike as one */
-    PANE_CONTEXT = 20,  /* tokens to each side of an example */
-    PANE_NEIGHBOURS = 8,
-};
-
-/* The feature page in small. */
-struct pane {
-    int64_t asked;          /* the feature that the page in work or here is of; -1: none */
-    const struct index *asked_index;
-    bool ready;             /* page is of `asked` */
-    bool slow;              /* it has been in work for a tick: say so */
-    struct page_feature page;
-    struct page_context context[PANE_TOP];
-    int n_contexts;
-    struct pane_example {
-        int top;            /* of page.top, and its context */
-        int alike;          /* so many with the same text and activation */
-    } examples[PANE_EXAMPLES];
-    int n_examples;
-    struct page_context range[PAGE_INTERVALS]; /* one example of each interval that has */
-    const struct page_example *range_of[PAGE_INTERVALS];
-    int n_range;
-};
+enum { PANE_FROM = 110 }; /* columns of the screen from which there is a right pane */
 
 struct features {
     int columns[CELL_COLUMNS], n_columns; /* shown, in order; [0] is FCOL_ID */
@@ -61,7 +37,7 @@ struct features {
     int64_t n_found;
     int direction;           /* of the next match to go to, once they are there; else 0 */
 
-    int decimals[FCOL_COUNT]; /* of numbers in a column */
+    int decimals[FCOL_COUNT]; /* of numbers in a column; pane.h */
     double densest;           /* greatest density */
 
     struct pane pane;
@@ -91,13 +67,6 @@ bool features_option_set(struct view *v, int i, const char *value, struct err *e
 /* struct table's cell; ctx is the view. */
 void features_paint_cell(const void *ctx, int64_t row, int column, struct canvas *c);
 
-/* The value of column c of a feature, in the column's manner. */
-void features_value(const struct view *v, int c, int64_t feature, struct canvas *canvas);
-
-/* A number right-aligned with so many decimals: smaller ones with an exponent, larger ones
- * shortened, NaN a dim dot. */
-void features_number(struct canvas *c, double x, int decimals, uint32_t style);
-
 /* -- view_features_rows.c: which rows, in which order; search ---------------------- */
 
 /* Filter and sort anew, on a worker when that takes long: the old rows stay until then. */
@@ -108,14 +77,6 @@ void features_search_go(struct view *v, int direction);
 void features_rows_loaded(struct view *v, int slot, struct job *job);
 int64_t features_row_of(const struct view *v, int64_t feature); /* -1: not among them */
 bool features_is_found(const struct view *v, int64_t feature);
-
-/* -- view_features_pane.c ----------------------------------------------------------- */
-
-void pane_ask(struct view *v);  /* the page of the feature under the cursor */
-void pane_reset(struct view *v);
-void pane_finish(struct pane *p); /* free what it owns; none is asked for then */
-void pane_loaded(struct view *v, struct job *job);
-void pane_paint(const struct view *v, struct canvas *c);
 
 /* -- view_features_write.c: the rows shown; if some are selected, only these ------- */
 

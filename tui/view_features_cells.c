@@ -173,22 +173,6 @@ bool features_option_set(struct view *v, int i, const char *value, struct err *e
 
 /* -- cells ------------------------------------------------------------------------- */
 
-void features_number(struct canvas *c, double x, int decimals, uint32_t style)
-{
-    char buf[64];
-
-    if (isnan(x)) {
-        table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
-        return;
-    }
-    snprintf(buf, sizeof buf, "%.*f", decimals, x);
-    if (x != 0 && strspn(buf, "-0.") == strlen(buf))
-        snprintf(buf, sizeof buf, "%.0e", x);
-    if (text_width(buf) > c->cols)
-        number_text(x, c->cols < 5 ? 5 : c->cols, buf, sizeof buf);
-    table_cell_text(c, ALIGN_RIGHT, style, buf);
-}
-
 static void paint_id(const struct view *v, int64_t id, struct canvas *c)
 {
     const struct sae *sae = v->session->saes[v->target.sae].sae;
@@ -226,7 +210,7 @@ static void paint_density(const struct view *v, int64_t id, struct canvas *c)
     double one = 1 / features_sae(v)->table.tokens;
     double fraction = log(x / (0.8 * one)) / log(f->densest / (0.8 * one));
 
-    features_number(&number, x, f->decimals[FCOL_DENSITY], x > 0 ? INK_VALUE : INK_DIM);
+    pane_number(&number, x, f->decimals[FCOL_DENSITY], x > 0 ? INK_VALUE : INK_DIM);
     if (x > 0)
         canvas_hbar(c, 0, 8, c->cols - 8, fraction, INK_BAR);
 }
@@ -245,28 +229,6 @@ static void paint_spark(const struct view *v, int64_t id, struct canvas *c)
     spark_paint(c, counts, INDEX_BINS, false, INK_BAR);
 }
 
-static void paint_count(double x, struct canvas *c)
-{
-    char text[32];
-
-    if (isnan(x))
-        features_number(c, x, 0, INK_VALUE);
-    else
-        table_cell_text(c, ALIGN_RIGHT, x > 0 ? INK_VALUE : INK_DIM,
-                        count_text((int64_t)x, text, sizeof text));
-}
-
-void features_value(const struct view *v, int column, int64_t feature, struct canvas *c)
-{
-    const struct features *f = v->state;
-    double x = feature_table_at(&features_sae(v)->table, column, feature);
-
-    if (column == FCOL_ACTIVE)
-        paint_count(x, c);
-    else
-        features_number(c, x, f->decimals[column], x < 0 ? INK_NEGATIVE : INK_VALUE);
-}
-
 void features_paint_cell(const void *ctx, int64_t row, int at, struct canvas *c)
 {
     const struct view *v = ctx;
@@ -278,6 +240,6 @@ void features_paint_cell(const void *ctx, int64_t row, int at, struct canvas *c)
     case FCOL_DENSITY: paint_density(v, id, c); break;
     case CELL_NAME: paint_name(v, id, c); break;
     case CELL_HISTOGRAM: paint_spark(v, id, c); break;
-    default: features_value(v, f->columns[at], id, c);
+    default: pane_value(&features_sae(v)->table, f->decimals, f->columns[at], id, c);
     }
 }

@@ -15,9 +15,6 @@
 /* Up to here it is done at once, within a frame. */
 enum { ROWS_AT_ONCE = 131072, TOKENS_AT_ONCE = 8192 };
 
-/* Of densities and delta_fvu: most are far below the greatest. */
-enum { SMALL_DECIMALS = 5 };
-
 /* -- one selection, here or on a worker -------------------------------------------- */
 
 struct rows_job {
@@ -145,34 +142,13 @@ static bool is_quick(const struct feature_table *t, const struct filter *filter)
            (t->n <= TOKENS_AT_ONCE || !rows_filter_uses(filter, ROWS_TOKEN));
 }
 
-/* Decimals that give the greatest value of the column `figures` figures. */
-static int decimals_for(const double *x, int64_t n, int figures)
-{
-    double max = 0;
-
-    for (int64_t i = 0; x && i < n; i++)
-        if (fabs(x[i]) > max && isfinite(x[i]))
-            max = fabs(x[i]);
-    int above = max > 0 ? (int)floor(log10(max)) + 1 : 1;
-    int decimals = figures - above;
-    return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
-}
-
 static void measure(struct view *v)
 {
-    static const int figures[FCOL_COUNT] = {
-        [FCOL_MAX] = 3,          [FCOL_BIAS] = 3, [FCOL_THRESHOLD] = 3,
-        [FCOL_DECODER_NORM] = 4, [FCOL_ENCODER_DECODER_COSINE] = 3,
-        [FCOL_NEAREST_COSINE] = 3,
-    };
     struct features *f = v->state;
     const struct feature_table *t = &features_sae(v)->table;
     const double *density = t->v[FCOL_DENSITY];
 
-    for (int c = 0; c < FCOL_COUNT; c++)
-        f->decimals[c] = decimals_for(t->v[c], t->n, figures[c]);
-    f->decimals[FCOL_MEAN] = f->decimals[FCOL_MAX]; /* stand side by side */
-    f->decimals[FCOL_DENSITY] = f->decimals[FCOL_DELTA_FVU] = SMALL_DECIMALS;
+    pane_decimals(t, f->decimals);
     f->densest = 0;
     for (int64_t i = 0; density && i < t->n; i++)
         f->densest = fmax(f->densest, density[i]);

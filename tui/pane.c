@@ -1,4 +1,6 @@
-/* view_features_pane.c - view 2: the feature under the cursor in small; see view_features.h. */
+/* pane.c - see pane.h. */
+#include "tui/pane.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,8 +8,8 @@
 
 #include "io/mem.h"
 #include "model/session.h"
-#include "tui/view_features.h"
 #include "tui/wid_hist.h"
+#include "tui/wid_table.h"
 #include "tui/wid_tokens.h"
 
 /* -- the page, by a job ------------------------------------------------------------ */
@@ -28,7 +30,7 @@ void pane_finish(struct pane *p)
         page_context_finish(&p->context[i]);
     for (int i = 0; i < p->n_range; i++)
         page_context_finish(&p->range[i]);
-    *p = (struct pane){.asked = -1};
+    *p = PANE_EMPTY;
 }
 
 static bool is_alike(const struct pane *p, int a, int b)
@@ -89,36 +91,24 @@ static void pane_free(struct job *job)
 
 static const struct job_ops pane_ops = {"feature", pane_run, pane_free};
 
-void pane_reset(struct view *v)
+void pane_reset(struct view *v, int slot, struct pane *p)
 {
-    struct features *f = v->state;
-
-    view_start(v, SLOT_PAGE, LANE_QUICK, NULL);
-    pane_finish(&f->pane);
+    view_start(v, slot, LANE_QUICK, NULL);
+    pane_finish(p);
 }
 
-/* Without an index a page is a pass over the samples: not while the scan makes one and
- * the cursor only happens to be where it is, nor where there is no room for the pane. */
-static bool is_worth_it(const struct view *v)
+void pane_ask(struct view *v, int slot, struct pane *p, int sae, int64_t feature, bool now)
 {
-    const struct features *f = v->state;
-
-    if (v->session->saes[v->target.sae].index || !v->session->samples)
-        return true;
-    return v->cols >= PANE_FROM && (f->moved || features_sae(v)->state != DESK_SCANNING);
-}
-
-void pane_ask(struct view *v)
-{
-    struct features *f = v->state;
     const struct session *s = v->session;
-    const struct session_sae *e = &s->saes[v->target.sae];
+    const struct session_sae *e = &s->saes[sae];
 
-    if (f->pane.asked == v->target.feature && f->pane.asked_index == e->index &&
-        (f->pane.ready || view_busy(v, SLOT_PAGE) || v->slots[SLOT_PAGE].err.code))
+    if (p->sae == sae && p->asked == feature && p->asked_index == e->index &&
+        (p->ready || view_busy(v, slot) || v->slots[slot].err.code))
         return;
-    pane_reset(v);
-    if (v->target.feature < 0 || !e->sae || !is_worth_it(v))
+    pane_reset(v, slot, p);
+    p->sae = sae;
+    p->feature = feature;
+    if (feature < 0 || !e->sae || !(now || e->index || !s->samples))
         return;
     struct pane_job *j = job_new(&pane_ops, sizeof *j);
     j->sae = e->sae;
@@ -132,20 +122,99 @@ void pane_ask(struct view *v)
         .quick = true,
         .scan = session_scan_options(s),
     };
-    f->pane = (struct pane){.asked = v->target.feature, .asked_index = e->index};
-    j->pane = f->pane;
-    view_start(v, SLOT_PAGE, LANE_QUICK, &j->job);
+    p->asked = feature;
+    p->asked_index = e->index;
+    j->pane = *p;
+    view_start(v, slot, LANE_QUICK, &j->job);
 }
 
-void pane_loaded(struct view *v, struct job *job)
+void pane_loaded(struct pane *p, struct job *job)
 {
-    struct features *f = v->state;
     struct pane_job *j = (struct pane_job *)job;
 
-    pane_finish(&f->pane);
-    f->pane = j->pane;
-    j->pane = (struct pane){.asked = -1};
+    pane_finish(p);
+    *p = j->pane;
+    j->pane = PANE_EMPTY;
 }
+
+/* -- numbers ----------------------------------------------------------------------- */
+
+/* Of densities and delta_fvu: most are far below the greatest. */
+enum { SMALL_DECIMALS = 5 };
+
+/* Decimals that give the greatest value of the column `figures` figures. */
+static int decimals_for(const double *x, int64_t n, int figures)
+{
+    double max = 0;
+
+    for (int64_t i = 0; x && i < n; i++)
+        if (fabs(x[i]) > max && isfinite(x[i]))
+            max = fabs(x[i]);
+    int above = max > 0 ? (int)floor(log10(max)) + 1 : 1;
+    int decimals = figures - above;
+    return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
+}
+
+void pane_decimals(const struct feature_table *t, int *decimals)
+{
+    static const int figures[FCOL_COUNT] = {
+        [FCOL_MAX] = 3,          [FCOL_BIAS] = 3, [FCOL_THRESHOLD] = 3,
+        [FCOL_DECODER_NORM] = 4, [FCOL_ENCODER_DECODER_COSINE] = 3,
+        [FCOL_NEAREST_COSINE] = 3,
+    };
+
+    for (int c = 0; c < FCOL_COUNT; c++)
+        decimals[c] = decimals_for(t->v[c], t->n, figures[c]);
+    decimals[FCOL_MEAN] = decimals[FCOL_MAX]; /* stand side by side */
+    decimals[FCOL_DENSITY] = decimals[FCOL_DELTA_FVU] = SMALL_DECIMALS;
+}
+
+void pane_number(struct canvas *c, double x, int decimals, uint32_t style)
+{
+    char buf[64];
+
+    if (isnan(x)) {
+        table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
+        return;
+    }
+    snprintf(buf, sizeof buf, "%.*f", decimals, x);
+    if (x != 0 && strspn(buf, "-0.") == strlen(buf))
+        snprintf(buf, sizeof buf, "%.0e", x);
+    if (text_width(buf) > c->cols)
+        number_text(x, c->cols < 5 ? 5 : c->cols, buf, sizeof buf);
+    table_cell_text(c, ALIGN_RIGHT, style, buf);
+}
+
+static void paint_count(double x, struct canvas *c)
+{
+    char text[32];
+
+    if (isnan(x))
+        pane_number(c, x, 0, INK_VALUE);
+    else
+        table_cell_text(c, ALIGN_RIGHT, x > 0 ? INK_VALUE : INK_DIM,
+                        count_text((int64_t)x, text, sizeof text));
+}
+
+void pane_value(const struct feature_table *t, const int *decimals, int column,
+                int64_t feature, struct canvas *c)
+{
+    double x = feature_table_at(t, column, feature);
+
+    if (column == FCOL_ACTIVE)
+        paint_count(x, c);
+    else
+        pane_number(c, x, decimals[column], x < 0 ? INK_NEGATIVE : INK_VALUE);
+}
+
+/* What is being painted, and of what. */
+struct painting {
+    const struct view *v;
+    int slot;
+    const struct pane *p;
+    const int *decimals;
+    const struct feature_table *table;
+};
 
 /* -- painting: each part takes rows from the top of what is left ------------------- */
 
@@ -163,10 +232,11 @@ static bool rule(struct canvas *c, const char *title, int rows_below)
     return true;
 }
 
-static void paint_name(const struct view *v, struct canvas *c)
+static void paint_name(const struct painting *g, struct canvas *c)
 {
-    int sae = v->target.sae;
-    int64_t id = v->target.feature;
+    const struct view *v = g->v;
+    int sae = g->p->sae;
+    int64_t id = g->p->feature;
     const char *note = desk_note(v->desk, sae, id);
     bool is_label;
     const char *name = desk_name(v->desk, sae, id, &is_label);
@@ -183,13 +253,12 @@ static void paint_name(const struct view *v, struct canvas *c)
 }
 
 /* The numbers of the row that may not have fitted into the table, two by two. */
-static void paint_numbers(const struct view *v, struct canvas *c)
+static void paint_numbers(const struct painting *g, struct canvas *c)
 {
     static const int shown[] = {FCOL_DENSITY, FCOL_ACTIVE, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
                                 FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE,
                                 FCOL_DECODER_NORM, FCOL_THRESHOLD};
-    const struct features *f = v->state;
-    const struct feature_table *t = &features_sae(v)->table;
+    const struct feature_table *t = g->table;
     int width = c->cols < 60 ? (c->cols - 3) / 2 : 28, k = 0;
 
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
@@ -199,23 +268,23 @@ static void paint_numbers(const struct view *v, struct canvas *c)
         int row = k / 2, col = k++ % 2 * (width + 3);
         struct canvas cell = canvas_sub(c, row, col + 10, 1, width - 10);
         canvas_text(c, row, col, INK_LABEL, feature_columns[column].heading);
-        features_value(v, column, v->target.feature, &cell);
+        pane_value(t, g->decimals, column, g->p->feature, &cell);
     }
-    double low, high, count = feature_table_at(t, FCOL_ACTIVE, v->target.feature);
+    double low, high, count = feature_table_at(t, FCOL_ACTIVE, g->p->feature);
     if (!isnan(count)) {
         stats_wilson(count, t->tokens, &low, &high);
         canvas_text(c, (k + 1) / 2, 0, INK_LABEL, "95 %");
         canvas_printf(c, (k + 1) / 2, 10, INK_DIM, "density in [%.*f, %.*f]",
-                      f->decimals[FCOL_DENSITY], low, f->decimals[FCOL_DENSITY], high);
+                      g->decimals[FCOL_DENSITY], low, g->decimals[FCOL_DENSITY], high);
         k += 2;
     }
     cut(c, (k + 1) / 2);
 }
 
-static void paint_histogram(const struct view *v, struct canvas *c)
+static void paint_histogram(const struct painting *g, struct canvas *c)
 {
-    const struct features *f = v->state;
-    const struct index *ix = v->session->saes[v->target.sae].index;
+    const struct pane *p = g->p;
+    const struct index *ix = g->v->session->saes[p->sae].index;
     int64_t counts[INDEX_BINS] = {0};
     struct wid_hist_series series = {.counts = counts, .style = INK_BAR};
     struct wid_hist h = {.n_bins = INDEX_BINS, .series = &series, .n_series = 1,
@@ -223,13 +292,13 @@ static void paint_histogram(const struct view *v, struct canvas *c)
     int rows = c->rows >= 24 ? 7 : c->rows >= 17 ? 5 : 3;
 
     if (ix) { /* there at once, so that nothing flickers */
-        const struct index_record *r = index_record(ix, v->target.feature);
+        const struct index_record *r = index_record(ix, p->feature);
         for (int i = 0; i < INDEX_BINS; i++)
             counts[i] = r->histogram[i];
         h.hi = r->max;
-    } else if (f->pane.ready && f->pane.page.histogram.n == INDEX_BINS) {
-        series.counts = f->pane.page.histogram.counts;
-        h.hi = f->pane.page.histogram.hi;
+    } else if (p->ready && p->page.histogram.n == INDEX_BINS) {
+        series.counts = p->page.histogram.counts;
+        h.hi = p->page.histogram.hi;
     }
     if (!(h.hi > 0) || !rule(c, "activation", rows))
         return;
@@ -238,112 +307,113 @@ static void paint_histogram(const struct view *v, struct canvas *c)
     cut(c, rows);
 }
 
-static bool has_alike(const struct features *f)
+static bool has_alike(const struct pane *p)
 {
-    for (int i = 0; i < f->pane.n_examples; i++)
-        if (f->pane.examples[i].alike > 1)
+    for (int i = 0; i < p->n_examples; i++)
+        if (p->examples[i].alike > 1)
             return true;
     return false;
 }
 
 /* One line: activation, text around it, and how many there are like it (0: not said). */
-static void paint_example(const struct view *v, struct canvas *c, int count_cols,
+static void paint_example(const struct painting *g, struct canvas *c, int count_cols,
                           const struct page_example *e, const struct page_context *x,
                           int alike)
 {
-    const struct features *f = v->state;
+    const struct pane *p = g->p;
     struct token_piece pieces[2 * PANE_CONTEXT + 1];
     struct canvas number = canvas_sub(c, 0, 0, 1, 6);
     struct canvas text = canvas_sub(c, 0, 7, c->rows, c->cols - 7 - count_cols);
 
-    features_number(&number, (double)e->activation, f->decimals[FCOL_MAX], INK_VALUE);
+    pane_number(&number, (double)e->activation, g->decimals[FCOL_MAX], INK_VALUE);
     if (alike > 1)
         canvas_printf(c, 0, c->cols - count_cols + 1, INK_DIM, "×%d", alike);
-    if (!v->session->samples->tokens) {
+    if (!g->v->session->samples->tokens) {
         canvas_printf(&text, 0, 0, INK_DIM, "sequence %lld, position %lld",
                       (long long)e->sequence, (long long)e->position);
         return;
     }
     for (int k = 0; k < x->n; k++) {
         pieces[k].activation = x->activations[k];
-        pieces[k].bytes = desk_token_bytes(v->desk, x->ids[k], &pieces[k].len);
+        pieces[k].bytes = desk_token_bytes(g->v->desk, x->ids[k], &pieces[k].len);
     }
     struct tokens_run run = {.pieces = pieces, .n = x->n, .lit = x->lit, .cursor = -1,
-                             .max = (float)f->pane.page.max};
+                             .max = (float)p->page.max};
     tokens_paint_line(&text, 0, &run);
 }
 
-static void paint_examples(const struct view *v, struct canvas *c)
+static void paint_examples(const struct painting *g, struct canvas *c)
 {
-    const struct features *f = v->state;
+    const struct pane *p = g->p;
     int rows = tokens_line_rows(c);
 
-    if (!f->pane.ready) {
-        bool failed = v->slots[SLOT_PAGE].err.code != ERR_NONE;
-        if ((failed || (f->pane.slow && view_busy(v, SLOT_PAGE))) && rule(c, "strongest", 1))
-            view_paint_missing(v, SLOT_PAGE, c);
+    if (!p->ready) {
+        bool failed = g->v->slots[g->slot].err.code != ERR_NONE;
+        if ((failed || (p->slow && view_busy(g->v, g->slot))) && rule(c, "strongest", 1))
+            view_paint_missing(g->v, g->slot, c);
         return;
     }
-    if (f->pane.n_examples == 0 || !rule(c, "strongest", rows))
+    if (p->n_examples == 0 || !rule(c, "strongest", rows))
         return;
     /* Five at least, more where the neighbours leave room. */
-    int room = (c->rows - 1 - f->pane.page.n_decoder_neighbours) / rows;
+    int room = (c->rows - 1 - p->page.n_decoder_neighbours) / rows;
     int n = room < 5 ? 5 : room;
-    for (int i = 0; i < f->pane.n_examples && i < n && c->rows >= rows; i++) {
-        const struct pane_example *e = &f->pane.examples[i];
+    for (int i = 0; i < p->n_examples && i < n && c->rows >= rows; i++) {
+        const struct pane_example *e = &p->examples[i];
         struct canvas line = canvas_sub(c, 0, 0, rows, c->cols);
-        paint_example(v, &line, has_alike(f) ? 4 : 0, &f->pane.page.top[e->top],
-                      &f->pane.context[e->top], e->alike);
+        paint_example(g, &line, has_alike(p) ? 4 : 0, &p->page.top[e->top],
+                      &p->context[e->top], e->alike);
         cut(c, rows);
     }
 }
 
 /* Where there is room: how it fires when it fires less. */
-static void paint_range(const struct view *v, struct canvas *c)
+static void paint_range(const struct painting *g, struct canvas *c)
 {
-    const struct features *f = v->state;
-    int rows = tokens_line_rows(c), neighbours = f->pane.page.n_decoder_neighbours;
+    const struct pane *p = g->p;
+    int rows = tokens_line_rows(c), neighbours = p->page.n_decoder_neighbours;
 
-    if (!f->pane.ready || f->pane.n_range < 2 ||
-        c->rows < 1 + f->pane.n_range * rows + (neighbours ? neighbours + 1 : 0) ||
+    if (!p->ready || p->n_range < 2 ||
+        c->rows < 1 + p->n_range * rows + (neighbours ? neighbours + 1 : 0) ||
         !rule(c, "from strong to weak, one of each tenth of the range", rows))
         return;
-    for (int i = 0; i < f->pane.n_range; i++) {
+    for (int i = 0; i < p->n_range; i++) {
         struct canvas line = canvas_sub(c, 0, 0, rows, c->cols);
-        paint_example(v, &line, 0, f->pane.range_of[i], &f->pane.range[i], 0);
+        paint_example(g, &line, 0, p->range_of[i], &p->range[i], 0);
         cut(c, rows);
     }
 }
 
-static void paint_neighbours(const struct view *v, struct canvas *c)
+static void paint_neighbours(const struct painting *g, struct canvas *c)
 {
-    const struct features *f = v->state;
-    const struct page_feature *p = &f->pane.page;
+    const struct page_feature *p = &g->p->page;
 
-    if (!f->pane.ready || p->n_decoder_neighbours == 0 || !rule(c, "nearest by decoder", 1))
+    if (!g->p->ready || p->n_decoder_neighbours == 0 || !rule(c, "nearest by decoder", 1))
         return;
     for (int i = 0; i < p->n_decoder_neighbours && i < c->rows; i++) {
         const struct page_neighbour *n = &p->decoder_neighbours[i];
         struct canvas number = canvas_sub(c, i, 0, 1, 6);
         bool is_label;
-        const char *name = desk_name(v->desk, v->target.sae, n->id, &is_label);
-        features_number(&number, (double)n->cosine, 3, INK_VALUE);
+        const char *name = desk_name(g->v->desk, g->p->sae, n->id, &is_label);
+        pane_number(&number, (double)n->cosine, 3, INK_VALUE);
         int at = canvas_printf(c, i, 7, INK_LABEL, "#%lld", (long long)n->id) + 1;
         at = at < 14 ? 14 : at;
         canvas_fit(c, i, at, c->cols - at, ALIGN_LEFT, is_label ? INK_NOTE : INK_TEXT, name);
     }
 }
 
-void pane_paint(const struct view *v, struct canvas *c)
+void pane_paint(const struct view *v, int slot, const struct pane *p, const int *decimals,
+                struct canvas *c)
 {
     struct canvas left = *c;
 
-    if (v->target.feature < 0 || v->target.feature >= features_sae(v)->table.n)
+    if (p->feature < 0 || p->feature >= desk_sae(v->desk, p->sae)->table.n)
         return;
-    paint_name(v, &left);
-    paint_numbers(v, &left);
-    paint_histogram(v, &left);
-    paint_examples(v, &left);
-    paint_range(v, &left);
-    paint_neighbours(v, &left);
+    struct painting g = {v, slot, p, decimals, &desk_sae(v->desk, p->sae)->table};
+    paint_name(&g, &left);
+    paint_numbers(&g, &left);
+    paint_histogram(&g, &left);
+    paint_examples(&g, &left);
+    paint_range(&g, &left);
+    paint_neighbours(&g, &left);
 }
