@@ -99,13 +99,6 @@ static bool assign_all(const struct match_rows *few, const struct match_rows *ma
     return ok;
 }
 
-static float cosine_of(const struct match_rows *a, int64_t i, const struct match_rows *b,
-                       int64_t j)
-{
-    float c = kern_best()->dot(a->unit + i * a->cols, b->unit + j * b->cols, a->cols);
-    return fminf(fmaxf(c, -1), 1);
-}
-
 static void take_pairs(struct page_compare *p, const struct match_rows *a,
                        const struct match_rows *b, const int64_t *b_of_a)
 {
@@ -114,7 +107,7 @@ static void take_pairs(struct page_compare *p, const struct match_rows *a,
     for (int64_t i = 0; i < a->rows; i++) {
         if (b_of_a[i] < 0)
             continue;
-        float cosine = cosine_of(a, i, b, b_of_a[i]);
+        float cosine = match_cosine(a, i, b, b_of_a[i]);
         sum += (double)cosine;
         p->one_to_one[p->n_one_to_one++] = (struct compare_pair){i, b_of_a[i], cosine};
     }

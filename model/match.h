@@ -80,5 +80,9 @@ bool match_top(const struct match_rows *a, const struct match_rows *b, int threa
                const struct progress *progress, struct match_near *of_a,
                struct match_near *of_b, _Atomic int64_t *rows_done, struct err *err);
 
+/* Of row i of a and row j of b. */
+float match_cosine(const struct match_rows *a, int64_t i, const struct match_rows *b,
+                   int64_t j);
+
 /* MMCS: the mean of n cosines. */
 double match_mean(const struct match_near *best, int64_t n);

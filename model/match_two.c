@@ -182,6 +182,13 @@ bool match_best(const struct match_rows *a, const struct match_rows *b, int thre
     return ok;
 }
 
+float match_cosine(const struct match_rows *a, int64_t i, const struct match_rows *b,
+                   int64_t j)
+{
+    float c = kern_best()->dot(a->unit + i * a->cols, b->unit + j * b->cols, a->cols);
+    return fminf(fmaxf(c, -1), 1);
+}
+
 double match_mean(const struct match_near *best, int64_t n)
 {
     double sum = 0;

@@ -9,7 +9,6 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/correlate.h"
-#include "model/kern.h"
 #include "model/match.h"
 
 enum { EACH = 64, ROUND = 32 }; /* pairs an item; items a thread between two looks */
@@ -37,13 +36,6 @@ static void fail(struct measure *m, const struct err *err)
     pthread_mutex_unlock(&m->lock);
 }
 
-static float cosine(const struct match_rows *r, int64_t i, int64_t j)
-{
-    float c = kern_best()->dot(r[0].unit + i * r[0].cols, r[1].unit + j * r[1].cols,
-                               r[0].cols);
-    return fminf(fmaxf(c, -1), 1);
-}
-
 /* All hits of a feature; room grows. -1 on failure. */
 static int64_t read_hits(const struct index *ix, int64_t feature, struct hit **room,
                          int64_t *cap, struct err *err)
@@ -69,8 +61,8 @@ static void measure_item(void *ctx, size_t item, int thread)
         m->out[i] = PAIR_UNKNOWN;
         if (j < 0)
             continue;
-        m->out[i].decoder = cosine(m->decoder, i, j);
-        m->out[i].encoder = cosine(m->encoder, i, j);
+        m->out[i].decoder = match_cosine(&m->decoder[0], i, &m->decoder[1], j);
+        m->out[i].encoder = match_cosine(&m->encoder[0], i, &m->encoder[1], j);
         if (!m->tokens)
             continue;
         n_a = read_hits(m->a->index, i, &hits_a, &cap_a, &err);

@@ -2,6 +2,7 @@
 #include "tui/view.h"
 
 extern const struct view_ops view_biases_ops;
+extern const struct view_ops view_compare_ops;
 extern const struct view_ops view_feature_ops;
 extern const struct view_ops view_features_ops;
 extern const struct view_ops view_overview_ops;
@@ -11,5 +12,6 @@ const struct view_ops *const view_table[] = {
     &view_features_ops,
     &view_feature_ops,
     &view_biases_ops,
+    &view_compare_ops,
     NULL,
 };
