@@ -8,7 +8,7 @@
 build_packages='
     gcc:cc libc6-dev:- meson:meson ninja-build:ninja pkgconf:pkg-config
     libcmocka-dev:=cmocka libdeflate-dev:=libdeflate libjansson-dev:=jansson
-    libncurses-dev:=ncursesw libpcre2-dev:=libpcre2-8
+    libncurses-dev:=ncursesw libopenblas-dev:=openblas libpcre2-dev:=libpcre2-8
     libutf8proc-dev:=libutf8proc libxxhash-dev:=libxxhash libzstd-dev:=libzstd'
 check_packages='clang:- libclang-rt-dev:- python3:python3 procps:pgrep tmux:tmux'
 

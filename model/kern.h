@@ -79,8 +79,10 @@ double kern_dot_double(const float *a, const float *b, int64_t n);
 #define KERN_GEMM_BYTES ((size_t)4 << 20)
 
 /*
- * C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb), on the calling thread. An element is the sum of its k terms in order: it
- * depends on its row and column alone, not on the shape that they are part of.
+ * C [m, n] (row stride ldc) = A [m, k] (lda) . B [n, k]' (ldb), on the calling
+ * thread. With AVX2 or AVX-512 an element is the sum of its k terms in order: it depends on
+ * its row and column alone, not on the shape that they are part of. Elsewhere OpenBLAS
+ * makes the product (kern_blas.h), in an order of its own.
  */
 void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc);

@@ -3,7 +3,8 @@
  *
  * As in Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008):
  * both sides are packed into strips as tall or wide as a tile, so that a tile reads them in
- * order; a block of strips of A stays in the second cache while those of B go by.
+ * order; a block of strips of A stays in the second cache while those of B go by. Where the
+ * processor has neither AVX2 nor AVX-512, OpenBLAS makes the product.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -11,7 +12,8 @@
 #include <string.h>
 
 #include "io/mem.h"
-#include "model/kern.h"
+#include "model/kern_blas.h"
+#include "model/kern_impl.h"
 
 #define M KERN_TILE_ROWS
 #define N KERN_TILE_COLS
@@ -169,6 +171,9 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                  int64_t ldc, bool add)
 {
     assert(m >= 0 && n >= 0 && k >= 0);
+    if (kern_best() == &kern_portable &&
+        kern_blas_gemm(m, n, k, A, lda, a_turned, B, ldb, b_turned, C, ldc, add))
+        return;
     struct room *room = thread_room();
     int64_t piece = piece_of(k);
     for (int64_t i = 0; i < m && k == 0 && !add; i++)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "model/kern.h"
+#include "model/kern_blas.h"
 
 #define MAX_N 1100
 
@@ -207,6 +208,41 @@ static void turned_products_are_products(void **state)
     }
 }
 
+/* OpenBLAS in all four ways to lie, stored and added, against our own. */
+static void openblas_gives_the_same_products(void **state)
+{
+    (void)state;
+    enum { M = 37, N = 29, K = 131, LD = 140 };
+    static float a[K * LD], b[K * LD], want[M * LD], got[M * LD];
+    static float a_turned[K * LD], b_turned[K * LD];
+    fill(a, M * LD, 1);
+    fill(b, N * LD, 2);
+    for (int k = 0; k < K; k++) {
+        for (int i = 0; i < M; i++)
+            a_turned[k * LD + i] = a[i * LD + k];
+        for (int j = 0; j < N; j++)
+            b_turned[k * LD + j] = b[j * LD + k];
+    }
+    for (int way = 0; way < 8; way++) {
+        bool ta = way & 1, tb = way & 2, add = way & 4;
+        fill(want, M * LD, 3);
+        memcpy(got, want, sizeof got);
+        if (!kern_blas_gemm(M, N, K, ta ? a_turned : a, LD, ta, tb ? b_turned : b, LD, tb, got,
+                            LD, add))
+            skip();
+        kern_gemm_nn(M, N, K, a, LD, b_turned, LD, want, LD, add);
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < LD; j++) {
+                double bound = j >= N ? 0
+                                      : 4 * (double)kern_dot_error(K) *
+                                            sqrt(kern_sum_squares(a + i * LD, K) *
+                                                 kern_sum_squares(b + j * LD, K));
+                assert_true(fabs((double)got[i * LD + j] - (double)want[i * LD + j]) <= bound);
+            }
+    }
+    assert_false(kern_blas_gemm(1, 1, (int64_t)1 << 31, a, 1, false, b, 1, false, got, 1, false));
+}
+
 /* Sides packed as kern_gemm.c packs them. */
 static void tiles_have_equal_bits(void **state)
 {
@@ -339,6 +375,7 @@ int main(void)
         cmocka_unit_test(products_are_products),
         cmocka_unit_test(turned_products_are_products),
         cmocka_unit_test(tiles_have_equal_bits),
+        cmocka_unit_test(openblas_gives_the_same_products),
         cmocka_unit_test(gemm_elements_do_not_depend_on_the_shape),
         cmocka_unit_test(exp_has_equal_bits_and_is_exp),
     };
