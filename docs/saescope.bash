@@ -32,7 +32,7 @@ _saescope()
     features) options+=' --sort --reverse --filter --limit --columns' ;;
     feature) options+=' --top --context --raw-logits' ;;
     hist) options+=' --of --bins --range --log' ;;
-    score) options+=' --from-samples' ;;
+    score) options+=' --from-samples --baseline' ;;
     ablate) options+=' --top --by --mode' ;;
     compare) options+=' --matching' ;;
     cosine) options+=' --truth --against --weights --matrix' ;;
@@ -61,8 +61,12 @@ _saescope()
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
     --mode)
         mapfile -t COMPREPLY < <(compgen -W 'reconstruction error-kept' -- "$cur") ;;
-    --sort | --by)
+    --baseline)
+        mapfile -t COMPREPLY < <(compgen -W 'zero mean b_dec' -- "$cur") ;;
+    --sort)
         mapfile -t COMPREPLY < <(compgen -W "$columns" -- "$cur") ;;
+    --by)
+        mapfile -t COMPREPLY < <(compgen -W "estimate max*density $columns" -- "$cur") ;;
     --columns)
         local before=''
         [[ $cur == *,* ]] && before=${cur%,*},

@@ -81,11 +81,14 @@ complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
 
 set -l of_score '__fish_seen_subcommand_from score'
 complete -c saescope -n $of_score -l from-samples -d 'Reconstruct the samples'
+complete -c saescope -n $of_score -l baseline -x -a 'zero mean b_dec' \
+    -d 'What stands at the hook at worst'
 
 set -l of_ablate '__fish_seen_subcommand_from ablate'
 complete -c saescope -n $of_ablate -l mode -x -a 'reconstruction error-kept' -d 'Out of what'
 complete -c saescope -n $of_ablate -l top -x -d 'How many features with --by'
-complete -c saescope -n $of_ablate -l by -x -a $columns -d 'Features greatest in this column'
+complete -c saescope -n $of_ablate -l by -x -a "estimate max*density $columns" \
+    -d 'Features greatest in this'
 
 set -l of_compare '__fish_seen_subcommand_from compare'
 complete -c saescope -n $of_compare -l matching -x -a 'optimal greedy' -d 'One-to-one matching'

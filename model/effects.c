@@ -28,12 +28,13 @@
 #include "model/estimate.h"
 #include "model/logitlens.h"
 
-#define EFFECTS_VERSION (1 << 16 | sizeof(struct page_ablation))
-
 struct saved_score {
-    int32_t baseline, from_samples;
+    int64_t from_samples;
     struct page_score page;
 };
+
+#define EFFECTS_VERSION                                                                    \
+    (1 << 24 | sizeof(struct page_ablation) << 12 | sizeof(struct saved_score))
 
 #define MAX_SCORES (2 * SCORE_BASELINE_COUNT)
 
@@ -79,8 +80,8 @@ static void store_finish(struct store *s)
 static struct saved_score *find_score(struct store *s, const struct score_options *o)
 {
     for (int i = 0; i < s->n_scores; i++)
-        if (s->scores[i].baseline == (int32_t)o->baseline &&
-            s->scores[i].from_samples == (int32_t)o->from_samples)
+        if (s->scores[i].page.baseline == o->baseline &&
+            s->scores[i].from_samples == (int64_t)o->from_samples)
             return &s->scores[i];
     return NULL;
 }
@@ -92,7 +93,6 @@ static bool add_score(struct store *s, const struct score_options *o,
         return false;
     struct saved_score *one = &s->scores[s->n_scores++];
     memset(one, 0, sizeof *one); /* what lies between goes to the file too */
-    one->baseline = (int32_t)o->baseline;
     one->from_samples = o->from_samples;
     one->page = *page;
     return true;
@@ -142,8 +142,8 @@ static void store_merge(struct store *to, const struct store *from, int64_t d_sa
 {
     for (int i = 0; i < from->n_scores; i++) {
         const struct saved_score *one = &from->scores[i];
-        struct score_options o = {.baseline = (enum score_baseline)one->baseline,
-                                  .from_samples = one->from_samples};
+        struct score_options o = {.baseline = one->page.baseline,
+                                  .from_samples = one->from_samples != 0};
         add_score(to, &o, &one->page);
     }
     for (int m = 0; m < 2; m++) {
@@ -194,9 +194,9 @@ static bool read_scores(const struct reading *r, const struct fidx *f)
         return false;
     for (int64_t i = 0; i < n; i++) {
         const struct saved_score *one = (const struct saved_score *)data + i;
-        struct score_options o = {.baseline = (enum score_baseline)one->baseline,
+        struct score_options o = {.baseline = one->page.baseline,
                                   .from_samples = one->from_samples != 0};
-        if (one->baseline < 0 || one->baseline >= SCORE_BASELINE_COUNT ||
+        if ((unsigned)one->page.baseline >= SCORE_BASELINE_COUNT ||
             !add_score(r->store, &o, &one->page))
             return damaged(r, "scores");
     }

@@ -318,7 +318,8 @@ static void summarise(const struct sums *a, int64_t d, struct page_score *out)
 
 static void tell(const struct scoring *s, const struct sums *all)
 {
-    struct page_score so_far = {.sequences = s->first};
+    struct page_score so_far = {.sequences = s->first,
+                                .baseline = s->options->baseline};
     if (all->positions == 0)
         return;
     summarise(all, s->r.d, &so_far);
@@ -402,7 +403,7 @@ bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae
     struct scoring s = {.options = options,
                         .r = {.lm = lm, .hook = hook, .sae = sae, .samples = samples,
                               .scan = &options->scan}};
-    struct page_score made = {0};
+    struct page_score made = {.baseline = options->baseline};
     if (options->from_samples && !(samples && samples->n_shards))
         return err_set(err, ERR_MISSING, "%s: no samples (expected --acts)", sae->path);
     if (!replace_init(&s.r, progress, err))

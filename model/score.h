@@ -58,6 +58,7 @@ struct page_score {
     double l0, fvu;
     double seconds;
     double samples_difference;    /* NaN: no samples to compare with */
+    enum score_baseline baseline; /* that ce_zero is of */
 };
 
 /*

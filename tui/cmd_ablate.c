@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "io/mem.h"
-#include "model/ablate.h"
 #include "tui/cmd_lm.h"
 #include "tui/cmd_table.h"
 #include "tui/out_token.h"
 
 #define DEFAULT_TOP 20
+#define BATCH 256 /* features taken out in one run over the sequences */
 
 #define COLUMNS                                                                            \
     "id,active_tokens,delta_fvu,ce_before,ce_after,delta_ce,reconstruction_score_before,"  \
@@ -37,6 +37,12 @@ static void choose_given(const struct cmd *c, struct choice *out)
     free(taken);
 }
 
+/* What features are ranked by. */
+static bool is_estimate(const struct cmd *c)
+{
+    return c->opts.by && strcmp(c->opts.by, "estimate") == 0;
+}
+
 static int column_of(const char *key)
 {
     int i = 0;
@@ -45,40 +51,74 @@ static int column_of(const char *key)
     return i;
 }
 
-/* --top N --by KEY: the greatest of a column. */
-static bool choose_by(struct cmd *c, struct choice *out, struct err *err)
+/* Of all features, by a column of the table, or by max * density. */
+static bool keys_of_table(struct cmd *c, double *keys, struct err *err)
 {
     struct feature_table table = {0};
-    int column = column_of(c->opts.by);
+    bool product = strcmp(c->opts.by, "max*density") == 0;
+    int column = product ? FCOL_MAX : column_of(c->opts.by);
     if (column == FCOL_COUNT)
-        return err_set(err, ERR_USAGE, "--by: no column '%s' (see saescope features --help)",
-                       c->opts.by);
+        return err_set(err, ERR_USAGE, "--by: no column '%s' (expected estimate, max*density "
+                       "or one of saescope features --help)", c->opts.by);
     bool ok = cmd_table_make(c, true, &table, err) &&
               (column != FCOL_NEAREST_COSINE ||
                feature_table_nearest(&table, c->sae, c->opts.session.threads, &c->progress,
                                      err));
-    if (ok) {
-        uint32_t *ids = xmalloc((size_t)table.n * sizeof *ids);
-        for (int64_t i = 0; i < table.n; i++)
-            ids[i] = (uint32_t)i;
-        feature_table_sort(&table, column, false, ids, table.n);
-        int64_t top = c->opts.top < 0 ? DEFAULT_TOP : c->opts.top;
-        out->n = top < table.n ? top : table.n;
-        out->ids = xmalloc((size_t)out->n * sizeof *out->ids);
-        for (int64_t i = 0; i < out->n; i++)
-            out->ids[i] = ids[i];
-        free(ids);
-    }
+    for (int64_t i = 0; i < table.n && ok; i++)
+        keys[i] = feature_table_at(&table, column, i) *
+                  (product ? feature_table_at(&table, FCOL_DENSITY, i) : 1);
     feature_table_finish(&table);
     return ok;
 }
 
-static bool choose(struct cmd *c, struct choice *out, struct err *err)
+static bool keys_of_estimates(struct cmd *c, struct cmd_effects *e, bool error_kept,
+                              double *keys, struct err *err)
+{
+    if (!e->kept)
+        return err_set(err, ERR_MISSING, "%s: estimates need a language model (found none, "
+                       "expected --model DIR)", c->sae->path);
+    if (!effects_need_estimates(e->kept, &e->in, error_kept, &c->progress, err))
+        return false;
+    effects_columns(e->kept, error_kept, keys, NULL);
+    return true;
+}
+
+/* The greatest of n keys (owned by the caller), in the order that tables are sorted in. */
+static void choose_greatest(double *keys, int64_t n, int64_t top, struct choice *out)
+{
+    struct feature_table table = {.n = n};
+    uint32_t *ids = xmalloc((size_t)n * sizeof *ids);
+    table.v[FCOL_MAX] = keys;
+    for (int64_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)i;
+    feature_table_sort(&table, FCOL_MAX, false, ids, n);
+    out->n = top < n ? top : n;
+    out->ids = xmalloc((size_t)out->n * sizeof *out->ids);
+    for (int64_t i = 0; i < out->n; i++)
+        out->ids[i] = ids[i];
+    free(ids);
+}
+
+static bool choose_by(struct cmd *c, struct cmd_effects *e, bool error_kept,
+                      struct choice *out, struct err *err)
+{
+    int64_t n = c->sae->d_sae, top = c->opts.top < 0 ? DEFAULT_TOP : c->opts.top;
+    double *keys = xmalloc((size_t)n * sizeof *keys);
+    bool ok = is_estimate(c) ? keys_of_estimates(c, e, error_kept, keys, err)
+                             : keys_of_table(c, keys, err);
+    if (ok)
+        choose_greatest(keys, n, top, out);
+    free(keys);
+    return ok;
+}
+
+static bool choose(struct cmd *c, struct cmd_effects *e, bool error_kept,
+                   struct choice *out, struct err *err)
 {
     if (c->opts.by && c->ids.n_spans)
         return err_set(err, ERR_USAGE, "--by: given with IDs (expected one of the two)");
     if (c->opts.by)
-        return choose_by(c, out, err);
+        return choose_by(c, e, error_kept, out, err);
     if (!cmd_check_ids(c, err))
         return false;
     choose_given(c, out);
@@ -146,7 +186,7 @@ static void put_worst(struct cmd *c, const struct page_ablation *f)
     out_end(o);
 }
 
-static void put_feature(struct cmd *c, const struct page_ablation *f)
+static void put_feature(struct cmd *c, const struct page_ablation *f, double estimate)
 {
     struct out *o = c->out;
     out_begin(o, NULL);
@@ -159,42 +199,100 @@ static void put_feature(struct cmd *c, const struct page_ablation *f)
     out_num(o, "reconstruction_score_before", f->score_before);
     out_num(o, "reconstruction_score_after", f->score_after);
     out_num(o, "delta_reconstruction_score", f->delta_score);
-    out_null(o, "estimate"); /* the numbers are exact */
+    out_num(o, "estimate", estimate);
     put_worst(c, f);
     out_end(o);
 }
 
-static bool with_model(struct cmd *c, const struct choice *which, bool error_kept,
-                       struct page_ablations *out, struct err *err)
+/* How much of a number of batches is done. */
+struct batches {
+    const struct progress *progress;
+    int64_t i, n;
+};
+
+static bool batch_step(void *ctx, const char *what, int64_t done, int64_t of)
 {
-    struct lm_hook hook;
-    struct ablate_options options = {.scan = session_scan_options(c->session),
-                                     .error_kept = error_kept};
-    struct lm *lm = cmd_need_lm(c, err);
-    bool ok = lm && cmd_need_hook(c, lm, &hook, err) &&
-              ablate_run(lm, &hook, c->sae, c->session->samples, which->ids, which->n,
-                         &options, &c->progress, out, err);
-    lm_close(lm);
-    return ok;
+    const struct batches *b = ctx;
+    return progress_step(b->progress, what, b->i * of + done, b->n * of);
+}
+
+/* The exact effects, saved after each batch: an interrupted run need not begin anew. */
+static bool need_exact(struct cmd *c, struct cmd_effects *e, const struct choice *which,
+                       bool error_kept, struct err *err)
+{
+    struct batches b = {&c->progress, 0, (which->n + BATCH - 1) / BATCH};
+    struct progress progress = {batch_step, &b};
+    for (; b.i < b.n; b.i++) {
+        int64_t first = b.i * BATCH, n = which->n - first < BATCH ? which->n - first : BATCH;
+        if (!effects_need_exact(e->kept, &e->in, error_kept, which->ids + first, n,
+                                &progress, err))
+            return false;
+        if (b.i + 1 < b.n)
+            effects_save(e->kept, NULL); /* the last one tells whether that fails */
+    }
+    return true;
+}
+
+static bool with_model(struct cmd *c, struct cmd_effects *e, const struct choice *which,
+                       bool error_kept, struct page_ablations *out, struct err *err)
+{
+    const struct samples *samples = e->in.samples;
+    bool estimated = !c->opts.session.quick || is_estimate(c);
+    if ((estimated &&
+         !effects_need_estimates(e->kept, &e->in, error_kept, &c->progress, err)) ||
+        !need_exact(c, e, which, error_kept, err))
+        return false;
+    *out = (struct page_ablations){.sequences = samples->n_tok / samples->seq_len,
+                                   .n = which->n};
+    out->features = xcalloc((size_t)which->n, sizeof *out->features);
+    for (int64_t i = 0; i < which->n; i++)
+        effects_exact(e->kept, error_kept, which->ids[i], &out->features[i]);
+    return true;
+}
+
+static void put_answer(struct cmd *c, const struct page_ablations *page,
+                       struct cmd_effects *e, bool error_kept)
+{
+    double *estimate = xmalloc((size_t)c->sae->d_sae * sizeof *estimate);
+    for (int64_t i = 0; i < c->sae->d_sae; i++)
+        estimate[i] = NAN;
+    if (e->kept)
+        effects_columns(e->kept, error_kept, estimate, NULL);
+    out_int(c->out, "sequences", page->sequences);
+    out_text(c->out, "mode", error_kept ? "error-kept" : "reconstruction");
+    out_rows(c->out, "features", COLUMNS);
+    for (int64_t i = 0; i < page->n; i++)
+        put_feature(c, &page->features[i], estimate[page->features[i].id]);
+    out_end(c->out);
+    free(estimate);
+}
+
+/* Without a model there are no effects to be had: e stays zeroed. */
+static bool open_effects(struct cmd *c, struct lm **lm, struct lm_hook *hook,
+                         struct cmd_effects *e, struct err *err)
+{
+    if (!cmd_model_path(c))
+        return true;
+    *lm = cmd_need_lm(c, err);
+    return *lm && cmd_need_hook(c, *lm, hook, err) && cmd_effects_open(c, *lm, hook, e, err);
 }
 
 bool cmd_ablate(struct cmd *c, struct err *err)
 {
+    struct lm *lm = NULL;
+    struct lm_hook hook;
     struct choice which = {0};
     struct page_ablations page = {0};
-    const char *mode = c->opts.mode ? c->opts.mode : "reconstruction";
-    bool ok = choose(c, &which, err) &&
-              (cmd_model_path(c)
-                   ? with_model(c, &which, strcmp(mode, "error-kept") == 0, &page, err)
-                   : from_samples(c, &which, &page, err));
-    if (ok) {
-        out_int(c->out, "sequences", page.sequences);
-        out_text(c->out, "mode", mode);
-        out_rows(c->out, "features", COLUMNS);
-        for (int64_t i = 0; i < page.n; i++)
-            put_feature(c, &page.features[i]);
-        out_end(c->out);
-    }
+    struct cmd_effects e = {0};
+    bool error_kept = c->opts.mode && strcmp(c->opts.mode, "error-kept") == 0;
+    bool ok = open_effects(c, &lm, &hook, &e, err) &&
+              choose(c, &e, error_kept, &which, err) &&
+              (e.kept ? with_model(c, &e, &which, error_kept, &page, err)
+                      : from_samples(c, &which, &page, err));
+    if (ok)
+        put_answer(c, &page, &e, error_kept);
+    cmd_effects_close(c, &e);
+    lm_close(lm);
     page_ablations_finish(&page);
     free(which.ids);
     return ok;

@@ -31,10 +31,14 @@ static bool score(struct cmd *one, const struct lm *lm, double *out, struct err 
     struct lm_hook hook;
     struct page_score page;
     struct err why = {0};
+    struct cmd_effects e = {0};
     struct score_options options = {.scan = session_scan_options(one->session)};
-    if (cmd_need_hook(one, lm, &hook, &why) &&
-        score_run(lm, &hook, one->sae, one->session->samples, &options, &one->progress, &page,
-                  &why)) {
+    bool ok = cmd_need_hook(one, lm, &hook, &why) &&
+              cmd_effects_open(one, lm, &hook, &e, &why) &&
+              effects_need_score(e.kept, &e.in, &options, &one->progress, &why) &&
+              effects_score(e.kept, &options, &page);
+    cmd_effects_close(one, &e);
+    if (ok) {
         *out = page.reconstruction_score;
         return true;
     }

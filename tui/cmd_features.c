@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "io/mem.h"
-#include "model/logitlens.h"
 #include "model/rows.h"
 #include "tui/cmd_lm.h"
 #include "tui/cmd_table.h"
@@ -131,10 +130,14 @@ static bool find_promoted(struct cmd *c, const struct query *q, uint32_t **promo
     struct lm *lm = cmd_need_lm(c, err);
     if (!lm)
         return false;
-    *n = lm_vocab(lm) < LOGITLENS_SHOWN ? (int)lm_vocab(lm) : LOGITLENS_SHOWN;
-    *promoted = mem_try((size_t)(c->sae->d_sae * *n), sizeof **promoted, "tokens", err);
-    bool ok = *promoted && logitlens_promoted(lm, c->sae, *n, false, c->opts.session.threads,
-                                              &c->progress, *promoted, err);
+    struct cmd_effects e = {0};
+    *promoted = mem_try((size_t)c->sae->d_sae * EFFECTS_PROMOTED, sizeof **promoted,
+                        "tokens", err);
+    bool ok = *promoted && cmd_effects_open(c, lm, NULL, &e, err) &&
+              effects_need_promoted(e.kept, &e.in, &c->progress, err);
+    if (ok)
+        *n = effects_promoted(e.kept, *promoted);
+    cmd_effects_close(c, &e);
     lm_close(lm);
     if (ok)
         return true;

@@ -22,3 +22,15 @@ static inline bool cmd_need_hook(const struct cmd *c, const struct lm *lm,
 {
     return session_lm_hook(c->session, c->i, lm, hook, err);
 }
+
+/* What is known of the SAE in this model, and what it takes to find out more. */
+struct cmd_effects {
+    struct effects *kept;
+    struct effects_inputs in;
+};
+
+/* hook may be NULL for what needs none (promoted tokens). lm and hook are borrowed. */
+bool cmd_effects_open(struct cmd *c, const struct lm *lm, const struct lm_hook *hook,
+                      struct cmd_effects *out, struct err *err);
+/* Saves what is new; where that fails, a warning. A zeroed one is fine. */
+void cmd_effects_close(struct cmd *c, struct cmd_effects *e);

@@ -107,6 +107,8 @@ static const struct option options[] = {
 
     {"from-samples", 0, KIND_FLAG, OPT_LM, AT(from_samples), NULL,
      "reconstruct the samples instead of the model's own activations"},
+    {"baseline", 0, KIND_CHOICE, OPT_LM, AT(baseline), "zero|mean|b_dec",
+     "what stands at the hook at worst: zeros (default, the definition), the mean, b_dec"},
 
     {"mode", 0, KIND_CHOICE, OPT_ABLATE, AT(mode), "reconstruction|error-kept",
      "out of the reconstruction (default), or out of the activation itself"},

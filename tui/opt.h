@@ -60,7 +60,8 @@ struct opts {
     } range;
     bool log;
 
-    bool from_samples;   /* score */
+    bool from_samples;    /* score */
+    const char *baseline; /* "zero", "mean", "b_dec" or NULL */
 
     const char *mode, *by; /* ablate; its N is top */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */

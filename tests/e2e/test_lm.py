@@ -12,7 +12,8 @@ MODEL = os.path.join(REF, "gpt2")
 SAE = os.path.join(REF, "score", "sae")
 TOKENS = os.path.join(REF, "score", "tokens.npy")
 SCORE_KEYS = """sequences positions ce_original ce_reconstructed ce_zero
-    reconstruction_score nats_lost bits_lost kl l0 fvu seconds""".split()
+    reconstruction_score nats_lost bits_lost kl l0 fvu seconds baseline
+    ce_baseline""".split()
 
 
 class Score(Case):
@@ -43,6 +44,52 @@ class Score(Case):
         for key in SCORE_KEYS:
             self.assertIn(key, text)
         self.assertEqual(self.score(hook, "--sequences", 1, "--json").json["sequences"], 1)
+
+    def test_other_baselines(self):
+        hook = "blocks.1.hook_resid_pre"
+        zero = self.score(hook, "--json").json
+        self.assertEqual((zero["baseline"], zero["ce_baseline"]), ("zero", zero["ce_zero"]))
+        seen = {zero["ce_baseline"]}
+        for baseline in ("mean", "b_dec"):
+            got = self.score(hook, "--baseline", baseline, "--json").json
+            self.assertEqual((got["baseline"], got["ce_zero"]), (baseline, None))
+            self.assertAlmostEqual(
+                got["reconstruction_score"], (got["ce_baseline"] - got["ce_reconstructed"]) /
+                (got["ce_baseline"] - got["ce_original"]), places=6)
+            self.assertEqual(got["kl"], zero["kl"])
+            seen.add(got["ce_baseline"])
+        self.assertEqual(len(seen), 3)
+        self.fails(2, "score", SAE, "--baseline", "best")
+
+    def test_is_computed_once(self):
+        hook = "blocks.1.hook_resid_pre"
+        first = self.score(hook, "--json").out
+        files = self.files()
+        self.assertTrue(files and all(f.endswith(".effects") for f in files), files)
+        self.assertEqual(self.score(hook, "--json").out, first)  # seconds and all
+        again = self.score(hook, "--json", "--rebuild").json
+        self.assertNotEqual(again["seconds"], json.loads(first)["seconds"])
+        self.assertEqual({**again, "seconds": 0}, {**json.loads(first), "seconds": 0})
+        self.assertEqual(self.files(), files)
+        # another hook, other positions: other results, and no warning of what is there
+        self.score("blocks.0.hook_mlp_out", "--json")
+        self.score(hook, "--json", "--skip-first", 1)
+        self.assertNotEqual(self.files(), files)
+        self.assertEqual(self.score(hook, "--json").out,
+                         self.score(hook, "--json").out)
+        # a damaged file is said and replaced
+        for path in files:
+            with open(path, "r+b") as f:
+                f.seek(-1, os.SEEK_END)
+                last = f.read(1)
+                f.seek(-1, os.SEEK_END)
+                f.write(bytes([last[0] ^ 1]))
+        damaged = self.score(hook, "--json")
+        self.assertIn(b"damaged", damaged.err)
+        self.assertEqual(self.score(hook, "--json").err, b"")
+        before = self.files()
+        self.score("blocks.1.hook_resid_mid", "--json", "--no-index")
+        self.assertEqual(self.files(), before)
 
     def says(self, part, *words):
         self.assertIn(part, self.fails(1, "score", *words))
@@ -106,6 +153,44 @@ class Ablate(Case):
                 self.assertEqual(len(f["worst"]), 10)
                 deltas = [w["delta"] for w in f["worst"]]
                 self.assertEqual(deltas, sorted(deltas, reverse=True))
+
+    def test_estimates(self):
+        with open(os.path.join(REF, "score", "score.json")) as f:
+            want = json.load(f)["scores"][0]
+        self.assertEqual(want["hook"], self.MODEL[-1])
+        scale = max(map(abs, want["estimate"]))
+        for mode, key in (("reconstruction", "estimate"),
+                          ("error-kept", "estimate_error_kept")):
+            got = self.ok("ablate", SAE, "--top", 7, "--by", "estimate", *self.MODEL, "--mode",
+                          mode, "--json").json["features"]
+            order = sorted(range(40), key=lambda i: -want[key][i])
+            self.assertEqual([f["id"] for f in got], order[:7])
+            for f in got:
+                self.assertAlmostEqual(f["estimate"], want[key][f["id"]],
+                                       delta=1e-4 * scale)
+                self.assertIsNotNone(f["delta_ce"])
+        quick = self.ok("ablate", SAE, 3, *self.MODEL, "--sequences", 1, "--quick",
+                        "--json").json["features"][0]
+        self.assertIsNone(quick["estimate"])
+        self.assertIn("--model", self.fails(1, "ablate", SAE, "--by", "estimate"))
+
+    def test_what_is_known_is_not_computed_again(self):
+        few = self.ok("ablate", SAE, "3,5", *self.MODEL, "--json").out
+        files = self.files()
+        stamps = [os.stat(f).st_mtime_ns for f in files]
+        self.assertEqual(self.ok("ablate", SAE, "3,5", *self.MODEL, "--json").out, few)
+        self.assertEqual([os.stat(f).st_mtime_ns for f in files], stamps)
+        more = self.ok("ablate", SAE, "3-6", *self.MODEL, "--json").json
+        alone = self.ok("ablate", SAE, "3-6", *self.MODEL, "--json", "--no-index").json
+        self.assertEqual(more, alone)
+        self.assertEqual(self.files(), files)
+
+    def test_by_max_times_density(self):
+        table = self.ok("features", SMALL, "--json").json["features"]
+        keys = [f["max"] * f["density"] for f in table]
+        order = sorted(range(len(keys)), key=lambda i: -keys[i])
+        got = self.ok("ablate", SMALL, "--top", 5, "--by", "max*density", "--json").json
+        self.assertEqual([f["id"] for f in got["features"]], order[:5])
 
     def test_forms(self):
         head, rows = self.ok("ablate", SAE, "3,5", *self.MODEL, "--tsv").tsv
