@@ -3,11 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/fs.h"
 #include "io/jscan.h"
 #include "io/json.h"
 #include "io/mem.h"
+#include "io/sentencepiece.h"
+#include "io/tokenizer_impl.h"
 
 enum token_flags {
     TOKEN_PRESENT = 1,
@@ -118,8 +122,7 @@ static bool read_list(struct tokenizer *tk, struct jscan *js, struct err *err)
 
 /* --- tokenizer.json --------------------------------------------------------------------- */
 
-/* A small value as a tree. NULL in *out for null. */
-static bool read_tree(struct jscan *js, json_t **out, struct err *err)
+bool token_read_tree(struct jscan *js, json_t **out, struct err *err)
 {
     jscan_peek(js);
     const char *from = js->p;
@@ -190,11 +193,11 @@ static bool read_tokenizer_json(struct tokenizer *tk, struct jscan *js,
         if (strcmp(k, "model") == 0)
             ok = read_model(tk, js, parts, err);
         else if (strcmp(k, "added_tokens") == 0)
-            ok = read_tree(js, &parts->added, err);
+            ok = token_read_tree(js, &parts->added, err);
         else if (strcmp(k, "decoder") == 0)
-            ok = read_tree(js, &parts->decoder, err);
+            ok = token_read_tree(js, &parts->decoder, err);
         else if (strcmp(k, "pre_tokenizer") == 0)
-            ok = read_tree(js, &parts->pre_tokenizer, err);
+            ok = token_read_tree(js, &parts->pre_tokenizer, err);
         else
             ok = jscan_skip(js, err);
     }
@@ -365,11 +368,7 @@ static bool add_added(struct tokenizer *tk, const json_t *added, struct err *err
 
 /* --- token strings to bytes --------------------------------------------------------------- */
 
-/*
- * The byte that a character stands for, -1: none. GPT-2's bytes_to_unicode: printable
- * Latin-1 stands for itself, the 68 other bytes in order are U+0100, U+0101, ...
- */
-static int byte_of(uint32_t cp)
+int token_byte_of(uint32_t cp)
 {
     if ((cp >= 0x21 && cp <= 0x7e) || (cp >= 0xa1 && cp <= 0xac) || (cp >= 0xae && cp <= 0xff))
         return (int)cp;
@@ -377,6 +376,13 @@ static int byte_of(uint32_t cp)
         return -1;
     uint32_t k = cp - 0x100; /* bytes 0-20, 7f-a0, ad */
     return (int)(k < 0x21 ? k : k < 0x43 ? 0x7f + k - 0x21 : 0xad);
+}
+
+uint32_t token_char_of_byte(unsigned char byte)
+{
+    if (token_byte_of(byte) == byte)
+        return byte;
+    return 0x100 + (byte < 0x21 ? byte : byte < 0xa1 ? byte - 0x7fu + 0x21 : 0x43u);
 }
 
 /* In place: a character never takes less bytes than the byte it stands for. False, and the
@@ -387,13 +393,13 @@ static bool bytes_from_chars(char *s, size_t n, size_t *out_len)
     uint32_t cp;
     for (i = 0; i < n;) {
         int len = str_utf8_next(s + i, n - i, &cp);
-        if (len < 0 || byte_of(cp) < 0)
+        if (len < 0 || token_byte_of(cp) < 0)
             return false;
         i += (size_t)len;
     }
     for (i = 0; i < n; out++) {
         i += (size_t)str_utf8_next(s + i, n - i, &cp);
-        s[out] = (char)byte_of(cp);
+        s[out] = (char)token_byte_of(cp);
     }
     *out_len = out;
     return true;
@@ -488,7 +494,7 @@ static void guess_form(struct tokenizer *tk)
         uint32_t cp;
         for (size_t k = 0; k < n && in_table; beyond_ascii |= cp >= 0x80) {
             k += (size_t)str_utf8_next(s + k, n - k, &cp);
-            in_table = byte_of(cp) >= 0;
+            in_table = token_byte_of(cp) >= 0;
         }
     }
     if (in_table && beyond_ascii)
@@ -497,24 +503,55 @@ static void guess_form(struct tokenizer *tk)
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct err *err)
+/* The pieces of a tokenizer.model. */
+static bool read_pieces(struct tokenizer *tk, const char *bytes, size_t n, struct err *err)
 {
-    struct jscan js, look;
+    struct sentencepiece sp = {0};
+    bool ok = sentencepiece_read(&sp, bytes, n, err);
+    for (size_t i = 0; ok && i < sp.n; i++) {
+        const struct sp_piece *p = &sp.pieces[i];
+        bool added = p->type == SP_UNKNOWN || p->type == SP_CONTROL;
+        size_t start = tk->arena.len;
+        str_append(&tk->arena, p->text, p->len);
+        ok = add_token(tk, (int64_t)i, start,
+                       (added ? TOKEN_ADDED : 0u) | (p->type == SP_CONTROL ? TOKEN_SPECIAL : 0u),
+                       err);
+    }
+    if (ok) {
+        use_spaces_and_byte_tokens(tk);
+        if (sp.add_dummy_prefix) {
+            set_text(&tk->strip, " ");
+            tk->strip_max = 1;
+        }
+    }
+    sentencepiece_finish(&sp);
+    return ok;
+}
+
+bool tokenizer_is_vocab(const char *text, size_t n)
+{
+    struct jscan js;
     struct str key = {0};
     bool first = true, is_vocab = false;
     jscan_init(&js, text, n);
-    if (jscan_peek(&js) == '[')
-        return read_list(tk, &js, err) && jscan_finish(&js, err);
-
-    /* The first value of a vocab.json is an id, that of a tokenizer.json never a number. */
-    look = js;
-    if (jscan_enter(&look, '{', NULL) && jscan_next(&look, '}', &first, NULL) == 1 &&
-        jscan_key(&look, &key, NULL)) {
-        char c = jscan_peek(&look);
+    if (jscan_enter(&js, '{', NULL) && jscan_next(&js, '}', &first, NULL) == 1 &&
+        jscan_key(&js, &key, NULL)) {
+        char c = jscan_peek(&js);
         is_vocab = c == '-' || (c >= '0' && c <= '9');
     }
     str_finish(&key);
-    if (is_vocab) {
+    return is_vocab;
+}
+
+static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct err *err)
+{
+    struct jscan js;
+    if (sentencepiece_recognise(text, n))
+        return read_pieces(tk, text, n, err);
+    jscan_init(&js, text, n);
+    if (jscan_peek(&js) == '[')
+        return read_list(tk, &js, err) && jscan_finish(&js, err);
+    if (tokenizer_is_vocab(text, n)) {
         if (!read_vocab(tk, &js, err) || !jscan_finish(&js, err))
             return false;
         guess_form(tk);
@@ -527,14 +564,32 @@ static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct e
     return ok;
 }
 
+char *tokenizer_file(const char *path)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return xstrdup(path);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *file = xasprintf("%s/%s", path, names[i]);
+        if (access(file, F_OK) == 0)
+            return file;
+        free(file);
+    }
+    return xstrdup(path);
+}
+
 struct tokenizer *tokenizer_open(const char *path, struct err *err)
 {
+    char *file = tokenizer_file(path);
     size_t n;
-    char *text = fs_read_file(path, TOKENIZER_MAX_FILE, &n, err);
-    if (!text)
+    char *text = fs_read_file(file, TOKENIZER_MAX_FILE, &n, err);
+    if (!text) {
+        free(file);
         return NULL;
+    }
     struct tokenizer *tk = xcalloc(1, sizeof *tk);
-    tk->path = xstrdup(path);
+    tk->path = file;
     bool ok = read_file(tk, text, n, err);
     free(text);
     if (ok && !tk->n)
@@ -545,7 +600,7 @@ struct tokenizer *tokenizer_open(const char *path, struct err *err)
         ok = decode_pieces(tk, err);
     if (ok)
         return tk;
-    err_path(err, path);
+    err_path(err, tk->path);
     tokenizer_close(tk);
     return NULL;
 }

@@ -1,6 +1,7 @@
 /*
- * tokenizer.h - token ids to bytes and text, from a Hugging Face tokenizer.json or a
- * vocab.json.
+ * tokenizer.h - token ids to bytes and text, from a Hugging Face tokenizer.json, a vocab.json
+ * or sentencepiece's tokenizer.model; a directory stands for what of these is in it. The
+ * other way round: token_encoder.h.
  *
  * Tokens are byte strings: one character can span tokens. What is shown of one token is
  * its bytes alone; what is shown of a run is decoded together.
@@ -14,6 +15,7 @@
  *                       table and one is beyond ASCII, byte-fallback when <0x0A> is there,
  *                       else the strings themselves. A list of strings is the strings
  *                       themselves, the index is the id.
+ *   tokenizer.model     as byte-fallback; control pieces are the special tokens.
  *
  * Unigram, WordPiece and WordLevel models are refused (ERR_UNSUPPORTED).
  *
