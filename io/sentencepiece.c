@@ -24,8 +24,8 @@ struct cursor {
 
 static bool fail(const struct cursor *c, struct err *err, const char *problem)
 {
-    return err_format(err, (uint64_t)(c->p - c->start), "not a sentencepiece model: %s",
-                      problem);
+    return err_format(err, (uint64_t)(c->p - c->start), "not a sentencepiece model (found %s, "
+                      "expected a ModelProto)", problem);
 }
 
 static bool varint(struct cursor *c, uint64_t *out, struct err *err)
@@ -39,13 +39,13 @@ static bool varint(struct cursor *c, uint64_t *out, struct err *err)
             return true;
         }
     }
-    return fail(c, err, "a number does not end");
+    return fail(c, err, "a number that does not end");
 }
 
 static bool take(struct cursor *c, size_t n, const char **out, struct err *err)
 {
     if ((size_t)(c->end - c->p) < n)
-        return fail(c, err, "a field is longer than its message");
+        return fail(c, err, "a field longer than its message");
     *out = c->p;
     c->p += n;
     return true;

@@ -37,8 +37,8 @@ static bool find_token(const struct token_bpe *b, const char *s, size_t n, int32
                        struct err *err)
 {
     *id = token_vocab_find(&b->vocab, s, n);
-    return *id >= 0 || err_set(err, ERR_FORMAT, "'%.*s' is not in the vocabulary",
-                               (int)(n < 80 ? n : 80), s);
+    return *id >= 0 || err_set(err, ERR_FORMAT, "unknown token (found '%.*s', expected one of "
+                               "the vocabulary)", (int)(n < 80 ? n : 80), s);
 }
 
 bool token_bpe_add_merge(struct token_bpe *b, const char *left, size_t n_left,
@@ -48,8 +48,8 @@ bool token_bpe_add_merge(struct token_bpe *b, const char *left, size_t n_left,
     int32_t l, r, both;
     size_t skip = b->prefix ? strlen(b->prefix) : 0;
     if (n_right < skip)
-        return err_set(err, ERR_FORMAT, "'%.*s' is shorter than continuing_subword_prefix",
-                       (int)n_right, right);
+        return err_set(err, ERR_FORMAT, "bad merge (found '%.*s', expected "
+                       "continuing_subword_prefix first)", (int)n_right, right);
     if (!find_token(b, left, n_left, &l, err) || !find_token(b, right, n_right, &r, err))
         return false;
     struct str joined = {0};

@@ -54,7 +54,8 @@ static bool add_merge_line(struct token_bpe *b, const char *line, size_t n, uint
     const char *space = memchr(line, ' ', n);
     size_t left = space ? (size_t)(space - line) : n;
     if (!space || memchr(space + 1, ' ', n - left - 1))
-        return err_set(err, ERR_FORMAT, "'%.*s' is not two tokens", (int)(n < 80 ? n : 80), line);
+        return err_set(err, ERR_FORMAT, "bad merge (found '%.*s', expected two tokens)",
+                       (int)(n < 80 ? n : 80), line);
     return token_bpe_add_merge(b, line, left, space + 1, n - left - 1, rank, err);
 }
 
@@ -72,10 +73,10 @@ static bool read_merge(struct token_bpe *b, struct jscan *js, uint32_t rank, str
     if (!jscan_enter(js, '[', err) || jscan_next(js, ']', &first, err) != 1 ||
         !jscan_string(js, a, err) || jscan_next(js, ']', &first, err) != 1 ||
         !jscan_string(js, c, err))
-        return err_set(err, ERR_FORMAT, "not two tokens");
+        return err_set(err, ERR_FORMAT, "bad merge (found no pair, expected [\"a\", \"b\"])");
     int more = jscan_next(js, ']', &first, err);
     if (more != 0)
-        return err_set(err, ERR_FORMAT, "not two tokens");
+        return err_set(err, ERR_FORMAT, "bad merge (found no pair, expected [\"a\", \"b\"])");
     return token_bpe_add_merge(b, str_text(a), a->len, str_text(c), c->len, rank, err);
 }
 
@@ -164,7 +165,8 @@ static bool read_model(struct token_bpe *b, struct jscan *js, struct parts *p, s
         return err_set(err, ERR_UNSUPPORTED, "tokenizer model not read (found %s, expected BPE)",
                        str_text(&p->type));
     if (!p->has_vocab)
-        return err_set(err, ERR_FORMAT, "'model.vocab' is not an object of token ids");
+        return err_set(err, ERR_FORMAT, "bad 'model.vocab' (found none, expected an object of "
+                       "token ids)");
     return read_vocab(&b->vocab, &vocab, err) && (!merges.p || read_merges(b, &merges, err));
 }
 
@@ -176,8 +178,8 @@ static bool check_model(struct token_bpe *b, const struct parts *p, struct err *
     if (p->has_unk) {
         b->unk = token_vocab_find(&b->vocab, str_text(&p->unk), p->unk.len);
         if (b->unk < 0)
-            return err_set(err, ERR_FORMAT, "unk_token '%s' is not in the vocabulary",
-                           str_text(&p->unk));
+            return err_set(err, ERR_FORMAT, "bad unk_token (found '%s', expected a token of "
+                           "the vocabulary)", str_text(&p->unk));
     }
     token_bpe_find_bytes(b);
     return true;
@@ -193,7 +195,8 @@ struct token_regex *token_read_pattern(const json_t *part, struct err *err)
         return token_regex_new(text, err);
     text = json_string_value(json_object_get(pattern, "String"));
     if (!text || !*text) {
-        err_set(err, ERR_FORMAT, "'pattern' is neither {\"String\": ..} nor {\"Regex\": ..}");
+        err_set(err, ERR_FORMAT, "bad 'pattern' (found none, expected {\"String\": ..} or "
+                "{\"Regex\": ..})");
         return NULL;
     }
     struct str quoted = {0};
@@ -215,7 +218,7 @@ static bool add_added(struct token_encoder *te, const json_t *one, struct token_
     bool normalized = false;
     int64_t id = -1;
     if (!json_is_string(content))
-        return err_set(err, ERR_FORMAT, "no content");
+        return err_set(err, ERR_FORMAT, "no 'content' (found none, expected a string)");
     if (!json_get_int(one, "id", &id, err) || !json_get_bool(one, "special", &how.special, err) ||
         !json_get_bool(one, "single_word", &how.single_word, err) ||
         !json_get_bool(one, "lstrip", &how.lstrip, err) ||
@@ -264,7 +267,8 @@ static bool put_bos(struct token_encoder *te, const json_t *id, struct err *err)
 {
     json_int_t v = json_integer_value(id);
     if (!json_is_integer(id) || v < 0 || v >= TOKENIZER_MAX_ID)
-        return err_set(err, ERR_FORMAT, "post_processor: a special token without an id");
+        return err_set(err, ERR_FORMAT, "post_processor: bad special token (found no id, "
+                       "expected a number)");
     token_ids_put(&te->bos, (int32_t)v);
     return true;
 }
@@ -282,7 +286,8 @@ static bool read_template(struct token_encoder *te, const json_t *tree, struct e
         const json_t *ids = json_object_get(
             json_object_get(json_object_get(tree, "special_tokens"), name), "ids");
         if (!json_array_size(ids))
-            return err_set(err, ERR_FORMAT, "post_processor: no ids of '%s'", name);
+            return err_set(err, ERR_FORMAT, "post_processor: bad special token (found '%s' without "
+                           "ids, expected some)", name);
         json_array_foreach(ids, k, id)
             if (!put_bos(te, id, err))
                 return false;
@@ -390,8 +395,8 @@ static bool read_vocab_json(struct token_encoder *te, struct jscan *js, struct e
     if (!read_vocab(&te->bpe.vocab, js, err) || !jscan_finish(js, err))
         return false;
     if (token_vocab_find(&te->bpe.vocab, "<0x0A>", 6) >= 0)
-        return err_set(err, ERR_UNSUPPORTED, "a vocab.json with byte tokens does not say how "
-                       "text is cut: take its tokenizer.json or tokenizer.model");
+        return err_set(err, ERR_UNSUPPORTED, "it does not say how text is cut (found a vocab.json "
+                       "with byte tokens, expected tokenizer.json or tokenizer.model)");
     char *path = merges_path(te->path);
     size_t n;
     char *text = fs_read_file(path, TOKENIZER_MAX_FILE, &n, err);
@@ -423,7 +428,8 @@ static bool add_piece(struct token_encoder *te, const struct sp_piece *p, size_t
     for (size_t i = 0, len; i < p->len; i += len) {
         int got = str_utf8_next(p->text + i, p->len - i, &cp);
         if (got < 0)
-            return err_set(err, ERR_FORMAT, "piece %zu is not UTF-8", id);
+            return err_set(err, ERR_FORMAT, "bad piece %zu (found bytes that are no UTF-8, "
+                           "expected text)", id);
         len = (size_t)got;
     }
     b->score[id] = p->score;
@@ -451,7 +457,8 @@ static bool fill_from_pieces(struct token_encoder *te, const struct sentencepiec
         return err_set(err, ERR_UNSUPPORTED, "sentencepiece model whose text is normalised by "
                        "a table (found precompiled_charsmap, expected none)");
     if (!sp->escape_whitespaces)
-        return err_set(err, ERR_UNSUPPORTED, "sentencepiece model without escape_whitespaces");
+        return err_set(err, ERR_UNSUPPORTED, "sentencepiece model not read (found "
+                       "escape_whitespaces false, expected true)");
     b->model = sp->model == SP_BPE ? TOKEN_PIECES : TOKEN_UNIGRAM;
     b->byte_fallback = sp->byte_fallback;
     b->n_ids = sp->n;
@@ -509,14 +516,15 @@ bool token_encoder_read(struct token_encoder *te, const char *text, size_t n,
         ok = sentencepiece_read(&sp, text, n, err) && fill_from_pieces(te, &sp, err);
         sentencepiece_finish(&sp);
     } else if (jscan_peek(&js) == '[') {
-        ok = err_set(err, ERR_UNSUPPORTED, "a list of tokens does not say how text is cut");
+        ok = err_set(err, ERR_UNSUPPORTED, "it does not say how text is cut (found a list of tokens, "
+                     "expected a tokenizer.json)");
     } else if (tokenizer_is_vocab(text, n)) {
         ok = read_vocab_json(te, &js, err);
     } else {
         ok = read_tokenizer_json(te, &js, err);
     }
     if (ok && !te->bpe.vocab.n)
-        ok = err_set(err, ERR_FORMAT, "no tokens in the vocabulary");
+        ok = err_set(err, ERR_FORMAT, "no tokens (found an empty vocabulary, expected some)");
     if (ok && !te->bos.n)
         read_config_bos(te);
     return ok;

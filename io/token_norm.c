@@ -327,7 +327,7 @@ bool token_norm_read(const json_t *tree, struct token_steps *out, struct err *er
         return true;
     const char *name = json_string_value(json_object_get(tree, "type"));
     if (!name)
-        return err_set(err, ERR_FORMAT, "'normalizer' has no type");
+        return err_set(err, ERR_FORMAT, "bad 'normalizer' (found no type, expected one)");
     if (strcmp(name, "Sequence") == 0) {
         size_t i;
         json_t *inner;
@@ -338,9 +338,11 @@ bool token_norm_read(const json_t *tree, struct token_steps *out, struct err *er
     }
     const struct token_step_type *type = find_type(name);
     if (!type)
-        return err_set(err, ERR_UNSUPPORTED, "normalizer '%s' is not read", name);
+        return err_set(err, ERR_UNSUPPORTED, "normalizer not read (found %s, expected NFC, Replace, "
+                       "Prepend, ...)", name);
     if (out->n == TOKEN_MAX_STEPS)
-        return err_set(err, ERR_RANGE, "more than %d normalizers", TOKEN_MAX_STEPS);
+        return err_set(err, ERR_RANGE, "too many normalizers (found more, expected at most %d)",
+                       TOKEN_MAX_STEPS);
     struct token_step *step = &out->step[out->n++];
     step->type = type;
     return !type->read || type->read(step, tree, err) || err_wrap(err, "normalizer %s", name);

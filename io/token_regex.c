@@ -56,7 +56,8 @@ struct reader {
 
 static bool refuse(struct reader *r, const char *what)
 {
-    return err_set(r->err, ERR_UNSUPPORTED, "pattern with %s", what);
+    return err_set(r->err, ERR_UNSUPPORTED, "pattern not read (found %s, expected what both "
+                   "Oniguruma and PCRE2 read)", what);
 }
 
 static bool put(struct reader *r, const char *text)
@@ -235,7 +236,8 @@ static bool compile(struct token_regex *re, const struct str *text, struct err *
     if (!re->code) {
         PCRE2_UCHAR message[200] = "";
         pcre2_get_error_message(code, message, sizeof message);
-        return err_set(err, ERR_UNSUPPORTED, "pattern not read: %s", (const char *)message);
+        return err_set(err, ERR_UNSUPPORTED, "pattern not read (found '%.60s': %s, expected a "
+                       "regular expression)", str_text(text), (const char *)message);
     }
     pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it, it is only slower */
     re->limits = pcre2_match_context_create(NULL);

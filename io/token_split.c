@@ -173,7 +173,8 @@ static bool read_behavior(struct token_step *step, const json_t *tree, struct er
             step->behavior = i;
             return true;
         }
-    return err_set(err, ERR_FORMAT, "unknown behavior '%s'", name);
+    return err_set(err, ERR_FORMAT, "bad 'behavior' (found '%s', expected Isolated, Removed, "
+                   "MergedWithPrevious, MergedWithNext or Contiguous)", name);
 }
 
 static bool read_split(struct token_step *step, const json_t *tree, struct err *err)
@@ -237,7 +238,7 @@ static bool read_metaspace(struct token_step *step, const json_t *tree, struct e
     step->prefix = prefix && strcmp(scheme, "never") != 0;
     uint32_t cp;
     return (*mark && str_utf8_next(mark, strlen(mark), &cp) == (int)strlen(mark)) ||
-           err_set(err, ERR_FORMAT, "'replacement' is not one character");
+           err_set(err, ERR_FORMAT, "bad 'replacement' (found '%s', expected one character)", mark);
 }
 
 static bool starts_with(const char *s, size_t n, const char *what)
@@ -372,7 +373,7 @@ static bool read_delimiter(struct token_step *step, const json_t *tree, struct e
     if (!json_get_string(tree, "delimiter", &text, err))
         return false;
     step->text = xstrdup(text);
-    return *text || err_set(err, ERR_FORMAT, "'delimiter' is empty");
+    return *text || err_set(err, ERR_FORMAT, "bad 'delimiter' (found '', expected a character)");
 }
 
 static bool is_delimiter(uint32_t cp, const struct token_step *step)
@@ -393,7 +394,7 @@ static bool read_fixed_length(struct token_step *step, const json_t *tree, struc
 {
     step->length = 5;
     return json_get_int(tree, "length", &step->length, err) &&
-           (step->length > 0 || err_set(err, ERR_RANGE, "'length' is %lld, expected at least 1",
+           (step->length > 0 || err_set(err, ERR_RANGE, "bad 'length' (found %lld, expected at least 1)",
                                         (long long)step->length));
 }
 
@@ -443,7 +444,7 @@ bool token_split_read(const json_t *tree, struct token_steps *out, struct err *e
         return true;
     const char *name = json_string_value(json_object_get(tree, "type"));
     if (!name)
-        return err_set(err, ERR_FORMAT, "'pre_tokenizer' has no type");
+        return err_set(err, ERR_FORMAT, "bad 'pre_tokenizer' (found no type, expected one)");
     if (strcmp(name, "Sequence") == 0) {
         size_t i;
         json_t *inner;
@@ -454,9 +455,11 @@ bool token_split_read(const json_t *tree, struct token_steps *out, struct err *e
     }
     const struct token_step_type *type = find_type(name);
     if (!type)
-        return err_set(err, ERR_UNSUPPORTED, "pre_tokenizer '%s' is not read", name);
+        return err_set(err, ERR_UNSUPPORTED, "pre_tokenizer not read (found %s, expected ByteLevel, "
+                       "Split, Metaspace, ...)", name);
     if (out->n == TOKEN_MAX_STEPS)
-        return err_set(err, ERR_RANGE, "more than %d pre-tokenizers", TOKEN_MAX_STEPS);
+        return err_set(err, ERR_RANGE, "too many pre-tokenizers (found more, expected at most %d)",
+                       TOKEN_MAX_STEPS);
     struct token_step *step = &out->step[out->n++];
     step->type = type;
     return !type->read || type->read(step, tree, err) ||

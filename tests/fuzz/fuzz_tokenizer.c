@@ -1,13 +1,33 @@
-/* fuzz_tokenizer.c - tokenizer.json and vocab.json. */
+/* fuzz_tokenizer.c - tokenizer.json, vocab.json and tokenizer.model, decoding and encoding. */
 #include <stdlib.h>
 
+#include "io/token_encoder.h"
 #include "io/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
+
+static void encode(const char *path)
+{
+    static const char text[] = "The <s> the<|end|> it's 12 caf\u00e9 \u4e16\n\n  x\xff";
+    struct err err = {0};
+    struct token_encoder *te = token_encoder_open(path, &err);
+    struct token_ids ids = {0};
+    if (!te) {
+        fuzz_refused(&err);
+        return;
+    }
+    if (!token_encoder_run(te, text, sizeof text - 1, 0, &ids, &err))
+        fuzz_refused(&err);
+    fuzz_touch(ids.id, ids.n * sizeof *ids.id);
+    free(ids.id);
+    token_encoder_close(te);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = {0};
-    struct tokenizer *tk = tokenizer_open(fuzz_file("tokenizer.json", data, size), &err);
+    const char *path = fuzz_file("tokenizer.json", data, size);
+    encode(path);
+    struct tokenizer *tk = tokenizer_open(path, &err);
     if (!tk) {
         fuzz_refused(&err);
         return 0;
