@@ -3,8 +3,8 @@
 _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='info scan features feature hist score ablate compare cosine
-        convert'
+    local commands='info scan features feature hist token score ablate compare
+        cosine convert'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
@@ -23,8 +23,8 @@ _saescope()
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
-        info | scan | features | feature | hist | score | ablate | compare | cosine | \
-            convert)
+        info | scan | features | feature | hist | token | score | ablate | compare | \
+            cosine | convert)
             [[ $command ]] || command=$word first='' ;;
         esac
     done
@@ -32,8 +32,9 @@ _saescope()
     features) options+=' --sort --reverse --filter --limit --columns' ;;
     feature) options+=' --top --context --raw-logits' ;;
     hist) options+=' --of --bins --range --log' ;;
+    token) options+=' --top --order' ;;
     score) options+=' --from-samples --baseline' ;;
-    ablate) options+=' --top --by --mode' ;;
+    ablate) options+=' --top --by --at --mode' ;;
     compare) options+=' --matching' ;;
     cosine) options+=' --truth --against --weights --matrix' ;;
     convert) options+=' --to --zstd' ;;
@@ -61,6 +62,8 @@ _saescope()
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
     --mode)
         mapfile -t COMPREPLY < <(compgen -W 'reconstruction error-kept' -- "$cur") ;;
+    --order)
+        mapfile -t COMPREPLY < <(compgen -W 'norm projection' -- "$cur") ;;
     --baseline)
         mapfile -t COMPREPLY < <(compgen -W 'zero mean b_dec' -- "$cur") ;;
     --sort)
@@ -74,7 +77,7 @@ _saescope()
         compopt -o nospace ;;
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
-            neighbours encoder_neighbours promotes suppresses coactive worst
+            neighbours encoder_neighbours promotes suppresses coactive worst tokens parts
             matches one_to_one best composites alone matrix files' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;

@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist score ablate compare cosine convert
+set -l commands info scan features feature hist token score ablate compare cosine convert
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -14,6 +14,8 @@ complete -c saescope -n $no_command -a feature \
     -d 'All about one or several features'
 complete -c saescope -n $no_command -a hist \
     -d 'Histogram of one quantity over all features'
+complete -c saescope -n $no_command -a token \
+    -d 'What the activation at one token is made of'
 complete -c saescope -n $no_command -a ablate \
     -d 'What the loss loses when a feature is taken out'
 complete -c saescope -n $no_command -a score \
@@ -79,6 +81,10 @@ complete -c saescope -n $of_hist -l bins -x -d 'Number of bins'
 complete -c saescope -n $of_hist -l range -x -d 'Bin only values within LO,HI'
 complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
 
+set -l of_token '__fish_seen_subcommand_from token'
+complete -c saescope -n $of_token -l top -x -d 'How many parts'
+complete -c saescope -n $of_token -l order -x -a 'norm projection' -d 'Greatest first'
+
 set -l of_score '__fish_seen_subcommand_from score'
 complete -c saescope -n $of_score -l from-samples -d 'Reconstruct the samples'
 complete -c saescope -n $of_score -l baseline -x -a 'zero mean b_dec' \
@@ -87,6 +93,8 @@ complete -c saescope -n $of_score -l baseline -x -a 'zero mean b_dec' \
 set -l of_ablate '__fish_seen_subcommand_from ablate'
 complete -c saescope -n $of_ablate -l mode -x -a 'reconstruction error-kept' -d 'Out of what'
 complete -c saescope -n $of_ablate -l top -x -d 'How many features with --by'
+complete -c saescope -n $of_ablate -l at -x \
+    -d 'What changes at every token of this sequence'
 complete -c saescope -n $of_ablate -l by -x -a "estimate max*density $columns" \
     -d 'Features greatest in this'
 

@@ -47,6 +47,7 @@ struct ablating {
     struct cell *cells;   /* [round, n] */
     double *vectors;
     struct page_ablation *features; /* [n]; worst is filled under the lock */
+    struct page_ablation_tokens *tokens; /* of the only sequence; NULL: not wanted */
     pthread_mutex_t lock;
     _Atomic int64_t done; /* sequences */
 };
@@ -120,6 +121,9 @@ static bool ablate_feature(struct ablater *w, int64_t sequence, int64_t slot,
     for (int64_t i = 0; i < n; i++) {
         const struct reconstruct_hit *h = &w->hits.hits[order[i]];
         kern_best()->axpy(w->changed + h->row * d, -h->factor, row, d);
+        if (w->a->tokens)
+            w->a->tokens->taken[h->row] =
+                fabs((double)h->factor) * (double)w->a->norm[w->a->ids[slot]];
         if (!replace_counts(r, sequence, h->row, w->ids))
             continue;
         cell->active++;
@@ -133,6 +137,8 @@ static bool ablate_feature(struct ablater *w, int64_t sequence, int64_t slot,
         !lm_losses(w->run, 1, &final, w->ids + first, T - first, &after, NULL, err))
         return false;
     add_deltas(w, sequence, slot, first, cell);
+    for (int64_t p = first; w->a->tokens && p < T - 1; p++)
+        w->a->tokens->delta[p] = w->after[p] - w->ce[w->a->before][p];
     return true;
 }
 
@@ -205,6 +211,18 @@ static bool run_base(struct ablater *w, int64_t sequence, struct err *err)
     return true;
 }
 
+/* What is known of every token before a feature is taken out. */
+static void begin_tokens(const struct ablater *w, struct page_ablation_tokens *t)
+{
+    int64_t n = w->a->r.T;
+    for (int64_t p = 0; p < n; p++) {
+        t->ids[p] = w->ids[p];
+        t->taken[p] = 0;
+        t->before[p] = p < n - 1 ? w->ce[w->a->before][p] : NAN;
+        t->delta[p] = p < n - 1 ? 0 : NAN;
+    }
+}
+
 static bool ablate_sequence(void *worker, int64_t sequence, struct err *err)
 {
     struct ablater *w = worker;
@@ -219,6 +237,8 @@ static bool ablate_sequence(void *worker, int64_t sequence, struct err *err)
     reconstruct(&r->reconstructor, &w->scratch, w->x, r->T, w->y, w->l0, &w->hits);
     if (!run_base(w, sequence, err))
         return false;
+    if (a->tokens)
+        begin_tokens(w, a->tokens);
     sort_hits(w);
     for (int64_t s = 0; s < a->n; s++) {
         int64_t n = w->start[s + 1] - w->start[s];
@@ -421,19 +441,41 @@ static bool step(void *ctx, const char *what, int64_t done, int64_t of)
     return progress_step(a->progress, what, a->done * a->r.T, of);
 }
 
+static void ablating_init(struct ablating *a, const struct lm *lm,
+                          const struct lm_hook *hook, const struct sae *sae,
+                          const struct samples *samples, const int64_t *ids, int64_t n,
+                          const struct ablate_options *options,
+                          const struct progress *progress)
+{
+    *a = (struct ablating){.options = options, .progress = progress, .ids = ids, .n = n,
+                           .r = {.lm = lm, .hook = hook, .sae = sae, .samples = samples,
+                                 .scan = &options->scan},
+                           .n_streams = options->error_kept ? 2 : N_STREAMS,
+                           .before = options->error_kept ? ORIGINAL : RECONSTRUCTED};
+    pthread_mutex_init(&a->lock, NULL);
+}
+
+static void ablating_finish(struct ablating *a)
+{
+    pthread_mutex_destroy(&a->lock);
+    free(a->features);
+    free(a->slot);
+    free(a->norm);
+    replace_finish(&a->r);
+}
+
 bool ablate_run(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
                 const struct samples *samples, const int64_t *ids, int64_t n,
                 const struct ablate_options *options, const struct progress *progress,
                 struct page_ablations *out, struct err *err)
 {
     assert(n > 0);
-    struct ablating a = {.options = options, .progress = progress, .ids = ids, .n = n,
-                         .r = {.lm = lm, .hook = hook, .sae = sae, .samples = samples,
-                               .scan = &options->scan},
-                         .n_streams = options->error_kept ? 2 : N_STREAMS,
-                         .before = options->error_kept ? ORIGINAL : RECONSTRUCTED};
-    if (!replace_init(&a.r, progress, err))
+    struct ablating a;
+    ablating_init(&a, lm, hook, sae, samples, ids, n, options, progress);
+    if (!replace_init(&a.r, progress, err)) {
+        ablating_finish(&a);
         return false;
+    }
     struct progress by_sequences = {step, &a};
     a.r.work.progress = &by_sequences;
     a.features = xcalloc((size_t)n, sizeof *a.features);
@@ -441,22 +483,18 @@ bool ablate_run(const struct lm *lm, const struct lm_hook *hook, const struct sa
     struct base all;
     double *vectors = xmalloc((size_t)(2 * a.r.d) * sizeof *vectors);
     base_reset(&all, vectors, a.r.d);
-    pthread_mutex_init(&a.lock, NULL);
     bool ok = find_slots(&a, err) && run_rounds(&a, &all, totals, err);
-    pthread_mutex_destroy(&a.lock);
     if (ok) {
         summarise(&a, &all, totals);
         ok = check_result(&a, &all, err);
     }
-    if (ok)
+    if (ok) {
         *out = (struct page_ablations){a.r.n_seq, all.positions, a.features, n};
-    else
-        free(a.features);
+        a.features = NULL;
+    }
     free(totals);
     free(vectors);
-    free(a.slot);
-    free(a.norm);
-    replace_finish(&a.r);
+    ablating_finish(&a);
     return ok;
 }
 
@@ -464,4 +502,72 @@ void page_ablations_finish(struct page_ablations *p)
 {
     free(p->features);
     *p = (struct page_ablations){0};
+}
+
+/* ---- one sequence, token by token */
+
+static bool tokens_finite(const struct page_ablation_tokens *t)
+{
+    bool finite = true;
+    for (int64_t p = 0; p < t->n - 1; p++)
+        finite = finite && isfinite(t->before[p]) && isfinite(t->delta[p]);
+    return finite;
+}
+
+/* The sequence alone, as the only one of a round. */
+static bool run_tokens(struct ablating *a, struct page_ablation_tokens *t, struct err *err)
+{
+    size_t n = (size_t)a->r.T;
+    struct page_ablation feature = {0};
+    struct cell cell = {0};
+    struct base base;
+    double *vectors = xmalloc((size_t)(2 * a->r.d) * sizeof *vectors);
+    base_reset(&base, vectors, a->r.d);
+    t->n = a->r.T;
+    t->ids = xmalloc(n * sizeof *t->ids);
+    t->taken = xmalloc(n * sizeof *t->taken);
+    t->before = xmalloc(n * sizeof *t->before);
+    t->delta = xmalloc(n * sizeof *t->delta);
+    a->first = t->sequence;
+    a->bases = &base;
+    a->cells = &cell;
+    a->features = &feature;
+    a->tokens = t;
+    bool ok = find_slots(a, err) &&
+              replace_run(&a->r, t->sequence, 1, &ablater_ops, a, err) &&
+              replace_check(&a->r, 1, tokens_finite(t), a->progress, err);
+    a->features = NULL;
+    free(vectors);
+    return ok;
+}
+
+bool ablate_tokens(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
+                   const struct samples *samples, int64_t id, int64_t sequence,
+                   const struct ablate_options *options, const struct progress *progress,
+                   struct page_ablation_tokens *out, struct err *err)
+{
+    struct ablating a;
+    struct page_ablation_tokens made = {.id = id, .sequence = sequence};
+    ablating_init(&a, lm, hook, sae, samples, &id, 1, options, progress);
+    bool ok = replace_init(&a.r, progress, err);
+    if (ok && (sequence < 0 || sequence >= a.r.n_seq))
+        ok = err_set(err, ERR_RANGE, "%s: no such sequence (found %lld, expected 0 to %lld)",
+                     container_path(samples->tokens_container), (long long)sequence,
+                     (long long)a.r.n_seq - 1);
+    ok = ok && run_tokens(&a, &made, err);
+    ablating_finish(&a);
+    if (ok)
+        *out = made;
+    else
+        page_ablation_tokens_finish(&made);
+    return ok;
+}
+
+void page_ablation_tokens_finish(struct page_ablation_tokens *p)
+{
+    free(p->ids);
+    free(p->taken);
+    free(p->before);
+    free(p->delta);
+    *p = (struct page_ablation_tokens){0};
 }

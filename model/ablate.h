@@ -58,3 +58,22 @@ bool ablate_run(const struct lm *lm, const struct lm_hook *hook, const struct sa
                 const struct ablate_options *options, const struct progress *progress,
                 struct page_ablations *out, struct err *err);
 void page_ablations_finish(struct page_ablations *p); /* a zeroed one is fine */
+
+/*
+ * One feature in one sequence, token by token: how long the contribution is that is taken
+ * out (0 where the feature is not active), the loss of predicting the next token, and by
+ * how much it changes. All positions, whether they count or not; the last one predicts
+ * nothing (NaN).
+ */
+struct page_ablation_tokens {
+    int64_t id, sequence, n;         /* n: tokens of the sequence */
+    int64_t *ids;                    /* [n] owned, as are the others */
+    double *taken, *before, *delta;  /* [n] */
+};
+
+/* sequence: of those that there are (ERR_RANGE). Errors as ablate_run. */
+bool ablate_tokens(const struct lm *lm, const struct lm_hook *hook, const struct sae *sae,
+                   const struct samples *samples, int64_t id, int64_t sequence,
+                   const struct ablate_options *options, const struct progress *progress,
+                   struct page_ablation_tokens *out, struct err *err);
+void page_ablation_tokens_finish(struct page_ablation_tokens *p); /* zeroed is fine */

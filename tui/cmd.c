@@ -59,6 +59,18 @@ const struct command commands[] = {
         .run = cmd_hist,
     },
     {
+        .name = "token",
+        .usage = "PATH SEQUENCE:POSITION",
+        .purpose = "what the activation at one token is made of",
+        .detail = "b_dec, the active features and the error, which add up to it. The "
+                  "activation is of the\nsamples, else of the language model at the hook.\n",
+        .more = 1,
+        .groups = OPT_TOKEN,
+        .tables = "parts",
+        .table = "parts",
+        .run = cmd_token,
+    },
+    {
         .name = "score",
         .usage = "PATH",
         .purpose = "what the language model loses with the reconstruction in place",
@@ -74,7 +86,7 @@ const struct command commands[] = {
         .detail = "ID is a number, or several: 3,5,8 or 10-19; or --top N --by KEY instead.\n",
         .ids = true,
         .groups = OPT_ABLATE,
-        .tables = "features,worst",
+        .tables = "features,worst,tokens",
         .table = "features",
         .run = cmd_ablate,
     },

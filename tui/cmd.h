@@ -48,6 +48,7 @@ bool cmd_scan(struct cmd *c, struct err *err);
 bool cmd_features(struct cmd *c, struct err *err);
 bool cmd_feature(struct cmd *c, struct err *err);
 bool cmd_hist(struct cmd *c, struct err *err);
+bool cmd_token(struct cmd *c, struct err *err);
 bool cmd_score(struct cmd *c, struct err *err);
 bool cmd_ablate(struct cmd *c, struct err *err);
 bool cmd_compare(struct cmd *c, struct err *err);

@@ -186,7 +186,28 @@ static void put_worst(struct cmd *c, const struct page_ablation *f)
     out_end(o);
 }
 
-static void put_feature(struct cmd *c, const struct page_ablation *f, double estimate)
+/* --at: what changes at every token of one sequence. */
+static void put_tokens(struct cmd *c, const struct page_ablation_tokens *t)
+{
+    struct out *o = c->out;
+    if (out_form(o) == OUT_TEXT)
+        return;
+    out_rows(o, "tokens", "sequence,position,token_id,token,bytes,taken,ce_before,delta");
+    for (int64_t p = 0; p < t->n; p++) {
+        out_begin(o, NULL);
+        out_int(o, "sequence", t->sequence);
+        out_int(o, "position", p);
+        out_token(o, c->session->tokenizer, t->ids[p]);
+        out_num(o, "taken", t->taken[p]);
+        out_num(o, "ce_before", t->before[p]);
+        out_num(o, "delta", t->delta[p]);
+        out_end(o);
+    }
+    out_end(o);
+}
+
+static void put_feature(struct cmd *c, const struct page_ablation *f, double estimate,
+                        const struct page_ablation_tokens *tokens)
 {
     struct out *o = c->out;
     out_begin(o, NULL);
@@ -201,6 +222,8 @@ static void put_feature(struct cmd *c, const struct page_ablation *f, double est
     out_num(o, "delta_reconstruction_score", f->delta_score);
     out_num(o, "estimate", estimate);
     put_worst(c, f);
+    if (tokens)
+        put_tokens(c, tokens);
     out_end(o);
 }
 
@@ -250,8 +273,34 @@ static bool with_model(struct cmd *c, struct cmd_effects *e, const struct choice
     return true;
 }
 
+static void free_tokens(struct page_ablation_tokens *t, int64_t n)
+{
+    for (int64_t i = 0; t && i < n; i++)
+        page_ablation_tokens_finish(&t[i]);
+    free(t);
+}
+
+/* --at, of every feature asked for: owned, [which->n]. NULL on failure. */
+static struct page_ablation_tokens *find_tokens(struct cmd *c, struct cmd_effects *e,
+                                                const struct choice *which, bool error_kept,
+                                                struct err *err)
+{
+    struct ablate_options options = {.scan = e->in.scan, .error_kept = error_kept};
+    struct page_ablation_tokens *t = xcalloc((size_t)which->n + 1, sizeof *t);
+    bool ok = e->kept || err_set(err, ERR_MISSING, "%s: --at needs a language model (found "
+                                 "none, expected --model DIR)", c->sae->path);
+    for (int64_t i = 0; i < which->n && ok; i++)
+        ok = ablate_tokens(e->in.lm, e->in.hook, e->in.sae, e->in.samples, which->ids[i],
+                           c->opts.at, &options, &c->progress, &t[i], err);
+    if (ok)
+        return t;
+    free_tokens(t, which->n);
+    return NULL;
+}
+
 static void put_answer(struct cmd *c, const struct page_ablations *page,
-                       struct cmd_effects *e, bool error_kept)
+                       const struct page_ablation_tokens *tokens, struct cmd_effects *e,
+                       bool error_kept)
 {
     double *estimate = xmalloc((size_t)c->sae->d_sae * sizeof *estimate);
     for (int64_t i = 0; i < c->sae->d_sae; i++)
@@ -262,7 +311,8 @@ static void put_answer(struct cmd *c, const struct page_ablations *page,
     out_text(c->out, "mode", error_kept ? "error-kept" : "reconstruction");
     out_rows(c->out, "features", COLUMNS);
     for (int64_t i = 0; i < page->n; i++)
-        put_feature(c, &page->features[i], estimate[page->features[i].id]);
+        put_feature(c, &page->features[i], estimate[page->features[i].id],
+                    tokens ? &tokens[i] : NULL);
     out_end(c->out);
     free(estimate);
 }
@@ -283,14 +333,18 @@ bool cmd_ablate(struct cmd *c, struct err *err)
     struct lm_hook hook;
     struct choice which = {0};
     struct page_ablations page = {0};
+    struct page_ablation_tokens *tokens = NULL;
     struct cmd_effects e = {0};
     bool error_kept = c->opts.mode && strcmp(c->opts.mode, "error-kept") == 0;
     bool ok = open_effects(c, &lm, &hook, &e, err) &&
               choose(c, &e, error_kept, &which, err) &&
+              (c->opts.at < 0 ||
+               (tokens = find_tokens(c, &e, &which, error_kept, err)) != NULL) &&
               (e.kept ? with_model(c, &e, &which, error_kept, &page, err)
                       : from_samples(c, &which, &page, err));
     if (ok)
-        put_answer(c, &page, &e, error_kept);
+        put_answer(c, &page, tokens, &e, error_kept);
+    free_tokens(tokens, which.n);
     cmd_effects_close(c, &e);
     lm_close(lm);
     page_ablations_finish(&page);

@@ -91,8 +91,8 @@ static const struct option options[] = {
     {"columns", 0, KIND_STRING, OPT_TABLE, AT(columns), "KEY,..",
      "only these columns, and id"},
 
-    {"top", 0, KIND_COUNT, OPT_PAGE | OPT_ABLATE, AT(top), "N",
-     "how many: strongest examples, features with --by (default 20)"},
+    {"top", 0, KIND_COUNT, OPT_PAGE | OPT_ABLATE | OPT_TOKEN, AT(top), "N",
+     "how many: strongest examples, features with --by, parts (default 20)"},
     {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
      "tokens shown on each side (default 10)"},
     {"raw-logits", 0, KIND_FLAG, OPT_PAGE, AT(raw_logits), NULL,
@@ -113,7 +113,13 @@ static const struct option options[] = {
     {"mode", 0, KIND_CHOICE, OPT_ABLATE, AT(mode), "reconstruction|error-kept",
      "out of the reconstruction (default), or out of the activation itself"},
     {"by", 0, KIND_STRING, OPT_ABLATE, AT(by), "KEY",
-     "the features that are greatest in this column of features, instead of IDs"},
+     "the features that are greatest in this column of features, instead of IDs; also "
+     "estimate, max*density"},
+    {"at", 0, KIND_COUNT, OPT_ABLATE, AT(at), "SEQUENCE",
+     "what changes at every token of this sequence, beside the rest"},
+
+    {"order", 0, KIND_CHOICE, OPT_TOKEN, AT(order), "norm|projection",
+     "greatest parts first (default), or those that point most along the activation"},
 
     {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
      "which one-to-one matching (default: optimal up to 4096 features)"},
@@ -149,7 +155,7 @@ static const struct option options[] = {
 
 void opt_init(struct opts *o)
 {
-    *o = (struct opts){.limit = -1, .top = -1, .context = -1};
+    *o = (struct opts){.limit = -1, .top = -1, .context = -1, .at = -1};
 }
 
 void opt_finish(struct opts *o)

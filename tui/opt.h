@@ -26,6 +26,7 @@ enum opt_group {
     OPT_COMPARE = 1 << 6, /* compare: which matching */
     OPT_COSINE = 1 << 7,  /* cosine: against what */
     OPT_CONVERT = 1 << 8, /* convert: to what */
+    OPT_TOKEN = 1 << 9,   /* token: in which order */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -64,6 +65,8 @@ struct opts {
     const char *baseline; /* "zero", "mean", "b_dec" or NULL */
 
     const char *mode, *by; /* ablate; its N is top */
+    int64_t at;            /* ablate: a sequence, -1: none */
+    const char *order;     /* token: "norm", "projection" or NULL */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */
     const char *truth, *against; /* cosine */
     const char *weights;         /* "decoder", "encoder" or NULL */

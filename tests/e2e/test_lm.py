@@ -174,6 +174,25 @@ class Ablate(Case):
         self.assertIsNone(quick["estimate"])
         self.assertIn("--model", self.fails(1, "ablate", SAE, "--by", "estimate"))
 
+    def test_at_every_token(self):
+        one = self.ok("ablate", SAE, "3,5", *self.MODEL, "--at", 1, "--json").json
+        for f in one["features"]:
+            tokens = f["tokens"]
+            self.assertEqual([t["position"] for t in tokens], list(range(140)))
+            self.assertIsNone(tokens[-1]["delta"])
+            deltas = {t["position"]: t["delta"] for t in tokens}
+            self.assertEqual(sum(t["taken"] > 0 for t in tokens) > 0, any(
+                t["delta"] for t in tokens))
+            for w in f["worst"]:
+                if w["sequence"] == 1:
+                    self.assertAlmostEqual(deltas[w["position"]], w["delta"], places=6)
+        head, rows = self.ok("ablate", SAE, "3,5", *self.MODEL, "--at", 0, "--tsv",
+                             "--table", "tokens").tsv
+        self.assertEqual(len(rows), 280)
+        self.assertIn("expected 0 to 1", self.fails(1, "ablate", SAE, 3, *self.MODEL, "--at",
+                                                    2))
+        self.assertIn("--model", self.fails(1, "ablate", SMALL, 3, "--at", 0))
+
     def test_what_is_known_is_not_computed_again(self):
         few = self.ok("ablate", SAE, "3,5", *self.MODEL, "--json").out
         files = self.files()
@@ -218,6 +237,48 @@ class Ablate(Case):
         self.fails(2, "ablate", SAE, *self.MODEL)
         self.fails(2, "ablate", SAE, 3, "--by", "bias", *self.MODEL)
         self.fails(2, "ablate", SAE, "--by", "beauty", *self.MODEL)
+
+
+class Token(Case):
+    MODEL = ("--model", MODEL, "--tokens", TOKENS, "--hook", "blocks.1.hook_resid_pre")
+
+    def check(self, *words):
+        for order, key in (("norm", "norm"), ("projection", "projection")):
+            got = self.ok("token", *words, "--order", order, "--top", 1000, "--json").json
+            parts = got["parts"]
+            self.assertEqual(len(parts), got["l0"] + 2)
+            self.assertEqual([p[key] for p in parts],
+                             sorted([p[key] for p in parts], reverse=True))
+            self.assertAlmostEqual(sum(p["share"] for p in parts), 1, places=4)
+            self.assertAlmostEqual(parts[-1]["cumulative"], 1, places=4)
+            self.assertLess(parts[-1]["left"], 1e-4)
+            self.assertEqual(sorted(p["kind"] for p in parts if p["kind"] != "feature"),
+                             ["b_dec", "error"])
+        head, rows = self.ok("token", *words, "--tsv", "--top", 3).tsv
+        self.assertEqual(len(rows), 3)
+        self.assertIn("share", self.ok("token", *words).out.decode())
+        return got
+
+    def test_of_the_model(self):
+        self.check(SAE, "1:20", *self.MODEL)
+        self.assertIn("of 2 sequences of 140",
+                      self.fails(1, "token", SAE, "2:0", *self.MODEL))
+
+    def test_of_the_samples(self):
+        got = self.check(SMALL, "2:5")
+        for part in got["parts"]:
+            if part["kind"] != "feature":
+                continue
+            top = self.ok("feature", SMALL, part["id"], "--top", 100, "--json").json["top"]
+            here = [t["activation"] for t in top if (t["sequence"], t["position"]) == (2, 5)]
+            if here:
+                self.assertAlmostEqual(here[0], part["activation"], places=5)
+
+    def test_bad_words(self):
+        for word in ("5", "1:2:3", "a:b", "1:", ":1", "-1:3", "1:-3"):
+            self.fails(2, "token", SMALL, word)
+        self.fails(2, "token", SMALL)
+        self.assertIn("--acts", self.fails(1, "token", SAE, "0:0"))
 
 
 class Logits(Case):

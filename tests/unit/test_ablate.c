@@ -12,6 +12,7 @@
 #include "io/mem.h"
 #include "model/ablate.h"
 #include "model/estimate.h"
+#include "model/kern.h"
 #include "model/score.h"
 #include "arrays.h"
 
@@ -287,6 +288,62 @@ static void bad_requests_fail(void **state)
     inputs_close(&in);
 }
 
+/* ---- one sequence, token by token */
+
+/* Its deltas are those that the means are made of. */
+static void tokens_add_up_to_the_effect(void **state)
+{
+    (void)state;
+    static struct plain p;
+    struct inputs in;
+    struct err err = {0};
+    struct lm_hook hook = {1, LM_RESID_PRE};
+    inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
+                0);
+    p.hook = &hook;
+    p.run = lm_run_new(in.lm, T, NULL, &err);
+    for (int kept = 0; kept < 2; kept++) {
+        struct ablate_options o = {.error_kept = kept, .scan.skip_first = 3};
+        static const int64_t id = 7;
+        struct page_ablations page = ablate(&in, &hook, &id, 1, &o);
+        double sum = 0, before[T];
+        for (int64_t s = 0; s < S; s++) {
+            struct page_ablation_tokens t;
+            assert_true(ablate_tokens(in.lm, &hook, in.sae, in.samples, id, s, &o, NULL, &t,
+                                      &err));
+            assert_true(t.n == T && t.id == id && t.sequence == s);
+            plain_sequence(&p, &in, (int)s);
+            plain_losses(&p, kept ? p.x : p.y, -1, before);
+            bool begun = false;
+            for (int i = 0; i < T; i++) {
+                double a = (double)p.f[i * F + id];
+                double norm = sqrt(kern_sum_squares(p.W_dec + id * D, D));
+                assert_int_equal(t.ids[i], p.ids[i]);
+                assert_true(fabs(t.taken[i] - a * norm) < 1e-4);
+                begun |= a > 0;
+                if (i == T - 1) {
+                    assert_true(isnan(t.before[i]) && isnan(t.delta[i]));
+                    continue;
+                }
+                assert_true(fabs(t.before[i] - before[i]) < 50 * CLOSE);
+                assert_true(begun || t.delta[i] == 0); /* nothing has been taken out yet */
+                sum += i >= 3 ? t.delta[i] : 0;
+            }
+            page_ablation_tokens_finish(&t);
+        }
+        assert_true(fabs(sum / (double)page.positions - page.features[0].delta_ce) < 1e-12);
+        page_ablations_finish(&page);
+    }
+    struct page_ablation_tokens t;
+    for (int bad = 0; bad < 2; bad++) {
+        assert_false(ablate_tokens(in.lm, &hook, in.sae, in.samples, 7, bad ? -1 : S,
+                                   &(struct ablate_options){0}, NULL, &t, &err));
+        assert_int_equal(err.code, ERR_RANGE);
+    }
+    lm_run_free(p.run);
+    inputs_close(&in);
+}
+
 /* ---- estimates */
 
 static void estimate(const struct inputs *in, const struct lm_hook *hook,
@@ -457,6 +514,7 @@ int main(void)
         cmocka_unit_test(ablations_are_exact),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(bad_requests_fail),
+        cmocka_unit_test(tokens_add_up_to_the_effect),
         cmocka_unit_test(estimates_agree_with_the_reference),
         cmocka_unit_test(threads_change_no_estimate),
         cmocka_unit_test(bad_estimates_fail),
