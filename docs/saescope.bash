@@ -7,7 +7,7 @@ _saescope()
         cosine convert'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
-    local options='--sae --acts --tokens --seq-len --tokenizer --model --hook --sequences
+    local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
         --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
         --format --fold-decoder-norms --memory --threads --seed --quick --json --tsv --table
         --color --ascii --theme --quiet --verbose --help --version'
@@ -36,7 +36,7 @@ _saescope()
     score) options+=' --from-samples --baseline' ;;
     ablate) options+=' --top --by --at --mode' ;;
     compare) options+=' --matching' ;;
-    cosine) options+=' --truth --against --weights --matrix' ;;
+    cosine) options+=' --against --weights --matrix' ;;
     convert) options+=' --to --zstd' ;;
     esac
 

@@ -377,6 +377,11 @@ void session_close(struct session *s)
     free(s);
 }
 
+const char *session_truth(const struct session *s)
+{
+    return s->options.truth ? s->options.truth : s->bundle.ground_truth;
+}
+
 const char *session_hook(const struct session *s, int i)
 {
     const struct sae *sae = i >= 0 && i < s->n_saes ? s->saes[i].sae : NULL;

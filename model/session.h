@@ -32,6 +32,7 @@ struct session_options {
     const char *const *acts;  /* --acts */
     int n_acts;
     const char *tokens, *tokenizer, *model, *hook, *labels, *index;
+    const char *truth;        /* --truth, a file of directions (cosine.h) */
     int64_t seq_len, sequences, tokens_limit, skip_first;
     const int64_t *skip_tokens;
     int n_skip_tokens;
@@ -91,6 +92,9 @@ bool session_need_labels(struct session *s, struct err *err);
 
 /* The hook: --hook, else bundle.json's, else the checkpoint's own, else NULL. Borrowed. */
 const char *session_hook(const struct session *s, int i);
+
+/* The true features: --truth, else the bundle's, else NULL. Borrowed. */
+const char *session_truth(const struct session *s);
 
 /* What a scan of this session counts and leaves out. Borrows from the session. */
 struct scan_options session_scan_options(const struct session *s);

@@ -75,10 +75,6 @@ void biases_table(const struct view *v, struct biases_table *out);
 
 /* -- biases_paint.c ---------------------------------------------------------------------- */
 
-struct rect {
-    int row, col, rows, cols;
-};
-
 struct biases_layout {
     int head_rows;                    /* tabs, headline, meaning */
     struct rect hist, list, scatter;  /* rows 0: not shown */

@@ -34,6 +34,11 @@ static int clamp(int x, int lo, int hi)
     return x < lo ? lo : x > hi ? hi : x;
 }
 
+bool rect_has(const struct rect *r, int row, int col)
+{
+    return row >= r->row && row < r->row + r->rows && col >= r->col && col < r->col + r->cols;
+}
+
 struct canvas canvas_sub(const struct canvas *c, int row, int col, int rows, int cols)
 {
     int top = clamp(row, 0, c->rows), left = clamp(col, 0, c->cols);

@@ -48,6 +48,12 @@ enum align { ALIGN_LEFT, ALIGN_CENTRE, ALIGN_RIGHT };
 void canvas_init(struct canvas *c, int rows, int cols);
 void canvas_finish(struct canvas *c); /* only the root; zeroed is fine */
 
+/* A part of a canvas, or a place for one; rows 0: none. */
+struct rect {
+    int row, col, rows, cols;
+};
+bool rect_has(const struct rect *r, int row, int col);
+
 /* The part at (row, col) of rows x cols, cut to what there is (maybe 0 x 0). */
 struct canvas canvas_sub(const struct canvas *c, int row, int col, int rows, int cols);
 

@@ -7,6 +7,7 @@
 #include "model/cosine.h"
 #include "model/mixture.h"
 #include "tui/cmd.h"
+#include "tui/out_cosine.h"
 
 #define MATRIX_MAX ((int64_t)1 << 26) /* entries printed; about 900 MB as JSON */
 #define BLOCK_BYTES ((int64_t)4 << 20) /* of the matrix at a time */
@@ -52,7 +53,7 @@ static bool open_against(struct cmd *c, const char *word, struct directions *d,
 static bool open_directions(struct cmd *c, struct directions *d, struct err *err)
 {
     const struct opts *o = &c->opts;
-    const char *truth = o->truth ? o->truth : c->session->bundle.ground_truth;
+    const char *truth = session_truth(c->session);
     if (o->weights && !strcmp(o->weights, "encoder"))
         d->against.weights = COSINE_ENCODER;
     if (o->against)
@@ -61,33 +62,6 @@ static bool open_directions(struct cmd *c, struct directions *d, struct err *err
 }
 
 /* --- output -------------------------------------------------------------------------------- */
-
-static void put_best(struct out *o, const struct page_cosine *p)
-{
-    out_rows(o, "best", "row,column,cosine");
-    for (int64_t i = 0; i < p->rows; i++) {
-        if (p->best[i].column < 0)
-            continue;
-        out_begin(o, NULL);
-        out_int(o, "row", i);
-        out_int(o, "column", p->best[i].column);
-        out_num(o, "cosine", (double)p->best[i].cosine);
-        out_end(o);
-    }
-    out_end(o);
-}
-
-static void put_bias_row(struct out *o, const struct page_cosine *p)
-{
-    int64_t n = out_form(o) == OUT_TEXT && p->columns > TEXT_COLUMNS ? TEXT_COLUMNS
-                                                                    : p->columns;
-    out_list(o, "bias_row");
-    for (int64_t j = 0; j < n; j++)
-        out_num(o, NULL, (double)p->bias_row[j]);
-    if (n < p->columns)
-        out_text(o, NULL, "...");
-    out_end(o);
-}
 
 static void put_row(struct out *o, int64_t i, const float *row, int64_t n)
 {
@@ -155,85 +129,20 @@ static bool put_matrix(struct cmd *c, const struct page_cosine *p, struct err *e
     return ok;
 }
 
-static void put_composites(struct out *o, const struct mixtures *m)
-{
-    out_int(o, "composite_count", m->n_composites);
-    out_rows(o, "composites", "row,parts,columns,cosines");
-    for (int64_t i = 0; i < m->n_composites; i++) {
-        const struct mixture *one = &m->composites[i];
-        int64_t n = one->n < MIXTURE_PARTS ? one->n : MIXTURE_PARTS;
-        out_begin(o, NULL);
-        out_int(o, "row", one->row);
-        out_int(o, "parts", one->n);
-        out_list(o, "columns");
-        for (int64_t k = 0; k < n; k++)
-            out_int(o, NULL, one->parts[k].column);
-        out_end(o);
-        out_list(o, "cosines");
-        for (int64_t k = 0; k < n; k++)
-            out_num(o, NULL, (double)one->parts[k].cosine);
-        out_end(o);
-        out_end(o);
-    }
-    out_end(o);
-}
-
-static void put_columns(struct out *o, const struct mixtures *m)
-{
-    out_int(o, "alone_count", m->n_alone);
-    out_rows(o, "alone", "column,row,cosine");
-    for (int64_t j = 0; j < m->n_columns; j++) {
-        if (!mixture_is_alone(&m->columns[j]))
-            continue;
-        out_begin(o, NULL);
-        out_int(o, "column", j);
-        out_int(o, "row", m->columns[j].row);
-        out_num(o, "cosine", (double)m->columns[j].cosine);
-        out_end(o);
-    }
-    out_end(o);
-    out_int(o, "missed_count", m->n_missed);
-    out_list(o, "missed");
-    for (int64_t j = 0; j < m->n_columns; j++)
-        if (mixture_is_missed(&m->columns[j]))
-            out_int(o, NULL, j);
-    out_end(o);
-}
-
-/* Which true features the decoder mixes, and which it has found. */
-static bool put_mixtures(struct cmd *c, const struct page_cosine *p, struct err *err)
-{
-    struct mixtures m;
-    if (!mixtures_make(p, c->opts.session.threads, &c->progress, &m, err))
-        return false;
-    put_composites(c->out, &m);
-    put_columns(c->out, &m);
-    mixtures_finish(&m);
-    return true;
-}
-
 static bool put_page(struct cmd *c, const struct page_cosine *p,
                      const struct directions *d, struct err *err)
 {
-    struct out *o = c->out;
-    const struct cosine_against *against = &d->against;
-    out_text(o, "weights", against->weights == COSINE_ENCODER ? "encoder" : "decoder");
-    out_text(o, "against", against->path);
-    out_int(o, "rows", p->rows);
-    out_int(o, "columns", p->columns);
-    out_num(o, "mean", p->mean);
-    out_num(o, "std", p->std);
-    out_num(o, "min", p->min);
-    out_num(o, "max", p->max);
-    put_bias_row(o, p);
-    put_best(o, p);
-    if (d->container && !put_mixtures(c, p, err))
+    struct mixtures mixtures = {0};
+    bool truth = d->container != NULL;
+    if (truth && !mixtures_make(p, c->opts.session.threads, &c->progress, &mixtures, err))
         return false;
+    out_cosine(c->out, p, &d->against, truth ? &mixtures : NULL);
+    mixtures_finish(&mixtures);
     if (!c->opts.matrix)
         return true;
-    if (out_form(o) != OUT_TEXT)
+    if (out_form(c->out) != OUT_TEXT)
         return put_matrix(c, p, err);
-    put_corner(o, p);
+    put_corner(c->out, p);
     return true;
 }
 
@@ -253,7 +162,7 @@ bool cmd_cosine(struct cmd *c, struct err *err)
 {
     struct directions d = {0};
     struct page_cosine page = {0};
-    if (c->opts.truth && c->opts.against)
+    if (c->opts.session.truth && c->opts.against)
         return err_set(err, ERR_USAGE, "--against: not together with --truth");
     bool ok = open_directions(c, &d, err) && check_size(c, &d, err) &&
               page_cosine_make(c->sae, &d.against, c->opts.session.threads, &c->progress,

@@ -50,6 +50,9 @@ static const struct option options[] = {
      "tokenizer.json or vocab.json"},
     {"model", 'm', KIND_STRING, OPT_GENERAL, AT(session.model), "DIR",
      "language model: config.json and model.safetensors"},
+    {"truth", 0, KIND_STRING, OPT_GENERAL, AT(session.truth), "FILE",
+     "true features to hold the decoder against, one a row (default: the bundle's "
+     "ground_truth); FILE:KEY picks an array"},
     {"hook", 0, KIND_STRING, OPT_GENERAL, AT(session.hook), "NAME",
      "where the SAE sits: blocks.L.hook_resid_pre, hook_resid_mid, hook_resid_post, "
      "hook_mlp_out, hook_attn_out"},
@@ -124,9 +127,6 @@ static const struct option options[] = {
     {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
      "which one-to-one matching (default: optimal up to 4096 features)"},
 
-    {"truth", 0, KIND_STRING, OPT_COSINE, AT(truth), "FILE",
-     "true features, one a row (default: the bundle's ground_truth, else the decoder "
-     "itself); FILE:KEY picks an array"},
     {"against", 0, KIND_STRING, OPT_COSINE, AT(against), "NAME|PATH",
      "the decoder of another SAE"},
     {"weights", 0, KIND_CHOICE, OPT_COSINE, AT(weights), "decoder|encoder",

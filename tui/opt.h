@@ -68,8 +68,7 @@ struct opts {
     int64_t at;            /* ablate: a sequence, -1: none */
     const char *order;     /* token: "norm", "projection" or NULL */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */
-    const char *truth, *against; /* cosine */
-    const char *weights;         /* "decoder", "encoder" or NULL */
+    const char *against, *weights; /* cosine; weights: "decoder", "encoder" or NULL */
     bool matrix;
 
     const char *to; /* convert: "saelens", "npy", "jumprelu" or NULL */

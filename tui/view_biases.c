@@ -636,12 +636,6 @@ static enum outcome biases_act(struct view *v, const struct press *p)
     return OUT_DONE;
 }
 
-static bool is_inside(const struct rect *r, const struct mouse *m)
-{
-    return r->rows > 0 && m->row >= r->row && m->row < r->row + r->rows &&
-           m->col >= r->col && m->col < r->col + r->cols;
-}
-
 static void mouse_on_bars(struct view *v, const struct rect *r, const struct mouse *m,
                           enum biases_pane pane)
 {
@@ -694,11 +688,11 @@ static enum outcome biases_mouse(struct view *v, const struct mouse *m)
         int q = biases_tab_at(v, v->cols, m->col);
         if (q >= 0)
             choose(v, q);
-    } else if (is_inside(&l.hist, m)) {
+    } else if (rect_has(&l.hist, m->row, m->col)) {
         mouse_on_bars(v, &l.hist, m, BIASES_HIST);
-    } else if (is_inside(&l.scatter, m)) {
+    } else if (rect_has(&l.scatter, m->row, m->col)) {
         mouse_on_bars(v, &l.scatter, m, l.hist.rows ? BIASES_HIST : BIASES_SCATTER);
-    } else if (is_inside(&l.list, m)) {
+    } else if (rect_has(&l.list, m->row, m->col)) {
         mouse_on_list(v, &l.list, *m);
     } else {
         return OUT_IGNORED;

@@ -3,6 +3,7 @@
 
 extern const struct view_ops view_biases_ops;
 extern const struct view_ops view_compare_ops;
+extern const struct view_ops view_cosine_ops;
 extern const struct view_ops view_feature_ops;
 extern const struct view_ops view_features_ops;
 extern const struct view_ops view_overview_ops;
@@ -13,5 +14,6 @@ const struct view_ops *const view_table[] = {
     &view_feature_ops,
     &view_biases_ops,
     &view_compare_ops,
+    &view_cosine_ops,
     NULL,
 };
