@@ -141,6 +141,22 @@ static void paint_rows(const struct view *v, const struct picture *p, struct can
     }
 }
 
+/* The number of the j-th cell on the screen; its width. */
+static int column_label(const struct cosine *s, const struct picture *p, int64_t j, char *buf,
+                        size_t size)
+{
+    int64_t place = p->w.column + j * p->w.block_c;
+    return snprintf(buf, size, "%lld", (long long)label_of(s->map, place, p->w.block_c, false));
+}
+
+/* Above it figures end at a column before the next cell, and so does the label. */
+static int column_label_at(const struct picture *p, int64_t j, int width)
+{
+    int cell = p->l.zoom.cell_cols;
+    int shift = p->l.zoom.numbers && cell - 1 > width ? cell - 1 - width : 0;
+    return (int)j * cell + shift;
+}
+
 static void paint_columns(const struct view *v, const struct picture *p, struct canvas *c)
 {
     const struct cosine *s = v->state;
@@ -150,22 +166,19 @@ static void paint_columns(const struct view *v, const struct picture *p, struct 
     int cell = p->l.zoom.cell_cols, free_from = 0;
     char text[32];
 
-    snprintf(text, sizeof text, "%lld",
-             (long long)label_of(s->map, p->w.column + at * p->w.block_c, p->w.block_c, false));
-    int width = (int)strlen(text), cursor = (int)at * cell;
+    int width = column_label(s, p, at, text, sizeof text);
+    int cursor = column_label_at(p, at, width);
     if (cursor + width > axis.cols)
         cursor = axis.cols - width;
     canvas_text(&axis, 0, cursor, INK_BRUSH, text);
     for (int64_t j = 0; j < p->w.n_c; j++) {
-        int col = (int)j * cell;
-        snprintf(text, sizeof text, "%lld",
-                 (long long)label_of(s->map, p->w.column + j * p->w.block_c, p->w.block_c, false));
-        int end = col + (int)strlen(text);
+        int end = column_label(s, p, j, text, sizeof text), col = column_label_at(p, j, end);
+        end += col;
         bool clear = end < cursor || col > cursor + width;
         if (col < free_from || !clear || end > axis.cols)
             continue;
         canvas_text(&axis, 0, col, INK_AXIS, text);
-        free_from = col + (cell > 1 ? (int)strlen(text) + 1 : 10);
+        free_from = cell > 1 ? end + 1 : col + 10;
     }
 }
 
@@ -232,14 +245,18 @@ static void name_one(const struct view *v, int side, int64_t id, char *buf, size
     snprintf(buf, size, "#%lld%s%s", (long long)id, *name ? " " : "", name);
 }
 
-/* "places 64 to 79", "rows 64 to 79". */
-static void name_span(const struct cosine_map *m, const char *what, int64_t first, int64_t block,
+/* "rows 64 to 79", "rows at places 64 to 79", "row 17". */
+static void name_span(const struct cosine_map *m, bool row, int64_t first, int64_t block,
                       int64_t n, char *buf, size_t size)
 {
     int64_t last = (first + block < n ? first + block : n) - 1;
+    const char *what = row ? "row" : "column";
 
-    snprintf(buf, size, "%s%s %lld to %lld", what, m->order == ORDER_ID ? "" : " at places",
-             (long long)first, (long long)last);
+    if (block == 1)
+        snprintf(buf, size, "%s %lld", what, (long long)label_of(m, first, block, row));
+    else
+        snprintf(buf, size, "%ss%s %lld to %lld", what,
+                 m->order == ORDER_ID ? "" : " at places", (long long)first, (long long)last);
 }
 
 static void paint_said(const struct view *v, const struct picture *p, struct canvas *c)
@@ -262,8 +279,8 @@ static void paint_said(const struct view *v, const struct picture *p, struct can
         value = (double)page_cosine_at(&s->map->source->page, heat_row(h, row),
                                        heat_column(h, column));
     } else {
-        name_span(s->map, "rows", row, p->w.block_r, h->blocks.rows, left, sizeof left);
-        name_span(s->map, "columns", column, p->w.block_c, h->blocks.columns, right,
+        name_span(s->map, true, row, p->w.block_r, h->blocks.rows, left, sizeof left);
+        name_span(s->map, false, column, p->w.block_c, h->blocks.columns, right,
                   sizeof right);
     }
     int col = canvas_printf(&in, 0, 1, INK_TEXT, "%s × %s  ", left, right);

@@ -246,12 +246,15 @@ static void follow(struct cosine *s, const struct cosine_zoom *from,
     w.n_c = from->block_c / to->block_c;
     float *value = xmalloc((size_t)(w.n_r * w.n_c) * sizeof *value);
     heat_look(&s->map->heat, s->part.mean ? &s->part : NULL, &w, value);
-    for (int64_t k = 0; k < w.n_r * w.n_c; k++)
-        if (fabsf(value[k]) > best) {
-            best = fabsf(value[k]);
-            s->row = w.row + k / w.n_c * w.block_r;
-            s->column = w.column + k % w.n_c * w.block_c;
-        }
+    for (int64_t k = 0; k < w.n_r * w.n_c; k++) {
+        int64_t row = w.row + k / w.n_c * w.block_r, column = w.column + k % w.n_c * w.block_c;
+        bool diagonal = s->map->heat.self && row == column && w.block_r * w.block_c == 1;
+        if (diagonal || !(fabsf(value[k]) > best))
+            continue;
+        best = fabsf(value[k]);
+        s->row = row;
+        s->column = column;
+    }
     free(value);
 }
 
