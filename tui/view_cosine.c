@@ -31,14 +31,13 @@ void cosine_side(const struct view *v, const struct cosine_subject *s, int side,
         snprintf(buf, size, "%s of %s", words[s->weights], v->session->saes[sae].name);
 }
 
-bool cosine_can(const struct view *v, enum cosine_kind kind, int other, struct err *err)
+bool cosine_can(const struct view *v, enum cosine_kind kind, struct err *err)
 {
-    const struct cosine *s = v->state;
-
     if (kind == AGAINST_TRUTH && !session_truth(v->session))
         return err_set(err, ERR_MISSING, "no true features are given (expected --truth FILE or "
                                          "ground_truth in the bundle)");
-    return kind != AGAINST_SAE || other != s->want.sae;
+    return kind != AGAINST_SAE || desk_partner(v->desk) >= 0 ||
+           err_set(err, ERR_MISSING, "no other checkpoint is open");
 }
 
 /* -- making it so ------------------------------------------------------------------------- */
@@ -49,21 +48,20 @@ static bool same_subject(const struct cosine_subject *a, const struct cosine_sub
            (a->kind != AGAINST_SAE || a->other == b->other);
 }
 
-/* Without a word from the user: true features if there are any, else the next of the
- * chosen checkpoints, else itself. */
+/* Without a word from the user: true features if there are any, else the partner where
+ * several checkpoints were asked for, else itself. */
 static void choose_against(struct view *v)
 {
     struct cosine *s = v->state;
     const struct session *session = v->session;
 
-    if (s->chosen && (s->want.kind != AGAINST_SAE || s->want.other != s->want.sae))
-        return;
-    s->want.kind = session_truth(session) ? AGAINST_TRUTH : AGAINST_SELF;
-    for (int i = 0; s->want.kind == AGAINST_SELF && i < session->n_chosen; i++)
-        if (session->chosen[i] != s->want.sae) {
-            s->want.kind = AGAINST_SAE;
-            s->want.other = session->chosen[i];
-        }
+    if (!s->chosen)
+        s->want.kind = session_truth(session)    ? AGAINST_TRUTH
+                       : session->n_chosen > 1 ? AGAINST_SAE
+                                               : AGAINST_SELF;
+    if (s->want.kind == AGAINST_SAE && desk_partner(v->desk) < 0)
+        s->want.kind = AGAINST_SELF;
+    s->want.other = desk_partner(v->desk);
 }
 
 void cosine_update(struct view *v)
@@ -72,7 +70,9 @@ void cosine_update(struct view *v)
     const struct session *session = v->session;
 
     choose_against(v);
-    if (s->map && same_subject(&s->want, &s->map->source->subject))
+    bool tried = view_busy(v, COSINE_SLOT_MAP) || v->slots[COSINE_SLOT_MAP].err.code;
+    if (s->map ? same_subject(&s->want, &s->map->source->subject)
+               : tried && same_subject(&s->want, &s->tried))
         return;
     desk_need(v->desk, s->want.sae);
     if (s->want.kind == AGAINST_SAE)
@@ -83,6 +83,7 @@ void cosine_update(struct view *v)
     if (!session->saes[s->want.sae].sae ||
         (s->want.kind == AGAINST_SAE && !session->saes[s->want.other].sae))
         return; /* changed() comes when they are loaded */
+    s->tried = s->want;
     cosine_start_rows(v);
 }
 
@@ -95,7 +96,7 @@ static bool cosine_open(struct view *v, struct err *err)
     (void)err;
     s->zoom = INT_MAX;
     s->want.sae = -1;
-    s->want.other = -1;
+    s->want.other = s->tried.sae = -1;
     v->target = TARGET_NONE;
     return true;
 }
@@ -120,10 +121,8 @@ static void cosine_changed(struct view *v)
     if (!v->desk || desk_count(v->desk) == 0 || s->want.sae < 0)
         return;
     s->want.sae = v->target.sae = desk_current(v->desk);
-    bool waits = !s->map && !view_busy(v, COSINE_SLOT_MAP) &&
-                 !v->slots[COSINE_SLOT_MAP].err.code;
-    if (waits || (s->map && s->map->source->subject.sae != s->want.sae))
-        cosine_update(v);
+    cosine_update(v);
+    cosine_settle(v);
 }
 
 static void cosine_close(struct view *v)

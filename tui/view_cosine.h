@@ -23,7 +23,7 @@
 #include "tui/view.h"
 #include "tui/wid_table.h"
 
-enum cosine_kind { AGAINST_SELF, AGAINST_SAE, AGAINST_TRUTH };
+enum cosine_kind { AGAINST_SELF, AGAINST_SAE, AGAINST_TRUTH, AGAINST_COUNT };
 enum cosine_order { ORDER_ID, ORDER_MATCH, ORDER_CLUSTER, ORDER_COUNT };
 enum cosine_pane { COSINE_MAP, COSINE_LIST, COSINE_TRUTH };
 enum { COSINE_SLOT_MAP, COSINE_SLOT_PART };
@@ -32,7 +32,7 @@ enum { COSINE_SLOT_MAP, COSINE_SLOT_PART };
 struct cosine_subject {
     int sae;
     enum cosine_kind kind;
-    int other;    /* AGAINST_SAE */
+    int other;    /* AGAINST_SAE: the desk's partner */
     enum cosine_weights weights;
 };
 
@@ -54,7 +54,7 @@ struct cosine_map {
 
 struct cosine {
     /* settings */
-    struct cosine_subject want;
+    struct cosine_subject want, tried; /* tried: what the last job is or was for */
     bool chosen;              /* `against` was chosen by the user */
     enum cosine_order order;
     enum heat_pool pool;
@@ -88,7 +88,7 @@ void cosine_side(const struct view *v, const struct cosine_subject *s, int side,
 void cosine_update(struct view *v);
 
 /* Can it be against this? False: says why not in err. */
-bool cosine_can(const struct view *v, enum cosine_kind kind, int other, struct err *err);
+bool cosine_can(const struct view *v, enum cosine_kind kind, struct err *err);
 
 /* -- view_cosine_jobs.c ------------------------------------------------------------------ */
 

@@ -10,49 +10,21 @@ const char *const cosine_order_names[] = {"id", "match", "cluster", NULL};
 
 /* -- what stands against what ------------------------------------------------------------- */
 
-/* The next of: itself, the other chosen checkpoints, the true features. */
+/* The next of: itself, the partner, the true features. */
 static void next_against(struct view *v, int by)
 {
     struct cosine *s = v->state;
-    const struct session *session = v->session;
-    int n = session->n_chosen + 2, at = 0;
 
-    if (s->want.kind == AGAINST_TRUTH)
-        at = n - 1;
-    for (int i = 0; i < session->n_chosen; i++)
-        if (s->want.kind == AGAINST_SAE && session->chosen[i] == s->want.other)
-            at = i + 1;
-    for (int step = 1; step < n; step++) {
-        int to = (at + by * step + n * step) % n;
-        enum cosine_kind kind = to == 0       ? AGAINST_SELF
-                                : to == n - 1 ? AGAINST_TRUTH
-                                              : AGAINST_SAE;
-        int other = kind == AGAINST_SAE ? session->chosen[to - 1] : -1;
-        if (!cosine_can(v, kind, other, NULL))
+    for (int step = 1; step < AGAINST_COUNT; step++) {
+        int to = ((int)s->want.kind + (by + AGAINST_COUNT) * step) % AGAINST_COUNT;
+        if (!cosine_can(v, (enum cosine_kind)to, NULL))
             continue;
         s->chosen = true;
-        s->want.kind = kind;
-        s->want.other = other;
+        s->want.kind = (enum cosine_kind)to;
         cosine_update(v);
         return;
     }
-    app_message(v->app, "nothing else to stand against: --truth FILE, another SAE, "
-                        ":against NAME");
-}
-
-/* Rows and columns change places: the other checkpoint becomes current. */
-static void swap(struct view *v)
-{
-    struct cosine *s = v->state;
-
-    if (s->want.kind != AGAINST_SAE) {
-        app_message(v->app, "only two checkpoints can be swapped");
-        return;
-    }
-    int to = s->want.other;
-    s->chosen = true;
-    s->want.other = s->want.sae;
-    desk_choose(v->desk, to);
+    app_message(v->app, "nothing else to stand against: open another SAE, or --truth FILE");
 }
 
 static void set_order(struct view *v, enum cosine_order order)
@@ -71,12 +43,14 @@ static void reload(struct view *v)
     desk_retry(v->desk, v->target.sae);
     if (view_busy(v, COSINE_SLOT_MAP))
         return;
-    if (!s->map)
+    if (!s->map) {
+        view_start(v, COSINE_SLOT_MAP, LANE_QUICK, NULL); /* forget why it failed */
         cosine_update(v);
-    else if (!s->map->is_complete)
+    } else if (!s->map->is_complete) {
         cosine_start_look(v);
-    else if (s->order != s->map->order)
+    } else if (s->order != s->map->order) {
         cosine_start_order(v);
+    }
 }
 
 /* -- keys ------------------------------------------------------------------------------------ */
@@ -197,7 +171,6 @@ enum outcome cosine_act(struct view *v, const struct press *p)
     case ACT_BINS_MORE: cosine_zoom_in(v); break;
     case ACT_BINS_LESS: cosine_zoom_out(v); break;
     case ACT_AXIS: s->pool = s->pool == HEAT_MEAN ? HEAT_STRONGEST : HEAT_MEAN; break;
-    case ACT_SWAP: swap(v); break;
     default:
         if (!(s->pane == COSINE_MAP ? act_on_map(v, p) : act_on_list(v, p)))
             return OUT_IGNORED;
@@ -331,11 +304,14 @@ static bool set_against(struct view *v, const char *value, struct err *err)
     if (kind == AGAINST_SAE && other < 0)
         return err_set(err, ERR_USAGE, "against: found \"%s\" (expected self, truth, or the "
                                        "name of an open SAE)", value);
-    if (!cosine_can(v, kind, other, err))
+    if (other >= 0 && other == s->want.sae)
+        kind = AGAINST_SELF;
+    if (!cosine_can(v, kind, err))
         return false;
     s->chosen = true;
-    s->want.kind = kind == AGAINST_SAE && other == s->want.sae ? AGAINST_SELF : kind;
-    s->want.other = other;
+    s->want.kind = kind;
+    if (kind == AGAINST_SAE)
+        desk_set_partner(v->desk, other); /* changed() follows */
     cosine_update(v);
     return true;
 }

@@ -134,6 +134,8 @@ static void two_checkpoints_stand_against_each_other(void **state)
     screen_type(&s, "]"); /* itself, as there is no truth */
     screen_expect(&s, "decoder of other (48) against itself (48)");
     screen_expect(&s, "off the diagonal");
+    screen_type(&s, "]");
+    screen_expect(&s, "decoder of other (48) against decoder of relu (48)");
     screen_type(&s, ": \"against truth\" Enter");
     screen_expect(&s, "no true features are given");
     screen_type(&s, "Esc : \"against nothing\" Enter");
