@@ -51,7 +51,12 @@ void page_info_finish(struct page_info *p);
       "cosine of encoder and decoder row")                                              \
     X(NEAREST_COSINE, "nearest_cosine", "nearest",                                      \
       "greatest decoder cosine with another feature")                                   \
-    X(DELTA_FVU, "delta_fvu", "Δ FVU", "rise of FVU when the feature is taken out")
+    X(DELTA_FVU, "delta_fvu", "Δ FVU", "rise of FVU when the feature is taken out")     \
+    X(DELTA_CE, "delta_ce", "Δ CE", "rise of the cross-entropy when it is taken out")   \
+    X(ESTIMATE, "estimate", "Δ CE est.", "delta_ce to first order")                     \
+    X(DELTA_CE_KEPT, "delta_ce_kept", "Δ CE kept",                                      \
+      "rise of the cross-entropy when it is taken out, the error kept")                 \
+    X(ESTIMATE_KEPT, "estimate_kept", "kept est.", "delta_ce_kept to first order")
 
 enum feature_column {
 #define X(name, key, heading, help) FCOL_##name,

@@ -56,12 +56,20 @@ static bool add_column(struct query *q, const char *key, struct err *err)
     return true;
 }
 
+/* These take their time: for those who ask for them. */
+static bool is_of_model(int column)
+{
+    return column == FCOL_DELTA_CE || column == FCOL_ESTIMATE ||
+           column == FCOL_DELTA_CE_KEPT || column == FCOL_ESTIMATE_KEPT;
+}
+
 static bool read_columns(struct query *q, const char *list, struct err *err)
 {
     q->column[q->n_columns++] = FCOL_ID;
     if (!list) {
         for (int i = FCOL_ID + 1; i <= FCOL_COUNT; i++)
-            q->column[q->n_columns++] = i;
+            if (!is_of_model(i))
+                q->column[q->n_columns++] = i;
         return true;
     }
     char *words = xstrdup(list), *rest = words, *key;

@@ -475,7 +475,7 @@ void desk_retry(struct desk *d, int i)
     struct desk_sae *e = &d->entries[i].shown;
 
     desk_lm_retry(d);
-    desk_score_retry(d, i);
+    desk_effects_retry(d, i);
     if (!is_open(d->session, i) || !e->err.code)
         return;
     e->err = (struct err){0};
@@ -511,7 +511,7 @@ void desk_need_nearest(struct desk *d, int i)
 
 void desk_tick(struct desk *d)
 {
-    desk_score_tick(d);
+    desk_effects_tick(d);
     for (int i = 0; i < desk_count(d); i++) {
         struct desk_sae *e = &d->entries[i].shown;
         if (e->state != DESK_SCANNING || atomic_load(&e->live->tokens) == 0)
@@ -655,6 +655,7 @@ void desk_free(struct desk *d)
     if (!d)
         return;
     desk_names_finish(d);
+    desk_effects_finish(d);
     lm_close(d->lm);
     for (int i = 0; i < desk_count(d); i++) {
         feature_table_finish(&d->entries[i].shown.table);

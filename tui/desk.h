@@ -32,8 +32,8 @@
 #include <stdint.h>
 
 #include "io/err.h"
+#include "model/effects.h"
 #include "model/page.h"
-#include "model/score.h"
 
 struct app;
 struct desk;
@@ -139,9 +139,32 @@ enum desk_lm_state desk_lm_state(const struct desk *d);
 const struct lm *desk_lm_at(const struct desk *d, int i, struct lm_hook *hook,
                             struct err *err);
 
-/* -- reconstruction score ---------------------------------------------------------- */
+/* -- what the language model says of a checkpoint ------------------------------------ */
 
-/* What model/score.h says of a checkpoint. */
+/*
+ * All of it is kept in one store a checkpoint (model/effects.h: score, estimates, exact
+ * effects, promoted tokens), from the cache as far as it was computed before. Wishes open
+ * model, checkpoint and store, and are granted one after the other by jobs of LANE_LONG;
+ * app_changed says when one is, desk_sae.version when single results are there. ^C takes all
+ * wishes of the checkpoint back.
+ */
+struct effects *desk_effects(const struct desk *d, int i); /* NULL: not open yet */
+void desk_need_effects(struct desk *d, int i);
+
+enum desk_work_kind {
+    DESK_OPEN_EFFECTS, DESK_SCORE, DESK_ESTIMATES, DESK_EXACT, DESK_STRONGEST, DESK_PROMOTED
+};
+
+struct desk_work {
+    uint64_t job;        /* app_job_text; 0: nothing is under way */
+    enum desk_work_kind kind;
+    bool error_kept;     /* mode of ablation */
+    int64_t first, n;    /* DESK_EXACT: the first of n features; else -1 */
+    struct err err;      /* why the last wish came to nothing; ERR_CANCELLED: the user */
+};
+const struct desk_work *desk_work(const struct desk *d, int i);
+
+/* The score: model/score.h. */
 struct desk_score {
     bool known;             /* page is the whole */
     struct page_score page; /* sequences = 0: nothing yet; else of so many sequences */
@@ -150,9 +173,8 @@ struct desk_score {
 };
 const struct desk_score *desk_score(const struct desk *d, int i);
 
-/* Have it computed, with model and checkpoint opened before; nothing if it is known, under
- * way or has failed. desk_score_again is for a key: it does not mind that it has failed,
- * and the user is told when it does. */
+/* Have it computed; nothing if it is known, under way or has failed. desk_score_again is
+ * for a key: it does not mind that it has failed, and the user is told when it does. */
 void desk_need_score(struct desk *d, int i);
 void desk_score_again(struct desk *d, int i);
 
@@ -163,6 +185,16 @@ bool desk_score_is_cheap(const struct desk *d, int i);
 /* Why there is no number, in a few words: "score 37 % ...", "needs --model", "a computes
  * it"; "" when there is one. Returns buf. */
 const char *desk_score_text(const struct desk *d, int i, char *buf, size_t size);
+
+/* Estimates of all features; exact effects of these, or of the n whose estimates are
+ * strongest among those that have none; the tokens that every feature promotes. */
+void desk_need_estimates(struct desk *d, int i, bool error_kept);
+void desk_ablate(struct desk *d, int i, bool error_kept, const int64_t *ids, int64_t n);
+void desk_ablate_strongest(struct desk *d, int i, bool error_kept, int64_t n);
+void desk_need_promoted(struct desk *d, int i);
+
+/* These, [d_sae, *n]; NULL: not there. Borrowed; valid while the desk is. */
+const uint32_t *desk_promoted(const struct desk *d, int i, int *n);
 
 /* -- names ------------------------------------------------------------------------- */
 

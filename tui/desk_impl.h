@@ -7,6 +7,14 @@
 #include "tui/desk.h"
 #include "tui/view.h"
 
+/* What views want of the language model and has not been begun. */
+struct effects_wishes {
+    bool open, score, promoted, estimates[2];
+    bool asked;                   /* by a key: the user is told when it fails */
+    int64_t *ids[2];              /* owned; features to take out, by mode */
+    int64_t n_ids[2], cap_ids[2], strongest[2];
+};
+
 struct desk_entry {
     struct desk_sae shown;
     struct scan_live *live;       /* owned; outlives the scan that writes to it */
@@ -18,10 +26,14 @@ struct desk_entry {
     int64_t n_selected;
     char **names;                 /* owned [d_sae], automatic names; NULL: not made yet */
 
+    struct effects *effects;      /* owned; NULL: not open yet */
+    uint64_t effects_seen;        /* its version when the table was filled */
+    struct effects_wishes wishes;
+    struct effects_job *running;  /* the worker's; NULL: none is under way */
+    struct desk_work work;
     struct desk_score score;
-    bool wants_score;             /* as soon as model and checkpoint are open */
-    bool score_asked;             /* by the user, who is told when it fails */
-    struct score_job *scoring;    /* the worker's; NULL: none is under way */
+    uint32_t *promoted;           /* owned [d_sae, n_promoted]; NULL: not there */
+    int n_promoted;
 };
 
 struct desk_token {
@@ -60,7 +72,8 @@ void desk_lm_retry(struct desk *d);
 /* The model or a checkpoint has been opened, or has failed to: what waited for it. */
 void desk_lm_settled(struct desk *d);
 
-/* Copy what running scores have so far. */
-void desk_score_tick(struct desk *d);
-void desk_score_retry(struct desk *d, int i);
-void desk_score_settle(struct desk *d, int i);
+/* Copy what running jobs have so far. */
+void desk_effects_tick(struct desk *d);
+void desk_effects_retry(struct desk *d, int i);
+void desk_effects_settle(struct desk *d, int i);
+void desk_effects_finish(struct desk *d);

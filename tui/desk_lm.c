@@ -51,7 +51,7 @@ static void lm_job_done(void *ctx, struct job *job)
 void desk_lm_settled(struct desk *d)
 {
     for (int i = 0; i < d->session->n_saes; i++)
-        desk_score_settle(d, i);
+        desk_effects_settle(d, i);
 }
 
 void desk_need_lm(struct desk *d)

@@ -167,6 +167,8 @@ void pane_decimals(const struct feature_table *t, int *decimals)
         decimals[c] = decimals_for(t->v[c], t->n, figures[c]);
     decimals[FCOL_MEAN] = decimals[FCOL_MAX]; /* stand side by side */
     decimals[FCOL_DENSITY] = decimals[FCOL_DELTA_FVU] = SMALL_DECIMALS;
+    for (int c = FCOL_DELTA_CE; c <= FCOL_ESTIMATE_KEPT; c++)
+        decimals[c] = SMALL_DECIMALS;
 }
 
 void pane_number(struct canvas *c, double x, int decimals, uint32_t style)

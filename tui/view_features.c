@@ -275,6 +275,22 @@ static void ask_label(struct view *v)
     view_ask(v, ASK_LABEL, label, desk_label(v->desk, v->target.sae, v->target.feature));
 }
 
+/* The exact effect on the loss of the features selected, or of the one under the cursor. */
+static void ablate(struct view *v)
+{
+    int sae = v->target.sae;
+    int64_t d_sae = features_sae(v)->table.n, n = 0;
+    int64_t *ids = xmalloc((size_t)(desk_selected_count(v->desk, sae) + 1) * sizeof *ids);
+
+    for (int64_t i = 0; i < d_sae; i++)
+        if (desk_selected(v->desk, sae, i))
+            ids[n++] = i;
+    if (n == 0)
+        ids[n++] = v->target.feature;
+    desk_ablate(v->desk, sae, false, ids, n);
+    free(ids);
+}
+
 /* The order has been changed: what comes first is what one wants to see. */
 static void sort_anew(struct view *v)
 {
@@ -331,6 +347,7 @@ static enum outcome features_act(struct view *v, const struct press *p)
     case ACT_RANDOM: random_row(v); break;
     case ACT_FAVOURITE: toggle_favourite(v); break;
     case ACT_LABEL: ask_label(v); break;
+    case ACT_ABLATE: ablate(v); break;
     default: return OUT_IGNORED;
     }
     return OUT_DONE;
@@ -453,6 +470,7 @@ static const struct view_key keys[] = {
     {ACT_LABEL, "edit the label; :note TEXT keeps a note"},
     {ACT_FAVOURITE, NULL},
     {ACT_SELECT, NULL},
+    {ACT_ABLATE, "ablate"},
     {ACT_RANDOM, NULL},
     {ACT_GOTO, "go to a feature of the table"},
     {ACT_INVERT, NULL},
@@ -484,15 +502,21 @@ static const struct view_term terms[] = {
     {"Δ FVU", "Rise of the fraction of variance unexplained when this feature alone is taken "
               "out of the reconstruction; exact. Below 0: the reconstruction is better "
               "without it. Needs a finished scan."},
+    {"Δ CE", "Rise of the mean next-token cross-entropy, in nats, when this feature is taken "
+             "out of the reconstruction at all positions; exact. a computes it, for all that "
+             "are selected if some are. Needs a language model (--model)."},
+    {"Δ CE est.", "The same to first order, from one run backwards through the model. Computed "
+                  "for all features when you sort or filter by it."},
     {"enc·dec", "Cosine of the feature's encoder and decoder rows."},
     {"|W_dec|", "Length of the decoder row."},
     {"nearest", "Greatest cosine of its decoder row with that of another feature. Computed "
                 "for all pairs when you sort or filter by it."},
     {"count", "Tokens where it is active. Needs samples (--acts)."},
     {"filter", "density < 0.01 and max > 3; label ~ \"king\"; token = \" king\" (among the "
-               "tokens of its 20 strongest examples); not, or, parentheses. Columns go by "
+               "tokens of its 20 strongest examples); promotes = \" king\" (among its top 10 "
+               "logits; needs --model); not, or, parentheses. Columns go by "
                "their keys: density count mean max bias threshold decoder_norm "
-               "encoder_decoder_cosine nearest_cosine delta_fvu. What is not known makes a "
+               "encoder_decoder_cosine nearest_cosine delta_fvu delta_ce estimate. What is not known makes a "
                "comparison false."},
     {"search", "/ looks in labels and in the tokens of the 20 strongest examples; a regular "
                "expression, case ignored unless a capital is typed."},

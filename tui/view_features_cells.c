@@ -7,7 +7,7 @@
 
 #include "io/mem.h"
 #include "io/str.h"
-#include "model/session.h"
+#include "model/session_lm.h"
 #include "tui/view_features.h"
 #include "tui/wid_hist.h"
 
@@ -31,12 +31,16 @@ static const struct {
     [FCOL_DECODER_NORM] = {.width = 7, .rank = 6, .align = ALIGN_RIGHT},
     [FCOL_NEAREST_COSINE] = {.width = 7, .rank = 7, .align = ALIGN_RIGHT},
     [FCOL_ACTIVE] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
+    [FCOL_DELTA_CE] = {.width = 9, .rank = 3, .align = ALIGN_RIGHT},
+    [FCOL_ESTIMATE] = {.width = 9, .rank = 4, .align = ALIGN_RIGHT},
+    [FCOL_DELTA_CE_KEPT] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
+    [FCOL_ESTIMATE_KEPT] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
 };
 
 /* In the order in which they stand unless the user has another in mind. */
 static const int usual[] = {
     FCOL_ID, CELL_NAME, FCOL_DENSITY, CELL_HISTOGRAM, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
-    FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
+    FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_DELTA_CE, FCOL_ESTIMATE, FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
     FCOL_NEAREST_COSINE, FCOL_ACTIVE,
 };
 
@@ -101,17 +105,25 @@ static bool needs_samples(int column)
     }
 }
 
-/* Those that this checkpoint and these samples can fill. */
+static bool needs_model(int column)
+{
+    return column == FCOL_DELTA_CE || column == FCOL_ESTIMATE;
+}
+
+/* Those that this checkpoint, these samples and this model can fill. */
 static void usual_columns(struct view *v)
 {
     struct features *f = v->state;
     bool has_samples = v->session->samples && v->session->samples->n_shards;
+    bool has_model = session_lm_path(v->session) && v->session->samples &&
+                     v->session->samples->tokens;
     int columns[CELL_COLUMNS], n = 0;
 
     f->has_threshold = has_threshold(v);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if ((usual[i] != FCOL_THRESHOLD || f->has_threshold) &&
-            (has_samples || !needs_samples(usual[i])))
+            (has_samples || !needs_samples(usual[i])) &&
+            (has_model || !needs_model(usual[i])))
             columns[n++] = usual[i];
     set_columns(f, columns, n);
 }

@@ -8,7 +8,7 @@
 #include "io/str.h"
 #include "model/clock.h"
 #include "model/rows.h"
-#include "model/session.h"
+#include "model/session_lm.h"
 #include "tui/view_features.h"
 #include "tui/features_order.h"
 
@@ -59,6 +59,8 @@ static struct rows_source source_of(const struct view *v)
 {
     const struct session *s = v->session;
     const struct session_sae *e = &s->saes[v->target.sae];
+    int n_promoted = 0;
+    const uint32_t *promoted = desk_promoted(v->desk, v->target.sae, &n_promoted);
 
     return (struct rows_source){
         .table = &features_sae(v)->table,
@@ -67,7 +69,37 @@ static struct rows_source source_of(const struct view *v)
         .index = e->index,
         .samples = s->samples,
         .tokenizer = s->tokenizer,
+        .promoted = promoted,
+        .n_promoted = n_promoted,
     };
+}
+
+/* promotes is for those that have a language model, or will. */
+static struct filter *parse(const struct view *v, const char *text, struct err *err)
+{
+    return session_lm_path(v->session) ? rows_filter_parse_lm(text, err)
+                                       : rows_filter_parse(text, err);
+}
+
+/* Have what the order and the filter ask for computed, where it is not there. */
+static void need_columns(struct view *v, const struct filter *filter)
+{
+    const struct features *f = v->state;
+    const struct feature_table *t = &features_sae(v)->table;
+    int sae = v->target.sae, n;
+
+    if (f->sort == FCOL_NEAREST_COSINE || rows_filter_uses(filter, FCOL_NEAREST_COSINE))
+        desk_need_nearest(v->desk, sae);
+    if (rows_filter_uses(filter, ROWS_PROMOTES) && !desk_promoted(v->desk, sae, &n))
+        desk_need_promoted(v->desk, sae);
+    if (session_lm_path(v->session))
+        desk_need_effects(v->desk, sae);
+    for (int kept = 0; kept < 2; kept++) {
+        int c = kept ? FCOL_ESTIMATE_KEPT : FCOL_ESTIMATE;
+        bool known = t->v[c] && !isnan(t->v[c][0]);
+        if (!known && (f->sort == c || rows_filter_uses(filter, c)))
+            desk_need_estimates(v->desk, sae, kept);
+    }
 }
 
 static void start_job(struct view *v, int slot, const struct job_ops *ops,
@@ -168,10 +200,9 @@ void features_select(struct view *v)
     if (t->n == 0)
         return;
     measure(v);
-    if (v->target.filter[0] && !(filter = rows_filter_parse(v->target.filter, &err)))
+    if (v->target.filter[0] && !(filter = parse(v, v->target.filter, &err)))
         app_error(v->app, &err);
-    if (f->sort == FCOL_NEAREST_COSINE || rows_filter_uses(filter, FCOL_NEAREST_COSINE))
-        desk_need_nearest(v->desk, v->target.sae);
+    need_columns(v, filter);
     if (is_quick(t, filter)) {
         struct rows_source source = source_of(v);
         uint32_t *ids = xmalloc((size_t)t->n * sizeof *ids);
@@ -191,7 +222,7 @@ bool features_filter(struct view *v, const char *text, struct err *err)
         return err_set(err, ERR_USAGE, "filter: too long (found %zu characters, expected at "
                        "most %zu)", strlen(text), sizeof v->target.filter - 1);
     if (*text) {
-        struct filter *f = rows_filter_parse(text, err);
+        struct filter *f = parse(v, text, err);
         if (!f)
             return false;
         filter_free(f);

@@ -1,4 +1,5 @@
-/* What the language model says of a checkpoint, on the screen: view 1. */
+/* What the language model says of a checkpoint, on the screen: views 1, 2. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,9 +8,10 @@
 #include <cmocka.h>
 
 #include "little.h"
-#include "model/score.h"
+#include "model/logitlens.h"
 #include "model/session_lm.h"
 #include "screen.h"
+#include "tui/desk.h"
 
 static void start(struct screen *s, const char *view, struct session *session)
 {
@@ -110,12 +112,110 @@ static void a_score_waits_for_the_key(void **state)
     stop(&s, session);
 }
 
+/* -- view 2 -------------------------------------------------------------------------- */
+
+/* What the commands would print of some features. */
+static struct page_ablations effects_of(const int64_t *ids, int64_t n, bool error_kept)
+{
+    struct session *session = little_open_lm();
+    struct ablate_options options = {.scan = session_scan_options(session),
+                                     .error_kept = error_kept};
+    struct page_ablations out;
+    struct lm_hook hook;
+    struct err err = {0};
+    struct lm *lm = session_lm_open(session, 0, NULL, &err);
+    if (!lm || !session_lm_hook(session, 0, lm, &hook, &err) ||
+        !ablate_run(lm, &hook, session->saes[0].sae, session->samples, ids, n, &options, NULL,
+                    &out, &err))
+        fail_msg("%s", err.msg);
+    lm_close(lm);
+    session_close(session);
+    return out;
+}
+
+static double value(struct screen *s, int column, int64_t feature)
+{
+    const struct desk *desk = app_view(s->app, "features")->desk;
+    return feature_table_at(&desk_sae(desk, 0)->table, column, feature);
+}
+
+static void effects_come_into_the_table(void **state)
+{
+    struct screen s;
+    int64_t ids[] = {0, 1, 5};
+    (void)state;
+    struct page_ablations want = effects_of(ids, 3, false);
+    struct session *session = little_open_lm();
+    start(&s, "features", session);
+    screen_resize(&s, 36, 160);
+    screen_expect(&s, "Δ CE");
+    assert_true(isnan(value(&s, FCOL_DELTA_CE, 0)));
+    screen_type(&s, "# 5 Enter a"); /* the one under the cursor */
+    assert_true(value(&s, FCOL_DELTA_CE, 5) == want.features[2].delta_ce);
+    assert_true(isnan(value(&s, FCOL_DELTA_CE, 1)));
+    screen_type(&s, "# 0 Enter Space # 1 Enter Space # 5 Enter a"); /* those selected */
+    for (int k = 0; k < 3; k++)
+        assert_true(value(&s, FCOL_DELTA_CE, ids[k]) == want.features[k].delta_ce);
+    screen_type(&s, "& \"delta_ce > -100\" Enter");
+    screen_expect(&s, "/3 of 48");
+    screen_type(&s, "& ^U \"estimate > -100\" Enter"); /* all, dead ones too */
+    screen_expect(&s, "/48 of 48 ");
+    assert_true(value(&s, FCOL_ESTIMATE, 40) == 0);
+    stop(&s, session);
+
+    /* It was kept: another session has it. */
+    session = little_open_lm();
+    start(&s, "features", session);
+    assert_true(value(&s, FCOL_DELTA_CE, 1) == want.features[1].delta_ce);
+    stop(&s, session);
+    page_ablations_finish(&want);
+}
+
+static void features_are_found_by_what_they_promote(void **state)
+{
+    enum { N = 10 };
+    struct screen s;
+    uint32_t tokens[LITTLE_SAE * N];
+    struct err err = {0};
+    char text[96];
+    int fit = 0;
+    (void)state;
+    struct session *session = little_open_lm();
+    start(&s, "features", session);
+    struct lm *lm = lm_open(little_model(), NULL, &err);
+    if (!lm || !logitlens_promoted(lm, session->saes[0].sae, N, false, 1, NULL, tokens, &err))
+        fail_msg("%s", err.msg);
+    lm_close(lm);
+    for (int i = 0; i < LITTLE_SAE; i++)
+        for (int k = 0; k < N; k++)
+            fit += tokens[i * N + k] == 3;
+    assert_true(fit > 0 && fit < LITTLE_SAE);
+    screen_press(&s, '&');
+    for (const char *p = "promotes = \" king\""; *p; p++)
+        screen_press(&s, *p);
+    screen_type(&s, "Enter");
+    snprintf(text, sizeof text, "/%d of 48", fit);
+    screen_expect(&s, text);
+    stop(&s, session);
+
+    session = little_open(false); /* without a model it says what it needs */
+    start(&s, "features", session);
+    screen_press(&s, '&');
+    for (const char *p = "promotes = \" king\""; *p; p++)
+        screen_press(&s, *p);
+    screen_type(&s, "Enter");
+    screen_expect(&s, "promotes needs a language model");
+    stop(&s, session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_card_shows_the_score),
         cmocka_unit_test(a_card_says_what_a_score_needs),
         cmocka_unit_test(a_score_waits_for_the_key),
+        cmocka_unit_test(effects_come_into_the_table),
+        cmocka_unit_test(features_are_found_by_what_they_promote),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
