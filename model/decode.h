@@ -22,3 +22,8 @@ float decode_gain(const struct sae *sae, const struct encode_hit *h);
  * 2 e.c + |c|^2, e [d_out] = x - x_hat; norm is |W_dec[h->feature]|. */
 float decode_delta(const struct sae *sae, const float *W_dec, const struct encode_hit *h,
                    float scale, double norm, const float *e);
+
+/* The same for all hits of a token, into delta[order[0..n)]; norms [d_sae]. */
+void decode_deltas(const struct sae *sae, const float *W_dec,
+                   const struct encode_hit *hits, const uint32_t *order, int64_t n,
+                   float scale, const float *norms, const float *e, float *delta);

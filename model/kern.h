@@ -33,6 +33,9 @@ struct kern {
     /* y += a x, n elements, fused. */
     void (*axpy)(float *y, float a, const float *x, int64_t n);
 
+    /* y += a[0] x[0], then a[1] x[1], a[2] x[2], a[3] x[3]: the bits of four axpy. */
+    void (*axpy4)(float *y, const float a[4], const float *const x[4], int64_t n);
+
     /* x[i] = exp(x[i]), n elements, within 2e-7 relative; 0 below -104, NaN stays. No
      * fused operations: kern_impl.h has the polynomial. */
     void (*exp)(float *x, int64_t n);

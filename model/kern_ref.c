@@ -32,6 +32,12 @@ static void axpy(float *y, float a, const float *x, int64_t n)
         y[k] = fmaf(a, x[k], y[k]);
 }
 
+static void axpy4(float *y, const float a[4], const float *const x[4], int64_t n)
+{
+    for (int i = 0; i < 4; i++)
+        axpy(y, a[i], x[i], n);
+}
+
 static int64_t above(const float *c, const float *floor, const float *norm, float level,
                      float slack, int64_t n, uint32_t *out)
 {
@@ -85,6 +91,7 @@ const struct kern kern_portable = {.name = "portable",
                                    .dot = dot,
                                    .dot4 = dot4,
                                    .axpy = axpy,
+                                   .axpy4 = axpy4,
                                    .exp = exponential,
                                    .above = above,
                                    .best = best,

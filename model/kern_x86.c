@@ -71,6 +71,24 @@ AVX2 static void axpy_avx2(float *y, float a, const float *x, int64_t n)
         y[k] = __builtin_fmaf(a, x[k], y[k]);
 }
 
+AVX2 static void axpy4_avx2(float *y, const float a[4], const float *const x[4],
+                            int64_t n)
+{
+    __m256 va[4];
+    int64_t k = 0;
+    UNROLL for (int i = 0; i < 4; i++)
+        va[i] = _mm256_set1_ps(a[i]);
+    for (; k + 8 <= n; k += 8) {
+        __m256 sum = _mm256_loadu_ps(y + k);
+        UNROLL for (int i = 0; i < 4; i++)
+            sum = _mm256_fmadd_ps(va[i], _mm256_loadu_ps(x[i] + k), sum);
+        _mm256_storeu_ps(y + k, sum);
+    }
+    for (; k < n; k++)
+        for (int i = 0; i < 4; i++)
+            y[k] = __builtin_fmaf(a[i], x[i][k], y[k]);
+}
+
 AVX2 static int64_t above_avx2(const float *c, const float *floor, const float *norm,
                                float level, float slack, int64_t n, uint32_t *out)
 {
@@ -137,6 +155,7 @@ const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
                                .axpy = axpy_avx2,
+                               .axpy4 = axpy4_avx2,
                                .exp = exp_avx2,
                                .above = above_avx2,
                                .best = best_avx2,
@@ -204,6 +223,24 @@ AVX512 static void axpy_avx512(float *y, float a, const float *x, int64_t n)
         y[k] = __builtin_fmaf(a, x[k], y[k]);
 }
 
+AVX512 static void axpy4_avx512(float *y, const float a[4], const float *const x[4],
+                                int64_t n)
+{
+    __m512 va[4];
+    int64_t k = 0;
+    UNROLL for (int i = 0; i < 4; i++)
+        va[i] = _mm512_set1_ps(a[i]);
+    for (; k + 16 <= n; k += 16) {
+        __m512 sum = _mm512_loadu_ps(y + k);
+        UNROLL for (int i = 0; i < 4; i++)
+            sum = _mm512_fmadd_ps(va[i], _mm512_loadu_ps(x[i] + k), sum);
+        _mm512_storeu_ps(y + k, sum);
+    }
+    for (; k < n; k++)
+        for (int i = 0; i < 4; i++)
+            y[k] = __builtin_fmaf(a[i], x[i][k], y[k]);
+}
+
 AVX512 static int64_t above_avx512(const float *c, const float *floor, const float *norm,
                                    float level, float slack, int64_t n, uint32_t *out)
 {
@@ -257,6 +294,7 @@ const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
                                  .axpy = axpy_avx512,
+                                 .axpy4 = axpy4_avx512,
                                  .exp = exp_avx512,
                                  .above = above_avx512,
                                  .best = best_avx512,

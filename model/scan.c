@@ -284,11 +284,8 @@ static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, in
     for (int64_t k = 0; k < d; k++)
         y[k] = x[k] - y[k];
     t->error = kern_sum_squares(y, d);
-    for (int64_t i = 0; i < n; i++) {
-        const struct encode_hit *h = &w->hits[hits[i]];
-        double norm = (double)w->s->decoder_norm[h->feature];
-        w->delta[hits[i]] = decode_delta(sae, w->s->W_dec, h, w->scale[row], norm, y);
-    }
+    decode_deltas(sae, w->s->W_dec, w->hits, hits, n, w->scale[row], w->s->decoder_norm, y,
+                  w->delta);
 }
 
 static bool spill_hits(struct scanner *w, int64_t n_hits)

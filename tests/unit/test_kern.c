@@ -90,6 +90,25 @@ static void axpy_has_equal_bits(void **state)
         }
 }
 
+static void axpy4_is_four_axpy(void **state)
+{
+    (void)state;
+    static float x[4][MAX_N], want[MAX_N], got[MAX_N];
+    static const float a[4] = {0.37f, -1.5f, 1e-3f, 12};
+    for (int i = 0; i < 4; i++)
+        fill(x[i], MAX_N, 80 + (uint64_t)i);
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            const float *rows[4] = {x[0] + 1, x[1], x[2], x[3]};
+            fill(want, MAX_N, s + 90);
+            memcpy(got, want, sizeof got);
+            for (int i = 0; i < 4; i++)
+                portable()->axpy(want, a[i], rows[i], sizes[s]);
+            (*k)->axpy4(got, a, rows, sizes[s]);
+            assert_memory_equal(got, want, sizeof want);
+        }
+}
+
 static void above_finds_the_same(void **state)
 {
     (void)state;
@@ -369,6 +388,7 @@ int main(void)
         cmocka_unit_test(dots_have_equal_bits),
         cmocka_unit_test(dot_is_within_its_bound),
         cmocka_unit_test(axpy_has_equal_bits),
+        cmocka_unit_test(axpy4_is_four_axpy),
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(best_keeps_the_first_of_the_greatest),
         cmocka_unit_test(gemm_agrees_with_dots),
