@@ -53,7 +53,7 @@ static bool take(struct cursor *c, size_t n, const char **out, struct err *err)
 
 static bool next_field(struct cursor *c, struct field *f, struct err *err)
 {
-    uint64_t tag, len;
+    uint64_t tag = 0, len = 0;
     if (!varint(c, &tag, err))
         return false;
     *f = (struct field){.number = (uint32_t)(tag >> 3), .wire = (enum wire)(tag & 7)};
