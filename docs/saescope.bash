@@ -4,7 +4,7 @@ _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='info scan features feature hist token score ablate compare
-        cosine convert'
+        cosine convert prompt'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
@@ -24,7 +24,7 @@ _saescope()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
         info | scan | features | feature | hist | token | score | ablate | compare | \
-            cosine | convert)
+            cosine | convert | prompt)
             [[ $command ]] || command=$word first='' ;;
         esac
     done
@@ -38,6 +38,7 @@ _saescope()
     compare) options+=' --matching' ;;
     cosine) options+=' --against --weights --matrix' ;;
     convert) options+=' --to --zstd' ;;
+    prompt) options+=' --text --bos --top --ablate --mode' ;;
     esac
 
     case $prev in
@@ -60,6 +61,8 @@ _saescope()
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
+    --bos)
+        mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
     --mode)
         mapfile -t COMPREPLY < <(compgen -W 'reconstruction error-kept' -- "$cur") ;;
     --order)
@@ -78,14 +81,14 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst tokens parts
-            matches one_to_one best composites alone matrix files' -- "$cur") ;;
+            matches one_to_one best composites alone matrix files next' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \
         --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
         --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \
-        --bins | --range)
+        --bins | --range | --ablate | --text)
         compopt +o default ;;
     *)
         if [[ $cur == -* ]]; then

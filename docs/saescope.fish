@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist token score ablate compare cosine convert
+set -l commands info scan features feature hist token score ablate compare cosine convert prompt
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -24,6 +24,8 @@ complete -c saescope -n $no_command -a compare \
     -d 'Two checkpoints side by side'
 complete -c saescope -n $no_command -a cosine \
     -d 'Cosines with true features, another SAE, each other'
+complete -c saescope -n $no_command -a prompt \
+    -d 'The features of a text, its losses, the next token'
 complete -c saescope -n $no_command -a convert \
     -d 'Write a checkpoint as a SAELens or npy directory'
 
@@ -53,7 +55,7 @@ complete -c saescope -l quick -d 'Leave out what is slow'
 complete -c saescope -l json -d 'Print one JSON object'
 complete -c saescope -l tsv -d 'Print tab-separated values'
 complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
-    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst matches one_to_one best composites alone matrix'
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst matches one_to_one best composites alone matrix files next'
 complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
@@ -98,6 +100,13 @@ complete -c saescope -n $of_ablate -l at -x \
     -d 'What changes at every token of this sequence'
 complete -c saescope -n $of_ablate -l by -x -a "estimate max*density $columns" \
     -d 'Features greatest in this'
+
+set -l of_prompt '__fish_seen_subcommand_from prompt'
+complete -c saescope -n $of_prompt -l text -x -d 'The text'
+complete -c saescope -n $of_prompt -l bos -x -a 'yes no' -d 'Begin-of-text in front'
+complete -c saescope -n $of_prompt -l top -x -d 'Features of each token'
+complete -c saescope -n $of_prompt -l ablate -x -d 'Take these features out'
+complete -c saescope -n $of_prompt -l mode -x -a 'reconstruction error-kept' -d 'Out of what'
 
 set -l of_compare '__fish_seen_subcommand_from compare'
 complete -c saescope -n $of_compare -l matching -x -a 'optimal greedy' -d 'One-to-one matching'

@@ -47,6 +47,8 @@ struct token_ids {
     size_t n, cap;
 };
 
+void token_ids_put(struct token_ids *ids, int32_t id);
+
 /*
  * Append the ids of the n bytes of text. Bytes that are not UTF-8 count as U+FFFD, one for
  * each maximal invalid part. ERR_RANGE (text too long, a pattern that gives up), ERR_NOMEM;

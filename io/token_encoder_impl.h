@@ -70,7 +70,6 @@ bool token_bpe_run(const struct token_bpe *b, const char *s, size_t n, struct to
                    struct err *err);
 bool token_unigram_run(const struct token_bpe *b, const char *s, size_t n,
                        struct token_ids *ids, struct err *err);
-void token_ids_put(struct token_ids *ids, int32_t id);
 
 /* --- patterns (token_regex.c) ------------------------------------------------------------ */
 

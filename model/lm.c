@@ -37,6 +37,10 @@ static bool read_config(struct lm *lm, struct err *err)
         ok = json_is_object(cfg) || err_set(err, ERR_FORMAT, "bad configuration (found no object, expected one)");
         lm->family = ok ? lm_family_of(cfg, err) : NULL;
         ok = lm->family && lm_configure(lm->family, cfg, &lm->c, err);
+        const json_t *bos = json_object_get(cfg, "bos_token_id");
+        lm->bos = json_is_integer(bos) ? json_integer_value(bos) : -1;
+        if (lm->bos < 0 || lm->bos >= LM_MAX_VOCAB)
+            lm->bos = -1;
         if (!ok)
             err_path(err, path);
     }
@@ -104,10 +108,24 @@ bool lm_check_ids(const struct lm *lm, const char *what, const int64_t *ids, int
     return true;
 }
 
+int64_t lm_context(const struct lm *lm)
+{
+    return lm->c.context;
+}
+
+int64_t lm_bos(const struct lm *lm)
+{
+    return lm->bos;
+}
+
+bool lm_fits(const struct lm *lm, int64_t T)
+{
+    return !lm->positions.t || T <= lm->c.context; /* rotary positions just go on */
+}
+
 bool lm_check_length(const struct lm *lm, const char *what, int64_t T, struct err *err)
 {
-    /* Only learned positions end; rotary ones just go on. */
-    if (!lm->positions.t || T <= lm->c.context)
+    if (lm_fits(lm, T))
         return true;
     return err_set(err, ERR_RANGE, "%s: sequences are longer than the context of %s (found "
                    "%lld, expected at most %lld; --seq-len cuts flat data)", what, lm->path,

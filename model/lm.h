@@ -37,6 +37,11 @@ const char *lm_path(const struct lm *lm);
 const char *lm_file(const struct lm *lm, int i);
 int64_t lm_d_model(const struct lm *lm);
 int64_t lm_vocab(const struct lm *lm);
+int64_t lm_context(const struct lm *lm); /* positions that it was made for */
+int64_t lm_bos(const struct lm *lm);     /* config.json's bos_token_id, -1: none */
+
+/* Can a sequence of T positions run? */
+bool lm_fits(const struct lm *lm, int64_t T);
 
 /* Can a sequence of T positions run, and are all ids in the vocabulary? ERR_RANGE, both
  * sizes named; `what` is what messages call the ids ("tokens.npy"). */

@@ -84,6 +84,7 @@ struct lm_layer {
 
 struct lm {
     char *path, *config_path;
+    int64_t bos;              /* bos_token_id, -1: none */
     const struct lm_family *family;
     struct lm_config c;
     struct container **files; /* owned */

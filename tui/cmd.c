@@ -91,6 +91,17 @@ const struct command commands[] = {
         .run = cmd_ablate,
     },
     {
+        .name = "prompt",
+        .usage = "PATH --text STR",
+        .purpose = "the features of a text, the loss at each of its tokens, the next token",
+        .detail = "Needs a language model (--model), its tokenizer (--tokenizer) and the hook "
+                  "(--hook), or a\nbundle that has them.\n",
+        .groups = OPT_PROMPT,
+        .tables = "tokens,features,next",
+        .table = "tokens",
+        .run = cmd_prompt,
+    },
+    {
         .name = "compare",
         .usage = "[BUNDLE] A B",
         .purpose = "two checkpoints side by side, and their features matched",

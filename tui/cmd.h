@@ -54,6 +54,7 @@ bool cmd_ablate(struct cmd *c, struct err *err);
 bool cmd_compare(struct cmd *c, struct err *err);
 bool cmd_cosine(struct cmd *c, struct err *err);
 bool cmd_convert(struct cmd *c, struct err *err);
+bool cmd_prompt(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];

@@ -94,8 +94,8 @@ static const struct option options[] = {
     {"columns", 0, KIND_STRING, OPT_TABLE, AT(columns), "KEY,..",
      "only these columns, and id"},
 
-    {"top", 0, KIND_COUNT, OPT_PAGE | OPT_ABLATE | OPT_TOKEN, AT(top), "N",
-     "how many: strongest examples, features with --by, parts (default 20)"},
+    {"top", 0, KIND_COUNT, OPT_PAGE | OPT_ABLATE | OPT_TOKEN | OPT_PROMPT, AT(top), "N",
+     "how many: strongest examples, features with --by or of a token, parts (default 20)"},
     {"context", 0, KIND_COUNT, OPT_PAGE, AT(context), "N",
      "tokens shown on each side (default 10)"},
     {"raw-logits", 0, KIND_FLAG, OPT_PAGE, AT(raw_logits), NULL,
@@ -113,7 +113,7 @@ static const struct option options[] = {
     {"baseline", 0, KIND_CHOICE, OPT_LM, AT(baseline), "zero|mean|b_dec",
      "what stands at the hook at worst: zeros (default, the definition), the mean, b_dec"},
 
-    {"mode", 0, KIND_CHOICE, OPT_ABLATE, AT(mode), "reconstruction|error-kept",
+    {"mode", 0, KIND_CHOICE, OPT_ABLATE | OPT_PROMPT, AT(mode), "reconstruction|error-kept",
      "out of the reconstruction (default), or out of the activation itself"},
     {"by", 0, KIND_STRING, OPT_ABLATE, AT(by), "KEY",
      "the features that are greatest in this column of features, instead of IDs; also "
@@ -123,6 +123,12 @@ static const struct option options[] = {
 
     {"order", 0, KIND_CHOICE, OPT_TOKEN, AT(order), "norm|projection",
      "greatest parts first (default), or those that point most along the activation"},
+
+    {"text", 0, KIND_STRING, OPT_PROMPT, AT(text), "STR", "the text"},
+    {"bos", 0, KIND_CHOICE, OPT_PROMPT, AT(bos), "yes|no",
+     "begin-of-text in front of the text or not (default: as tokenizer and checkpoint say)"},
+    {"ablate", 0, KIND_IDS, OPT_PROMPT, LIST_AT(ablate), "ID,..",
+     "take these features out, and show what becomes of losses and next token"},
 
     {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
      "which one-to-one matching (default: optimal up to 4096 features)"},
@@ -164,6 +170,7 @@ void opt_finish(struct opts *o)
     free(o->saes);
     free(o->acts);
     free(o->skip_tokens);
+    free(o->ablate);
     *o = (struct opts){0};
 }
 

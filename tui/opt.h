@@ -27,6 +27,7 @@ enum opt_group {
     OPT_COSINE = 1 << 7,  /* cosine: against what */
     OPT_CONVERT = 1 << 8, /* convert: to what */
     OPT_TOKEN = 1 << 9,   /* token: in which order */
+    OPT_PROMPT = 1 << 10, /* prompt: which text, what is taken out */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -66,6 +67,9 @@ struct opts {
 
     const char *mode, *by; /* ablate; its N is top */
     int64_t at;            /* ablate: a sequence, -1: none */
+    const char *text, *bos; /* prompt: the text; "yes", "no" or NULL */
+    int64_t *ablate;        /* prompt: owned */
+    int n_ablate;
     const char *order;     /* token: "norm", "projection" or NULL */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */
     const char *against, *weights; /* cosine; weights: "decoder", "encoder" or NULL */

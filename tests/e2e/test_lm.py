@@ -328,5 +328,69 @@ class Logits(Case):
         self.assertIn(b'found "mamba"', r.err)
 
 
+class Prompt(Case):
+    DATA = os.path.join(ROOT, "data")
+
+    def prompt(self, *words):
+        return self.ok("prompt", self.DATA, "--text", "the king of Israel", *words)
+
+    def test_forms_say_the_same(self):
+        got = self.prompt("--json", "--top", 3).json
+        self.assertEqual("".join(t["token"] for t in got["tokens"]),
+                         "<|endoftext|>the king of Israel")
+        self.assertIsNone(got["tokens"][-1]["ce"])
+        ce = [t["ce"] for t in got["tokens"][:-1]]
+        self.assertAlmostEqual(sum(ce) / len(ce), got["ce"], places=6)
+        for token in got["tokens"]:
+            self.assertEqual(len(token["features"]), min(3, token["active"]))
+            strengths = [f["activation"] for f in token["features"]]
+            self.assertEqual(strengths, sorted(strengths, reverse=True))
+        self.assertEqual(len(got["next"]), 10)
+        head, rows = self.prompt("--tsv").tsv
+        self.assertEqual([float(r[head.index("ce")]) for r in rows[:-1]], ce)
+        head, rows = self.prompt("--tsv", "--table", "features", "--top", 3).tsv
+        self.assertEqual([(int(p), int(i)) for p, i, *_ in rows],
+                         [(p, f["id"]) for p, t in enumerate(got["tokens"]) for f in t["features"]])
+        text = self.prompt().out.decode()
+        for token in got["tokens"]:
+            self.assertIn(token["token"], text)
+            self.assertIn("#%d " % token["features"][0]["id"], text)
+
+    def test_begin_of_text(self):
+        self.assertEqual(len(self.prompt("--json").json["tokens"]),
+                         len(self.prompt("--json", "--bos", "yes").json["tokens"]))
+        without = self.prompt("--json", "--bos", "no").json["tokens"]
+        self.assertEqual(without[0]["token"], "th")
+        empty = self.ok("prompt", self.DATA, "--text", "", "--bos", "no", "--json").json
+        self.assertEqual((empty["tokens"], empty["ce"], empty["next"]), ([], None, []))
+        one = self.ok("prompt", self.DATA, "--text", "", "--json").json
+        self.assertEqual([t["token"] for t in one["tokens"]], ["<|endoftext|>"])
+
+    def test_features_out(self):
+        plain = self.prompt("--json").json
+        strongest = plain["tokens"][3]["features"][0]["id"]
+        for mode in ("reconstruction", "error-kept"):
+            got = self.prompt("--json", "--ablate", strongest, "--mode", mode).json
+            self.assertEqual(got["ablated"]["ids"], [strongest])
+            self.assertEqual(got["ablated"]["mode"], mode)
+            self.assertGreater(got["ablated"]["kl"], 1e-4)
+            self.assertEqual(got["ce"], plain["ce"])
+            if mode == "error-kept":
+                self.assertAlmostEqual(got["ablated"]["ce_before"], plain["ce"], places=6)
+            self.assertIn("probability_after", got["next"][0])
+            self.assertGreater(got["next_kl"], 0)
+
+    def test_what_cannot_be(self):
+        for words, says in ((("--ablate", "99999"), "found 99999"),
+                            (("--hook", "blocks.77.hook_resid_pre"), "no such hook"),
+                            (("--tokenizer", "none.json"), "none.json")):
+            self.assertIn(says, self.fails(1, "prompt", self.DATA, "--text", "x", *words))
+        self.assertIn("expected --text", self.fails(2, "prompt", self.DATA))
+        self.assertIn("no tokenizer", self.fails(1, "prompt", SAE, "--model", MODEL,
+                                                 "--text", "x"))
+        self.assertIn("longer than the context",
+                      self.fails(1, "prompt", self.DATA, "--text", "a b " * 1000))
+
+
 if __name__ == "__main__":
     unittest.main()
