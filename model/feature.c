@@ -358,7 +358,11 @@ static bool extra_from_samples(struct maker *m)
                      &extra, m->err))
         return false;
     p->delta_fvu = extra.delta_fvu;
+    if (m->sae->d_in == m->sae->d_out && !isfinite(p->delta_fvu))
+        p->warning = xstrdup("delta_fvu is null: the reconstruction is not finite, or the "
+                             "samples do not vary");
     if (m->sae->arch->selects && m->samples->n_tok > PROBE_SELECT_TOKENS) {
+        free(p->warning);
         p->warning = xasprintf("coactive of %s needs an index (more than %d tokens)",
                                m->sae->arch->name, PROBE_SELECT_TOKENS);
     } else {
@@ -415,6 +419,10 @@ static bool make_samples_part(struct maker *m)
     p->has_samples = true;
     if (!(m->ix ? from_index(m) : from_samples(m)))
         return false;
+    if (m->sae->broken && m->sae->broken[p->id]) {
+        p->max = p->delta_fvu = NAN; /* left out, which is not to be dead */
+        return true;
+    }
     set_density(p);
     if (!make_top(m) || (p->count > 0 && !make_intervals(m)))
         return false;

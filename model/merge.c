@@ -375,10 +375,15 @@ static bool write_sections(struct merge *m, const char *key, struct scan_totals 
 {
     int64_t d_sae = m->in->spill->d_sae;
     totals->nonzeros = (int64_t)m->n_hits;
+    const bool *broken = m->in->broken;
+    int64_t whole = 0;
     totals->dead = 0;
-    for (int64_t j = 0; j < d_sae; j++)
-        totals->dead += m->records[j].count == 0;
-    totals->dead_fraction = (double)totals->dead / (double)d_sae;
+    for (int64_t j = 0; j < d_sae; j++) {
+        bool counts = !broken || !broken[j];
+        whole += counts;
+        totals->dead += counts && m->records[j].count == 0;
+    }
+    totals->dead_fraction = whole ? (double)totals->dead / (double)whole : NAN;
     totals->seconds = clock_seconds() - m->in->started;
     totals->tokens_per_second = (double)totals->tokens / totals->seconds;
     const struct {

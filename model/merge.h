@@ -15,6 +15,7 @@ struct merge_input {
     double sum_squares;               /* what delta_fvu is divided by */
     const float *decoder_norm;        /* [d_sae] */
     const float *encoder_decoder_cosine; /* [d_sae] */
+    const bool *broken;                  /* [d_sae] as in struct sae; NULL: none */
     bool has_delta;                   /* else delta_fvu is null */
     double started;                   /* clock_seconds() at the start of the scan */
     int threads;

@@ -91,7 +91,8 @@ bool feature_table_from_weights(const struct sae *sae, int threads,
                                 struct feature_table *out, struct err *err);
 /* Overwrite density, count, mean and max by what a running scan has; fast enough for the
  * UI thread up to 131 072 features. */
-void feature_table_from_live(struct feature_table *t, const struct scan_live *live);
+void feature_table_from_live(const struct sae *sae, const struct scan_live *live,
+                             struct feature_table *t);
 /* Fill nearest_cosine: all pairs of decoder rows, cached by checkpoint. */
 bool feature_table_nearest(struct feature_table *t, const struct sae *sae, int threads,
                            const struct progress *progress, struct err *err);

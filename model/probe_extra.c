@@ -38,6 +38,7 @@ struct counting {
     visit_fn visit;
     size_t mine_size;      /* doubles of a thread's own sums */
     double *sums;          /* [mine_size] all threads' */
+    float *near_mean;      /* [d_in] of the samples, for their moments */
     const float *W;        /* [n_features, d_in] features to count */
     const int64_t *ids;
     int n_features;
@@ -138,7 +139,7 @@ static bool count_all(struct counting *c, struct err *err)
     return !c->failed;
 }
 
-/* mine: count, then sums and sums of squares of x - b_dec. */
+/* mine: count, then sums and sums of squares of x - near_mean. */
 static bool visit_moments(const struct counting *c, struct counter *w, int64_t n)
 {
     int64_t d = c->sae->d_in;
@@ -146,7 +147,7 @@ static bool visit_moments(const struct counting *c, struct counter *w, int64_t n
     w->mine[0] += (double)n;
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < d; k++) {
-            double v = (double)w->x[i * d + k] - (double)c->sae->b_dec[k];
+            double v = (double)w->x[i * d + k] - (double)c->near_mean[k];
             sum[k] += v;
             squares[k] += v * v;
         }
@@ -160,11 +161,13 @@ static bool sum_squares(struct counting c, double *out, struct err *err)
     c.visit = visit_moments;
     c.mine_size = (size_t)(1 + 2 * d);
     c.sums = xcalloc(c.mine_size, sizeof *c.sums);
-    bool ok = count_all(&c, err);
+    c.near_mean = xmalloc((size_t)d * sizeof *c.near_mean);
+    bool ok = samples_near_mean(c.samples, c.near_mean, err) && count_all(&c, err);
     double total = 0;
     for (int64_t k = 0; ok && c.sums[0] > 0 && k < d; k++)
         total += c.sums[1 + d + k] - c.sums[1 + k] * c.sums[1 + k] / c.sums[0];
     *out = total;
+    free(c.near_mean);
     free(c.sums);
     return ok;
 }

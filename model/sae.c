@@ -263,6 +263,45 @@ static bool surely_finite(const struct mat *m, const struct progress *progress)
     return !q.suspect;
 }
 
+/* Of the scales: what the formats make them from has other names in each, so the note says
+ * what they are. */
+static void check_scales(struct finite_check *f)
+{
+    struct sae *sae = f->sae;
+    check_vector(f, sae->act_scale, sae->d_sae, true, "the scale of the pre-activations");
+    check_vector(f, sae->out_scale, sae->d_sae, true, "the scale of the activations");
+}
+
+/* A NaN that is taken off every input is in every activation: no feature has one. It is kept
+ * out of the inputs, which would look like broken samples else. */
+static void check_input_bias(struct sae *sae)
+{
+    bool bad = false;
+    for (int64_t i = 0; sae->b_in && i < sae->d_in; i++)
+        if (!isfinite(sae->b_in[i])) {
+            sae->b_in[i] = 0;
+            bad = true;
+        }
+    if (!bad)
+        return;
+    for (int64_t j = 0; j < sae->d_sae; j++)
+        mark_broken(sae, j);
+    sae_add_note(sae, "b_dec is taken off the input, so that no feature has an activation");
+}
+
+void sae_check_vectors(struct sae *sae)
+{
+    struct finite_check f = {.sae = sae};
+    check_vector(&f, sae->b_enc, sae->d_sae, true, "b_enc");
+    check_vector(&f, sae->b_dec, sae->d_out, false, "b_dec");
+    check_vector(&f, sae->threshold, sae->d_sae, true, "threshold");
+    check_vector(&f, sae->b_gate, sae->d_sae, true, "b_gate");
+    check_vector(&f, sae->b_mag, sae->d_sae, true, "b_mag");
+    check_vector(&f, sae->r_mag, sae->d_sae, true, "r_mag");
+    check_scales(&f);
+    check_input_bias(sae);
+}
+
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err)
 {
     struct finite_check f = {.sae = sae, .progress = progress, .err = err};
@@ -273,13 +312,16 @@ bool sae_check_finite(struct sae *sae, const struct progress *progress, struct e
         if (!ok)
             return false;
     }
-    check_vector(&f, sae->b_enc, sae->d_sae, true, "b_enc");
-    check_vector(&f, sae->b_dec, sae->d_out, false, "b_dec");
-    check_vector(&f, sae->threshold, sae->d_sae, true, "threshold");
-    check_vector(&f, sae->b_gate, sae->d_sae, true, "b_gate");
-    check_vector(&f, sae->b_mag, sae->d_sae, true, "b_mag");
-    check_vector(&f, sae->r_mag, sae->d_sae, true, "r_mag");
+    sae_check_vectors(sae);
     return true;
+}
+
+int64_t sae_count_broken(const struct sae *sae)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; sae->broken && j < sae->d_sae; j++)
+        n += sae->broken[j];
+    return n;
 }
 
 /* --- identity --- */

@@ -93,7 +93,8 @@ struct sae {
     float *b_gate, *b_mag, *r_mag; /* [d_sae] gated, else NULL */
     float *act_scale; /* [d_sae] the pre-activation is multiplied by it; NULL: by 1 */
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
-    bool *broken;     /* [d_sae] the feature owns a NaN or Inf weight; NULL: none does */
+    bool *broken;     /* [d_sae] the feature owns a NaN or Inf weight, or has no activation for
+                         one that all share; NULL: none. It never fires and is left out */
 
     bool needs_factor; /* trained on x times a factor that nobody has said */
     struct sae_stored stored;
@@ -137,6 +138,12 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
 /* Look for NaN and Inf in all weights; touches everything. Fills sae->broken and adds one
  * note a tensor (name, count, first index). Run once, before the sae is shared. */
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err);
+
+/* The same for all but the two matrices, which costs nothing. When b_dec is taken off the
+ * input and is broken, so is every feature. */
+void sae_check_vectors(struct sae *sae);
+
+int64_t sae_count_broken(const struct sae *sae);
 
 /* The checkpoint's id: xxHash of the shapes and of b_enc (gated: b_gate), b_dec and the
  * first and last row of W_dec as f32: the same after a copy and in every format. */

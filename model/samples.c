@@ -9,6 +9,7 @@
 #include "io/fs.h"
 #include "io/map.h"
 #include "io/mem.h"
+#include "model/kern.h"
 
 #define MAX_SHARDS  65536
 #define MAX_TOKENS  ((int64_t)UINT32_MAX) /* struct hit counts tokens with 32 bits */
@@ -443,6 +444,28 @@ bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,
         out += here * s->d_in;
     }
     return true;
+}
+
+bool samples_near_mean(const struct samples *s, float *out, struct err *err)
+{
+    enum { LOOKED_AT = 64 };
+    int64_t n = s->n_tok < LOOKED_AT ? s->n_tok : LOOKED_AT, finite = 0;
+    float *x = xmalloc((size_t)s->d_in * sizeof *x);
+    double *sum = xcalloc((size_t)s->d_in, sizeof *sum);
+    bool ok = true;
+    for (int64_t i = 0; ok && i < n; i++) {
+        ok = samples_read(s, i * (s->n_tok / n), 1, x, err);
+        if (!ok || !kern_all_finite(x, s->d_in))
+            continue;
+        finite++;
+        for (int64_t k = 0; k < s->d_in; k++)
+            sum[k] += (double)x[k];
+    }
+    for (int64_t k = 0; ok && k < s->d_in; k++)
+        out[k] = finite ? (float)(sum[k] / (double)finite) : 0;
+    free(sum);
+    free(x);
+    return ok;
 }
 
 void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out)

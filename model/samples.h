@@ -50,6 +50,10 @@ void samples_close(struct samples *s); /* NULL is fine */
 bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,
                   struct err *err);
 
+/* A point near the samples' mean into out [d_in]: the mean of a few that are spread over
+ * them. Sums of squares are taken around it, so that little of them cancels. */
+bool samples_near_mean(const struct samples *s, float *out, struct err *err);
+
 /* Ids of tokens [first, first + n); -1 in all when there are none. */
 void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out);
 

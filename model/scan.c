@@ -468,15 +468,6 @@ static int plan_threads(const struct scan *s)
 
 /* ---- the whole -------------------------------------------------------------------- */
 
-/* A point near the samples' mean: b_dec, which training brings there. */
-static void choose_reference(struct scan *s)
-{
-    for (int64_t k = 0; k < s->sae->d_in; k++) {
-        float near = s->sae->d_in == s->sae->d_out ? s->sae->b_dec[k] : 0;
-        s->reference[k] = isfinite(near) ? near : 0;
-    }
-}
-
 static bool prepare(struct scan *s, int threads, struct err *err)
 {
     const struct sae *sae = s->sae;
@@ -486,8 +477,8 @@ static bool prepare(struct scan *s, int threads, struct err *err)
     s->reference = xmalloc((size_t)sae->d_in * sizeof *s->reference);
     s->sum = xcalloc((size_t)sae->d_in, sizeof *s->sum);
     s->squares = xcalloc((size_t)sae->d_in, sizeof *s->squares);
-    choose_reference(s);
-    if (!weights_geometry(sae, threads, s->progress, s->decoder_norm, s->cosine, err) ||
+    if (!samples_near_mean(s->samples, s->reference, err) ||
+        !weights_geometry(sae, threads, s->progress, s->decoder_norm, s->cosine, err) ||
         !encoder_init(&s->encoder, sae, threads, s->progress, err))
         return false;
     s->W_dec = encode_rows(&sae->W_dec, threads, "reading W_dec", s->progress,
@@ -506,8 +497,9 @@ static bool finish_totals(const struct scan *s, struct scan_totals *t, struct er
     for (int64_t k = 0; k < s->sae->d_in; k++)
         t->sum_squares += s->squares[k] - s->sum[k] * s->sum[k] / n;
     bool autoencodes = s->sae->d_in == s->sae->d_out;
-    t->l0 = s->l0 / n;
-    t->l1 = s->l1 / n;
+    bool none = sae_count_broken(s->sae) == s->sae->d_sae;
+    t->l0 = none ? NAN : s->l0 / n;
+    t->l1 = none ? NAN : s->l1 / n;
     t->fvu = autoencodes && t->sum_squares > 0 ? s->error / t->sum_squares : NAN;
     t->explained_variance = 1 - t->fvu;
     t->mse = autoencodes ? s->error / n / (double)s->sae->d_in : NAN;
@@ -570,6 +562,7 @@ static bool run(struct scan *s, const char *index_path, const char *key, double 
                              .sum_squares = t.sum_squares,
                              .decoder_norm = s->decoder_norm,
                              .encoder_decoder_cosine = s->cosine,
+                             .broken = s->sae->broken,
                              .has_delta = s->sae->d_in == s->sae->d_out,
                              .started = started,
                              .threads = threads};

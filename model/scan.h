@@ -39,8 +39,8 @@ struct scan_totals {
     int64_t sequences;
     int64_t skipped_tokens; /* NaN or Inf in the sample, or no norm */
     int64_t nonzeros;
-    int64_t dead;           /* features that never fire */
-    double l0, l1, dead_fraction;
+    int64_t dead;           /* features that never fire, broken ones left out */
+    double l0, l1, dead_fraction; /* NaN when all features are broken */
     double fvu, explained_variance, mse, cosine;
     double sum_squares;     /* sum |x - mean(x)|^2, what delta_fvu is divided by */
     double seconds, tokens_per_second; /* of the pass that made the index */

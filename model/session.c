@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "io/mem.h"
 #include "io/str.h"
 #include "model/index_format.h"
+#include "model/kern.h"
 
 #define EDGE_BYTES   ((size_t)1 << 20)  /* of a file's start and end in its fingerprint */
 #define MIDDLE_BYTES ((size_t)64 << 10) /* of each block between */
@@ -263,12 +265,26 @@ static void look_for_room(struct session *s)
 /* --- the session --- */
 
 /* Damage that only reading everything can find. */
-static bool check_weights(struct sae *sae, const struct progress *progress, struct err *err)
+static bool check_all(struct sae *sae, const struct progress *progress, struct err *err)
 {
     for (int i = 0; i < sae->n_containers; i++)
         if (!container_verify(sae->containers[i], progress, err))
             return false;
     return sae_check_finite(sae, progress, err);
+}
+
+static bool check_weights(struct sae *sae, bool all, const struct progress *progress,
+                          struct err *err)
+{
+    if (all)
+        return check_all(sae, progress, err);
+    sae_check_vectors(sae);
+    return true;
+}
+
+static bool checks_all(const struct session *s)
+{
+    return !s->options.unchecked && !s->options.quick;
 }
 
 static struct sae *read_sae(const struct session *s, int i, bool checked,
@@ -278,7 +294,8 @@ static struct sae *read_sae(const struct session *s, int i, bool checked,
     struct sae *sae = sae_open(path, &s->options.sae, progress, err);
     if (!sae)
         return NULL;
-    if ((!checked || check_weights(sae, progress, err)) && check_width(s, path, sae, err))
+    if ((!checked || check_weights(sae, checks_all(s), progress, err)) &&
+        check_width(s, path, sae, err))
         return sae;
     sae_close(sae);
     err_path(err, path);
@@ -288,7 +305,7 @@ static struct sae *read_sae(const struct session *s, int i, bool checked,
 struct sae *session_read_sae(const struct session *s, int i,
                              const struct progress *progress, struct err *err)
 {
-    return read_sae(s, i, !s->options.unchecked && !s->options.quick, progress, err);
+    return read_sae(s, i, true, progress, err);
 }
 
 void session_set_sae(struct session *s, int i, struct sae *sae)
@@ -326,7 +343,7 @@ static bool look_at(struct session *s, int i, const struct progress *progress,
 {
     struct sae *sae = read_sae(s, i, false, progress, err);
     bool keep = sae && was_unpacked(sae);
-    bool ok = sae && (!keep || s->options.unchecked || check_weights(sae, progress, err));
+    bool ok = sae && (!keep || check_weights(sae, checks_all(s), progress, err));
     if (ok && keep)
         session_set_sae(s, i, sae);
     else
@@ -452,6 +469,11 @@ static bool key_sae(struct str *key, const struct sae *sae, struct err *err)
     str_appendf(key, "format %s %s %d %.9g\nconfig %s\n", sae->format, sae->arch->name,
                 (int)sae->norm, (double)sae->norm_factor, config ? config : "");
     free(config);
+    /* Of a checkpoint that was looked through for NaN, or was not, the numbers differ. */
+    if (sae->broken)
+        str_appendf(key, "broken %016llx\n",
+                    (unsigned long long)XXH3_64bits(sae->broken, (size_t)sae->d_sae *
+                                                                     sizeof *sae->broken));
     return true;
 }
 
@@ -540,10 +562,35 @@ char *session_index_path(const struct session *s, int i, struct err *err)
 
 /* --- indexes --- */
 
+/* Numbers that are null although nothing is missing. */
+static void warn_of_nulls(struct session *s, int i)
+{
+    const struct session_sae *e = &s->saes[i];
+    const struct scan_totals *t = index_totals(e->index);
+    long long beyond = 0;
+    if (!e->sae || e->sae->d_in != e->sae->d_out)
+        return;
+    for (int64_t j = 0; j < e->sae->d_sae; j++)
+        beyond += !isfinite(index_record(e->index, j)->delta_fvu);
+    if (!(t->sum_squares > 0))
+        session_warn(s, "%s: warning: the samples do not vary: fvu, explained_variance and "
+                     "delta_fvu are null", e->path);
+    else if (!isfinite(t->fvu))
+        session_warn(s, "%s: warning: the reconstruction is not finite (%s): fvu, "
+                     "explained_variance, mse, cosine and delta_fvu are null", e->path,
+                     kern_all_finite(e->sae->b_dec, e->sae->d_out)
+                         ? "numbers beyond single precision" : "NaN or Inf in b_dec");
+    else if (beyond)
+        session_warn(s, "%s: warning: delta_fvu of %lld features is beyond single precision "
+                     "and null", e->path, beyond);
+}
+
 void session_set_index(struct session *s, int i, struct index *index)
 {
     index_close(s->saes[i].index);
     s->saes[i].index = index;
+    if (index)
+        warn_of_nulls(s, i);
 }
 
 static bool has_samples(const struct session *s)

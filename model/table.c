@@ -39,6 +39,16 @@ void feature_table_from_parameters(const struct sae *sae, struct feature_table *
     fill_parameter(t, FCOL_THRESHOLD, sae->threshold);
 }
 
+/* What broken features have not: they are left out, which is not to be dead. */
+static void blank_broken(const struct sae *sae, struct feature_table *t)
+{
+    static const int columns[] = {FCOL_DENSITY, FCOL_MAX, FCOL_DELTA_FVU};
+    for (int64_t j = 0; sae->broken && j < t->n; j++)
+        for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
+            if (sae->broken[j] && t->v[columns[c]])
+                t->v[columns[c]][j] = NAN;
+}
+
 bool feature_table_from_index(const struct sae *sae, const struct index *ix,
                               struct feature_table *out, struct err *err)
 {
@@ -62,6 +72,7 @@ bool feature_table_from_index(const struct sae *sae, const struct index *ix,
         cosine[j] = (double)r->encoder_decoder_cosine;
         delta[j] = r->delta_fvu;
     }
+    blank_broken(sae, out);
     return true;
 }
 
@@ -82,7 +93,8 @@ bool feature_table_from_weights(const struct sae *sae, int threads,
     return ok;
 }
 
-void feature_table_from_live(struct feature_table *t, const struct scan_live *live)
+void feature_table_from_live(const struct sae *sae, const struct scan_live *live,
+                             struct feature_table *t)
 {
     double *density = column(t, FCOL_DENSITY), *count = column(t, FCOL_ACTIVE);
     double *mean = column(t, FCOL_MEAN), *max = column(t, FCOL_MAX);
@@ -96,6 +108,7 @@ void feature_table_from_live(struct feature_table *t, const struct scan_live *li
         /* Hits of blocks that are not merged yet may be counted already. */
         density[j] = tokens > 0 ? fmin(count[j] / tokens, 1) : 0;
     }
+    blank_broken(sae, t);
     t->tokens = tokens;
     t->partial = of > 0 ? tokens / of : 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/kern.h"
 #include "tui/wid_hist.h"
 
 struct list {
@@ -89,15 +90,16 @@ static void check_numbers(struct list *l, const struct check_facts *f)
 {
     static const char name[] = "weights";
     const struct sae *sae = f->session->saes[f->sae].sae;
-    long long broken = 0;
+    long long broken = sae_count_broken(sae);
 
-    for (int64_t j = 0; sae->broken && j < sae->d_sae; j++)
-        broken += sae->broken[j];
     if (f->session->options.unchecked)
         say(l, CHECK_INFO, name, "features", NULL, "not looked through for NaN and Inf");
     else if (broken)
         say(l, CHECK_BAD, name, "features", NULL, "NaN or Inf in the weights of %lld feature%s: "
             "left out", broken, broken == 1 ? "" : "s");
+    else if (!kern_all_finite(sae->b_dec, sae->d_out))
+        say(l, CHECK_BAD, name, "biases", "b_dec", "NaN or Inf in b_dec: no reconstruction, "
+            "fvu and what follows from it are null");
     else
         say(l, CHECK_GOOD, name, "features", NULL, "no NaN and no Inf");
 }

@@ -516,7 +516,7 @@ void desk_tick(struct desk *d)
         struct desk_sae *e = &d->entries[i].shown;
         if (e->state != DESK_SCANNING || atomic_load(&e->live->tokens) == 0)
             continue;
-        feature_table_from_live(&e->table, e->live);
+        feature_table_from_live(d->session->saes[i].sae, e->live, &e->table);
         e->version++;
     }
 }

@@ -185,13 +185,75 @@ class Weights(Made):
             self.assertIn(word, warnings[0])
         self.assertEqual([f["id"] for f in r.json["features"] if f.get("broken")], [3, 7])
         for f in r.json["features"]:
+            self.assertEqual(f["density"] is None, bool(f.get("broken")))
             self.assertEqual(f["count"] == 0, bool(f.get("broken")) or f["density"] == 0)
+        dead = sum(f["density"] == 0 for f in r.json["features"])
+        self.assertAlmostEqual(self.answer("scan", self.sae, "--acts", self.acts)
+                               ["dead_fraction"], dead / (F - 2))
         for options in ((), ("--no-index",)):
             page = self.answer("feature", self.sae, 7, "--acts", self.acts, *options)
             self.assertTrue(page["broken"])
             self.assertEqual((page["count"], page["top"]), (0, []))
             self.assertNotIn("broken", self.answer("feature", self.sae, 6, "--acts", self.acts,
                                                    *options))
+
+
+    def test_a_bias_that_is_not_finite(self):
+        """b_dec in x_hat only: what does not rest on x_hat is right; taken off the input
+        too: nothing is. The same answers with an index and without."""
+        without = self.answer("scan", self.sae, "--acts", self.acts)
+        pages = {}
+        for off in (True, False):
+            self.save(apply_b_dec_to_input=off)
+            pages[off] = self.answer("features", self.sae, "--acts", self.acts)["features"]
+        self.tensors["b_dec"][1][2] = float("nan")
+        for off in (True, False):
+            with self.subTest(off):
+                self.save(apply_b_dec_to_input=off)
+                r = self.ok("scan", self.sae, "--acts", self.acts, "--json")
+                for word in (b"b_dec has 1 NaN", b"[2]", b"fvu"):
+                    self.assertIn(word, r.err)
+                for key in ("fvu", "explained_variance", "mse", "cosine"):
+                    self.assertIsNone(r.json[key])
+                self.assertEqual(r.json["tokens"], without["tokens"])
+                self.assertEqual(r.json["skipped_tokens"], 0)
+                for key in ("l0", "l1", "dead_fraction"):
+                    self.assertEqual(r.json[key] is None, off)
+                for i in range(F):
+                    self.one_page(i, off, pages[off][i])
+
+    def one_page(self, i, broken, was):
+        with_index = self.answer("feature", self.sae, i, "--acts", self.acts)
+        r = self.ok("feature", self.sae, i, "--acts", self.acts, "--json", "--no-index")
+        if not broken and was["count"]:
+            self.assertIn(b"delta_fvu is null", r.err)
+        for page in (with_index, r.json):
+            self.assertEqual(page.get("broken", False), broken)
+            if was["count"]:
+                self.assertIsNone(page["delta_fvu"])
+            if broken:
+                self.assertEqual((page["count"], page["density"], page["top"]), (0, None, []))
+        for key in ("count", "density", "mean", "max", "histogram", "top", "intervals",
+                    "coactive"):
+            self.assertEqual(with_index[key], r.json[key], key)
+            if not broken and key in was:
+                self.assertEqual(r.json[key], was[key], key)
+
+    def test_numbers_beyond_single_precision(self):
+        """Nothing that is null without a word; sums at any scale."""
+        for scale, weights in ((1e20, 1), (1e-30, 1), (1, 1e20)):
+            for name in ("W_dec", "b_dec"):
+                shape, values = self.tensors[name]
+                self.tensors[name] = (shape, [v * weights for v in values])
+            self.save()
+            acts = self.write("scaled.npy", npy(floats([v * scale for v in self.x]), self.shape))
+            r = self.ok("scan", self.sae, "--acts", acts, "--json")
+            delta = [f["delta_fvu"] for f in
+                     self.answer("features", self.sae, "--acts", acts)["features"]]
+            nulls = [k for k in ("l0", "l1", "fvu", "mse", "cosine") if r.json[k] is None]
+            if nulls or None in delta:
+                self.assertRegex(r.err, rb"warning: .*(not finite|single precision).* null")
+            self.assertEqual(bool(nulls), weights > 1)
 
 
 class Samples(Made):
