@@ -60,7 +60,7 @@ complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Col
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'
 complete -c saescope -s q -l quiet -d 'No progress'
-complete -c saescope -l verbose -d 'More of it'
+complete -c saescope -l verbose -d 'Say what was recognised, the index, timings'
 complete -c saescope -s h -l help -d 'Help'
 complete -c saescope -s V -l version -d 'The version'
 

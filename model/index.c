@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,28 @@ static bool damaged(const struct index *ix, struct err *err, const char *what)
     return err_set(err, ERR_FORMAT, "%s: index is damaged: %s", ix->path, what);
 }
 
+/* ERR_RANGE with the first words of the lines in which the keys differ: "weights". */
+static bool is_stale(const struct index *ix, const char *stored, size_t size, const char *b,
+                     struct err *err)
+{
+    char *copy = xstrndup(stored, size), what[128] = "";
+    size_t used = 0;
+    for (const char *a = copy; *a || *b;) {
+        size_t la = strcspn(a, "\n"), lb = strcspn(b, "\n");
+        const char *line = *b ? b : a;
+        size_t word = strcspn(line, " \n");
+        bool differs = la != lb || memcmp(a, b, la) != 0;
+        bool told = used >= word && memcmp(what + used - word, line, word) == 0;
+        if (differs && !told && used + word + 3 < sizeof what)
+            used += (size_t)snprintf(what + used, sizeof what - used, "%s%.*s",
+                                     used ? ", " : "", (int)word, line);
+        a += la + (a[la] != 0);
+        b += lb + (b[lb] != 0);
+    }
+    free(copy);
+    return err_set(err, ERR_RANGE, "%s: index is stale (changed: %s)", ix->path, what);
+}
+
 static bool check_key(const struct index *ix, const char *key, struct err *err)
 {
     size_t size;
@@ -42,8 +65,7 @@ static bool check_key(const struct index *ix, const char *key, struct err *err)
     if (!stored)
         return false;
     if (key && (strlen(key) != size || memcmp(key, stored, size) != 0))
-        return err_set(err, ERR_RANGE, "%s: index is stale: its inputs or options changed",
-                       ix->path);
+        return is_stale(ix, stored, size, key, err);
     return true;
 }
 

@@ -619,8 +619,9 @@ struct index *session_read_index(const struct session *s, int i, struct err *err
     if (key)
         index = index_open(path, key, &e);
     if (!index && e.code == ERR_RANGE)
-        err_set(err, ERR_RANGE, "%s: warning: the index is of other inputs and is made again",
-                path);
+        err_set(err, ERR_RANGE, "%s: warning: the index is of other inputs and is made again "
+                "%s", path, strstr(e.msg, "(changed: ") ? strstr(e.msg, "(changed: ")
+                                                        : "(changed: the format of indexes)");
     else if (!index && e.code && e.code != ERR_MISSING)
         damaged_index(err, &e, path ? path : "");
     else if (!index)

@@ -163,6 +163,8 @@ bool feature_table_nearest(struct feature_table *t, const struct sae *sae, int t
         if (ok && path)
             nearest_store(path, nearest, t->n);
     }
+    for (int64_t j = 0; ok && j < t->n; j++) /* one that is alone has no neighbour */
+        nearest[j] = t->n > 1 ? nearest[j] : NAN;
     if (ok)
         fill_parameter(t, FCOL_NEAREST_COSINE, nearest);
     free(path);

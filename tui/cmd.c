@@ -2,6 +2,8 @@
 #include "tui/cmd.h"
 
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "io/mem.h"
 #include "model/compare.h"
 #include "tui/meter.h"
+#include "tui/verbose.h"
 
 #define EXIT_BAD_USAGE 2
 
@@ -178,11 +181,12 @@ static bool step(void *ctx, const char *what, int64_t done, int64_t of)
     return !caught;
 }
 
-struct progress cmd_progress(bool quiet)
+struct progress cmd_progress(bool quiet, bool verbose)
 {
     static bool drawn;
     drawn = !quiet && isatty(STDERR_FILENO);
-    return (struct progress){step, drawn ? &drawn : NULL};
+    meter_start(drawn, verbose);
+    return (struct progress){step, drawn || verbose ? &drawn : NULL};
 }
 
 static void say(const char *message)
@@ -200,6 +204,17 @@ static void say(const char *message)
         left -= (size_t)n;
     }
     str_finish(&line);
+}
+
+void cmd_say(const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    meter_clear();
+    say(text);
 }
 
 int cmd_fail(const struct err *err)
@@ -371,9 +386,19 @@ static bool run(struct cmd *c, struct err *err)
     if (c->opts.table && !strcmp(c->opts.table, "matrix"))
         c->opts.matrix = true;
     make_out(c);
-    c->progress = cmd_progress(c->opts.quiet);
-    bool ok = open_session(c, err) && c->command->run(c, err);
+    bool verbose = c->opts.verbose;
+    struct verbose_index index = {0};
+    c->progress = cmd_progress(c->opts.quiet, verbose);
+    bool ok = open_session(c, err);
+    if (ok && verbose) {
+        verbose_inputs(c->session, c->i);
+        index = verbose_index_before(c->session, c->i);
+    }
+    ok = ok && c->command->run(c, err);
     meter_clear();
+    if (c->sae && verbose)
+        verbose_index_after(&index, c->session, c->i);
+    meter_finish();
     if (ok && caught)
         ok = err_set(err, ERR_CANCELLED, "cancelled");
     if (!ok || !out_write(c->out, STDOUT_FILENO, err))

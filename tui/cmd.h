@@ -75,8 +75,11 @@ int cmd_fail(const struct err *err);
 void cmd_catch_signals(void);
 
 /* A progress callback that watches for these signals, and draws a line on stderr when that
- * is a terminal and `quiet` is not set. */
-struct progress cmd_progress(bool quiet);
+ * is a terminal and `quiet` is not set; `verbose`: a line for each stage that has ended. */
+struct progress cmd_progress(bool quiet, bool verbose);
+
+/* "saescope: ..." on stderr, what could harm a terminal made visible. */
+void cmd_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Is it about more than one feature? Then the answer is a list of "features". */
 bool cmd_has_many(const struct cmd *c);

@@ -11,7 +11,7 @@ static struct {
     pthread_mutex_t lock;
     char what[64];
     double begun, drawn; /* seconds; when this stage and the last drawing were */
-    bool shown;
+    bool draws, tells, shown;
 } meter = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static double now(void)
@@ -44,17 +44,48 @@ static void draw(double t, int64_t done, int64_t of)
     meter.drawn = t;
 }
 
+static void wipe(void)
+{
+    if (meter.shown)
+        fputs("\r\033[K", stderr);
+    meter.shown = false;
+}
+
+/* The stage that ends at t. */
+static void tell(double t)
+{
+    if (!meter.tells || !meter.what[0])
+        return;
+    wipe();
+    fprintf(stderr, "saescope: %s: note: %.3f s\n", meter.what, t - meter.begun);
+}
+
+void meter_start(bool draws, bool tells)
+{
+    meter.draws = draws;
+    meter.tells = tells;
+}
+
+void meter_finish(void)
+{
+    pthread_mutex_lock(&meter.lock);
+    tell(now());
+    meter.what[0] = 0;
+    pthread_mutex_unlock(&meter.lock);
+}
+
 void meter_step(const char *what, int64_t done, int64_t of)
 {
     if (pthread_mutex_trylock(&meter.lock) != 0)
         return; /* somebody else is drawing */
     double t = now();
     if (strncmp(meter.what, what, sizeof meter.what - 1) != 0) {
+        tell(t);
         snprintf(meter.what, sizeof meter.what, "%s", what);
         meter.begun = t;
         meter.drawn = t; /* short stages are never drawn */
     }
-    if (t - meter.drawn >= 0.1)
+    if (meter.draws && t - meter.drawn >= 0.1)
         draw(t, done, of);
     pthread_mutex_unlock(&meter.lock);
 }
@@ -62,8 +93,6 @@ void meter_step(const char *what, int64_t done, int64_t of)
 void meter_clear(void)
 {
     pthread_mutex_lock(&meter.lock);
-    if (meter.shown)
-        fputs("\r\033[K", stderr);
-    meter.shown = false;
+    wipe();
     pthread_mutex_unlock(&meter.lock);
 }

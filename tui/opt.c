@@ -17,7 +17,8 @@ enum kind {
     KIND_LIST,   /* const char ** and an int behind it: appends */
     KIND_COUNT,  /* int64_t >= 0 */
     KIND_AMOUNT, /* int64_t >= 1 */
-    KIND_SIZE,   /* int64_t bytes: 384M, 1G */
+    KIND_SIZE,   /* int64_t bytes: 384M, 1.5G */
+    KIND_HOOK,   /* const char *: blocks.L.NAME */
     KIND_IDS,    /* int64_t * and an int: "1,2,3", appends */
     KIND_RANGE,  /* bool, double, double: "LO,HI" */
     KIND_CHOICE, /* const char *: one of the words of `argument` */
@@ -53,7 +54,7 @@ static const struct option options[] = {
     {"truth", 0, KIND_STRING, OPT_GENERAL, AT(session.truth), "FILE",
      "true features to hold the decoder against, one a row (default: the bundle's "
      "ground_truth); FILE:KEY picks an array"},
-    {"hook", 0, KIND_STRING, OPT_GENERAL, AT(session.hook), "NAME",
+    {"hook", 0, KIND_HOOK, OPT_GENERAL, AT(session.hook), "NAME",
      "where the SAE sits: blocks.L.hook_resid_pre, hook_resid_mid, hook_resid_post, "
      "hook_mlp_out, hook_attn_out"},
     {"sequences", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.sequences), "N",
@@ -151,9 +152,12 @@ static const struct option options[] = {
     {"color", 0, KIND_CHOICE, OPT_GENERAL, AT(color),
      "auto|always|never|16|256|truecolor", "colours on a terminal"},
     {"ascii", 0, KIND_FLAG, OPT_GENERAL, AT(ascii), NULL, "draw with ASCII only"},
-    {"theme", 0, KIND_STRING, OPT_GENERAL, AT(theme), "NAME", "colours of the explorer"},
+    {"theme", 0, KIND_CHOICE, OPT_GENERAL, AT(theme), "default|light|dark|mono|contrast",
+     "colours of the explorer"},
     {"quiet", 'q', KIND_FLAG, OPT_GENERAL, AT(quiet), NULL, "no progress"},
-    {"verbose", 0, KIND_FLAG, OPT_GENERAL, AT(verbose), NULL, "more of it"},
+    {"verbose", 0, KIND_FLAG, OPT_GENERAL, AT(verbose), NULL,
+     "say on stderr what was recognised and how, what became of the index, how long each "
+     "stage took"},
     {"help", 'h', KIND_FLAG, OPT_GENERAL, AT(help), NULL, "this text"},
     {"version", 'V', KIND_FLAG, OPT_GENERAL, AT(version), NULL, "the version"},
 };
@@ -196,22 +200,47 @@ static bool parse_count(const char *s, int64_t *value)
     return digits(&s, value) && !*s;
 }
 
-/* 384M, 1G, 512k, 1000000; also with iB or B behind. */
+/* 384M, 1.5G, 512k, 1000000; also with iB or B behind. */
 static bool parse_size(const char *s, int64_t *value)
 {
-    int64_t v;
-    if (!digits(&s, &v))
-        return false;
     static const char units[] = "kmgt";
+    int64_t whole, part = 0, scale = 1;
+    if (!digits(&s, &whole))
+        return false;
+    if (*s == '.') {
+        const char *from = ++s;
+        if (!digits(&s, &part) || s - from > 9)
+            return false;
+        for (; from < s; from++)
+            scale *= 10;
+    }
     const char *unit = *s ? strchr(units, tolower((unsigned char)*s)) : NULL;
     int shift = unit ? 10 * (int)(unit - units + 1) : 0;
     s += unit != NULL;
     s += unit && *s == 'i';
     s += *s == 'B';
-    if (*s || v <= 0 || v > INT64_MAX >> shift)
+    if (*s || whole > (INT64_MAX >> shift) - 1 || (!unit && part))
         return false;
-    *value = v << shift;
+    int64_t size = (whole << shift) + (int64_t)((double)part / (double)scale *
+                                                (double)((int64_t)1 << shift));
+    if (size <= 0)
+        return false;
+    *value = size;
     return true;
+}
+
+/* A place in a language model as TransformerLens names it; which of them there are is the
+ * model's to say. */
+static bool is_hook(const char *s)
+{
+    int64_t layer;
+    if (strncmp(s, "blocks.", 7) != 0)
+        return false;
+    s += 7;
+    if (!digits(&s, &layer) || *s++ != '.')
+        return false;
+    const char *name = strstr(s, "hook_");
+    return name && name[5] && s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_.")] == 0;
 }
 
 static bool parse_double(const char **s, double *value)
@@ -395,7 +424,8 @@ static bool append_ids(struct opts *o, const struct option *option, const char *
 static const char *const kind_wants[] = {
     [KIND_COUNT] = "a whole number",
     [KIND_AMOUNT] = "a whole number above 0",
-    [KIND_SIZE] = "a size such as 384M or 1G",
+    [KIND_SIZE] = "a size such as 384M or 1.5G",
+    [KIND_HOOK] = "a hook such as blocks.2.hook_resid_pre",
     [KIND_IDS] = "token ids such as 0,1",
     [KIND_RANGE] = "two numbers LO,HI with LO below HI",
 };
@@ -424,6 +454,11 @@ static bool set_value(struct opts *o, const struct option *option, const char *w
         break;
     case KIND_SIZE:
         ok = parse_size(word, at);
+        break;
+    case KIND_HOOK:
+        ok = is_hook(word);
+        if (ok)
+            *(const char **)at = word;
         break;
     case KIND_IDS:
         ok = append_ids(o, option, word);

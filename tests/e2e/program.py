@@ -60,11 +60,12 @@ class Case(unittest.TestCase):
         return Result(process.returncode, out, err)
 
     def ok(self, *words):
-        """It worked, and said nothing but warnings on stderr."""
+        """It worked, and said nothing but warnings on stderr, and what --verbose asks for."""
         r = self.run_program(*words)
         self.assertEqual(r.status, 0, (words, r.err))
         for line in r.err.decode().splitlines():
-            self.assertRegex(line, r"^saescope: .*: warning: ")
+            kinds = "warning|note" if "--verbose" in words else "warning"
+            self.assertRegex(line, "^saescope: .*: (%s): " % kinds)
         return r
 
     def answer(self, *words):

@@ -608,6 +608,30 @@ class Index(Bundle):
         self.assertNotEqual(self.answer("scan", self.bundle, "--index", name)["l0"],
                             first["l0"])
 
+    def test_a_stale_index_says_what_has_changed(self):
+        name = os.path.join(self.tmp, "index")
+        self.answer("scan", self.bundle, "--index", name)
+        r = self.ok("scan", self.bundle, "--index", name, "--skip-first", "2")
+        self.assertIn(b"made again (changed: skip)", r.err)
+
+    def test_verbose_says_what_was_done(self):
+        name = os.path.join(self.tmp, "index")
+        for became in (b"made", b"read"):
+            r = self.ok("scan", self.bundle, "--index", name, "--verbose", "--json")
+            for words in (b"note: a bundle of", b"by cfg.json", b"note: samples float16",
+                          b"note: the index was " + became):
+                self.assertIn(words, r.err)
+            self.assertEqual(b"saescope: tokens: note: " in r.err, became == b"made")
+        self.assertIsInstance(r.json["l0"], float)
+
+    def test_a_cache_that_cannot_be_written_is_said_once(self):
+        want = self.answer("scan", self.bundle, "--no-index")
+        for place in ("/dev/null", "/proc"):
+            self.env["XDG_CACHE_HOME"] = place
+            r = self.ok("scan", self.bundle, "--json")
+            self.assertEqual(r.err.count(b"warning: the index is not kept"), 1)
+            self.assertEqual(r.json["l0"], want["l0"])
+
     def test_a_foreign_file_is_not_overwritten(self):
         name = self.path("acts.npy")
         with open(name, "rb") as f:
