@@ -4,7 +4,7 @@
 Needs Debian's python3-torch, python3-numpy, bible-kjv and bible-kjv-text, and nothing from
 the network.  Running saescope needs none of them.
 
-    python3 make_demo.py [--work DIR] [--out DIR] [--threads N] [STAGE ...]
+    python3 make_demo.py [--work DIR] [--out DIR] [--threads N] [--small] [STAGE ...]
 
 The stages, in order; all of them when none is named:
 
@@ -22,6 +22,9 @@ there, so an interrupted run goes on where it stopped: delete a file to make it 
 random numbers come from SEED and the step, so a resumed run equals one that ran through.  The
 results depend on the BLAS and the number of threads in the last bits, and training amplifies
 that: another machine makes an equally good demo, not the same bytes.
+
+--small goes the whole way in a few minutes, with a twentieth of the steps: it shows that the
+script runs, and makes a bundle that opens; its features mean little.
 """
 import argparse
 import json
@@ -78,6 +81,18 @@ RUNS = {
                  "speed": {"log_threshold": 3}},
     "topk": {"kind": "topk", "l0": K, "seed": 6},
 }
+
+
+def make_small():
+    """A twentieth of everything.  Processes that are spawned begin with the constants above."""
+    global LM_STEPS, ACT_PASSES, SAMPLE_SEQS, SAE_STEPS, REVIVE_EVERY
+    if SAE_STEPS < 4000:
+        return
+    for run in RUNS.values():
+        if "steps" in run:
+            run["steps"] = tuple(sorted({max(1, s // 20) for s in run["steps"]}))
+    LM_STEPS, ACT_PASSES, SAMPLE_SEQS = LM_STEPS // 20, 1, SAMPLE_SEQS // 20
+    SAE_STEPS, REVIVE_EVERY = SAE_STEPS // 20, REVIVE_EVERY // 20
 
 
 def log(*words):
@@ -652,6 +667,8 @@ def revive(sae, adam, dead, x, generator):
 
 def train_sae(o, name, mean, scale):
     torch.set_num_threads(1)
+    if o.small:
+        make_small()
     run = RUNS[name]
     kind, target = run["kind"], run["l0"]
     acts = torch.from_numpy(np.load(o.work + "/acts.npy", mmap_mode="c"))
@@ -859,6 +876,7 @@ def main():
     p.add_argument("--work", default="demo-work", help="work directory (default: ./demo-work)")
     p.add_argument("--out", default=here, help="where the bundle goes (default: beside this script)")
     p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--small", action="store_true", help="a twentieth of the work; needs --out")
     p.add_argument("--sae", default="prolu-ste-a", help="look: at this one")
     p.add_argument("--features", type=int, nargs="+", help="look: at these")
     p.add_argument("--count", type=int, default=40, help="look: at so many")
@@ -867,6 +885,10 @@ def main():
     for stage in o.stages:
         if stage not in STAGES:
             p.error(f"no stage {stage}: choose from {', '.join(STAGES)}")
+    if o.small and os.path.abspath(o.out) == here:
+        p.error("--small: not over the real demo (expected --out DIR)")
+    if o.small:
+        make_small()
     for path in (o.work, o.out):
         os.makedirs(path, exist_ok=True)
     torch.set_num_threads(o.threads)
