@@ -69,6 +69,14 @@ struct view *app_shown(struct app *app)
     return app->shown >= 0 ? &app->views[app->shown] : NULL;
 }
 
+const char *app_where(const struct app *app, struct target *at)
+{
+    if (app->shown < 0)
+        return NULL;
+    *at = app->views[app->shown].target;
+    return app->views[app->shown].ops->name;
+}
+
 int app_content_rows(const struct app *app)
 {
     return app->rows > 4 ? app->rows - 3 : 1;

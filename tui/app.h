@@ -21,6 +21,11 @@ struct app_options {
     struct session *session;             /* borrowed; may be NULL */
     const struct config *config;         /* borrowed; keys and options */
     const char *title;                   /* may be NULL */
+
+    /* ":rescan WORDS": note what is to be different (NAME=VALUE ...; "": scan again), so that
+     * the session can be opened anew (APP_REOPEN). ERR_USAGE. NULL: it cannot. */
+    bool (*rescan)(void *ctx, const char *words, struct err *err);
+    void *rescan_ctx;
 };
 
 struct app *app_new(const struct app_options *o, struct err *err);
@@ -51,11 +56,15 @@ enum app_request {
     APP_SUSPEND,
     APP_REPAINT,  /* ^L: forget what is on the screen */
     APP_COPY,     /* app_clipboard */
+    APP_REOPEN,   /* another session: app_options.rescan has been told which */
     APP_RESTYLE,  /* theme, colours or ascii have changed in the config */
 };
 enum app_request app_next_request(struct app *app);
 const char *app_clipboard(const struct app *app); /* borrowed, until the next event */
 const struct config *app_config(const struct app *app); /* as changed in the options */
+
+/* What is shown: the view's name (NULL: none) and its target, for app_show of another app. */
+const char *app_where(const struct app *app, struct target *at);
 
 /* Open a view at a target, as if chosen by the user. False: no such view. */
 bool app_show(struct app *app, const char *view, const struct target *at);

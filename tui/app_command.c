@@ -95,6 +95,16 @@ static bool cmd_partner(struct app *app, const char *rest, struct err *err)
     return true;
 }
 
+static bool cmd_rescan(struct app *app, const char *rest, struct err *err)
+{
+    if (!app->options.rescan)
+        return err_set(err, ERR_USAGE, "rescan: nothing to scan here");
+    if (!app->options.rescan(app->options.rescan_ctx, rest, err))
+        return false;
+    app_request_set(app, APP_REOPEN);
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*run)(struct app *app, const char *rest, struct err *err);
@@ -104,6 +114,7 @@ static const struct {
     {"set", cmd_set, false},            {"write", cmd_write, true},
     {"filter", cmd_filter, false},      {"search", cmd_search, true},
     {"sae", cmd_sae, true},             {"partner", cmd_partner, true},
+    {"rescan", cmd_rescan, false},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -171,6 +182,10 @@ static const char *sae_name(const struct app *app, int i)
     return s && i < s->n_saes ? s->saes[i].name : NULL;
 }
 
+static const char *const rescan_words[] = {"skip-first=", "skip-tokens=", "sequences=",
+                                           "tokens-limit=", "seq-len="};
+enum { N_RESCAN_WORDS = sizeof rescan_words / sizeof *rescan_words };
+
 const char *app_command_word(void *ctx, int i)
 {
     struct app *app = ctx;
@@ -179,6 +194,8 @@ const char *app_command_word(void *ctx, int i)
 
     if (strncmp(line, "set ", 4) == 0)
         return options_word(app, line + 4, i);
+    if (strncmp(line, "rescan ", 7) == 0)
+        return i < N_RESCAN_WORDS ? rescan_words[i] : NULL;
     if (strncmp(line, "open ", 5) == 0)
         return view_name(app, i);
     if (strncmp(line, "sae ", 4) == 0 || strncmp(line, "partner ", 8) == 0)

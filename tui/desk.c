@@ -140,6 +140,8 @@ static void set_title(struct desk *d)
     if (s->samples)
         str_appendf(&title, " · %s tokens",
                     count_text(s->samples->n_tok, number, sizeof number));
+    if (s->samples && s->options.skip_first)
+        str_appendf(&title, " from position %lld", (long long)s->options.skip_first);
     app_title(d->app, str_text(&title));
     str_finish(&title);
 }

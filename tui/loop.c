@@ -40,6 +40,10 @@ struct loop {
     int esc_ms;    /* term_read wants to be called again; -1: not */
     long last_tick; /* ms */
     bool is_started, is_dirty, quits;
+    bool reopens;          /* it quits, to begin again with another session */
+    const char *view;      /* to begin with; NULL: as the options say */
+    struct target at;
+    struct err why;        /* the session asked for did not open */
 };
 
 static bool catch_signals(struct loop *l, struct err *err)
@@ -108,6 +112,7 @@ static void handle_requests(struct loop *l)
         case APP_SUSPEND: term_suspend(); fit(l); break;
         case APP_REPAINT: term_forget(); break;
         case APP_COPY: term_copy(app_clipboard(l->app)); break;
+        case APP_REOPEN: l->reopens = l->quits = true; break;
         case APP_RESTYLE: term_restyle(&o); fit(l); break;
         case APP_NOTHING: break;
         }
@@ -206,11 +211,16 @@ static void turn(struct loop *l)
 
 static void run(struct loop *l, const struct tui_options *o)
 {
+    const struct target *at = l->view ? &l->at : o->at ? o->at : &TARGET_NONE;
+    const char *view = l->view   ? l->view
+                       : o->view ? o->view
+                       : o->views[0] ? o->views[0]->name : NULL;
+
     fit(l);
-    if (o->view ? !app_show(l->app, o->view, o->at ? o->at : &TARGET_NONE)
-                : o->views[0] && !app_show(l->app, o->views[0]->name,
-                                           o->at ? o->at : &TARGET_NONE))
+    if (view && !app_show(l->app, view, at))
         l->is_dirty = true; /* the message line says why */
+    if (l->why.code)
+        app_error(l->app, &l->why);
     for (int i = 0; i < o->config->n_warnings && i < 1; i++)
         app_warning(l->app, "%s", o->config->warnings[i]);
     while (!l->quits) {
@@ -270,6 +280,39 @@ static bool open_session(struct loop *l, const struct tui_options *o,
     return ok;
 }
 
+/* Views and the session are let go of, and what the user has asked for is opened; what was
+ * there before when that fails. */
+static bool reopen(struct loop *l, const struct tui_options *o, struct session **session,
+                   struct err *err)
+{
+    l->view = app_where(l->app, &l->at);
+    app_free(l->app);
+    l->app = NULL;
+    session_close(*session);
+    *session = NULL;
+    l->reopens = l->quits = false;
+    l->why = (struct err){0};
+    if (open_session(l, o, session, &l->why))
+        return true;
+    o->undo(o->open_ctx);
+    return open_session(l, o, session, err);
+}
+
+static bool show(struct loop *l, const struct tui_options *o, struct session *session,
+                 struct err *err)
+{
+    struct app_options ao = {.views = o->views, .session = session, .config = o->config,
+                             .title = o->open ? NULL : o->title,
+                             .rescan = o->rescan, .rescan_ctx = o->open_ctx};
+
+    canvas_finish(&l->canvas); /* of no size: fit tells the frame how large it is */
+    l->app = app_new(&ao, err);
+    if (!l->app)
+        return false;
+    run(l, o);
+    return true;
+}
+
 bool tui_run(const struct tui_options *options, struct err *err)
 {
     struct tui_options o = *options;
@@ -279,15 +322,11 @@ bool tui_run(const struct tui_options *options, struct err *err)
 
     if (!o.views)
         o.views = view_table;
-    if (ok && !l.quits && start(&l, &o, err)) {
-        struct app_options ao = {o.views, o.open ? opened : o.session, o.config,
-                                 o.open ? NULL : o.title};
-        canvas_finish(&l.canvas); /* of no size: fit tells the frame how large it is */
-        l.app = app_new(&ao, err);
-        if (l.app)
-            run(&l, &o);
+    while (ok && !l.quits) {
+        ok = start(&l, &o, err) && show(&l, &o, o.open ? opened : o.session, err);
+        if (ok && l.reopens)
+            ok = reopen(&l, &o, &opened, err);
     }
-    ok = ok && (l.quits || l.app);
     if (l.is_started)
         term_stop(); /* before jobs are waited for */
     app_free(l.app);

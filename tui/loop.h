@@ -17,6 +17,9 @@ struct tui_options {
     struct session *session;             /* borrowed; outlives the call */
     opening_fn *open;                    /* or how to make it, in a job; NULL: it is made */
     void *open_ctx;                      /* for that; outlives the call */
+    bool (*rescan)(void *ctx, const char *words, struct err *err); /* as in app.h: what `open`
+                                            makes next is different. With open_ctx */
+    void (*undo)(void *ctx);             /* it did not open: as before */
     const char *title;                   /* what is opened, for the screen until then */
     const struct view_ops *const *views; /* NULL: view_table */
     const char *view;                    /* to begin with; NULL: the first */

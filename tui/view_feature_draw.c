@@ -285,7 +285,7 @@ static void paint_list(const struct view *v, struct canvas *c, enum pane pane)
     }
     if (l->at_start && in.rows > 3) {
         canvas_fit(&in, 0, 1, in.cols - 1, ALIGN_LEFT, INK_WARNING,
-                   "half or more at position 0: --skip-first 1 leaves it out");
+                   "half or more at position 0: \":rescan skip-first=1\" leaves it out");
         in = canvas_sub(&in, 1, 0, in.rows - 1, in.cols);
     }
     examples_paint(&in, v, l, at, focused);

@@ -126,6 +126,31 @@ class Terminal(program.Case):
                 self.wait("Biases", "negative")
         self.end()
 
+    def test_scanning_again(self):
+        """:rescan begins anew with other tokens, at the place where one is; what cannot be
+        leaves things as they are."""
+        self.resize(200, 30)
+        self.explore(SMALL)
+        self.wait("Overview", "standard 12", "0.8316")
+        self.keys("2")
+        self.wait("density", "1/")
+        command = lambda text: (self.keys(":"), self.type(text), self.keys("Enter"))
+        command("rescan skip-first=1")
+        self.wait("from position 1", "density", "/48")
+        command("rescan seq-len=7")
+        self.wait("expected --seq-len 7", "from position 1", "density")
+        command("rescan strange=7")
+        self.wait("not of a scan", "expected skip-first=N")
+        self.escape()
+        command("rescan skip-first=0 skip-tokens=1,2")
+        end = time.time() + 30
+        while "from position" in self.wait("density", "/48") and time.time() < end:
+            time.sleep(0.1)
+        self.keys("1")
+        self.wait("Overview", "standard 12")
+        self.assertNotIn("from position", self.screen())
+        self.end()
+
     def test_suspending(self):
         self.explore(SMALL)
         self.wait("Overview", "standard 12")

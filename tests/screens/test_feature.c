@@ -518,7 +518,7 @@ static void equal_examples_fold_and_unfold(void **state)
     screen_expect(&s, "top 12 of 12");
     screen_expect(&s, "×6");
     screen_expect(&s, "fires on  \" In\" 50 %  \" beginning\" 50 %");
-    screen_expect(&s, "half or more at position 0: --skip-first 1 leaves it out");
+    screen_expect(&s, "half or more at position 0: \":rescan skip-first=1\" leaves it out");
     screen_expect(&s, "no other feature");
     screen_expect(&s, "▐In▌ the beginning God");
     screen_expect_not(&s, "5:0");
