@@ -220,7 +220,7 @@ static bool from_model(const struct samples *samples, const struct lm *lm,
     samples_ids(samples, sequence * samples->seq_len, T, r.ids);
     bool ok = lm_check_length(lm, tokens, T, err) && lm_check_ids(lm, tokens, r.ids, T, err);
     r.x = ok ? mem_try((size_t)(2 * T * d), sizeof *r.x, "activations", err) : NULL;
-    r.run = r.x ? lm_run_new(lm, T, &work, err) : NULL;
+    r.run = r.x ? lm_run_new(lm, samples->seq_len, &work, err) : NULL;
     if (r.run) {
         r.rest = r.x + T * d;
         ok = map_guard(run_to, &r, err) && r.ok;

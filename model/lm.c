@@ -1,32 +1,12 @@
 /* lm.c - opening language models, and the names of their hooks; see lm.h. */
 #include "model/lm_impl.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/json.h"
 #include "io/mem.h"
-
-/* How fast each pair of dimensions turns, in radians a position. */
-static void make_frequencies(struct lm *lm)
-{
-    const struct lm_rope *r = &lm->c.rope;
-    lm->inv_freq = xmalloc((size_t)(r->dims / 2 + 1) * sizeof *lm->inv_freq);
-    for (int64_t i = 0; i < r->dims / 2; i++) {
-        double f = pow(r->base, -2.0 * (double)i / (double)r->dims);
-        if (!r->llama3) {
-            f /= r->factor;
-        } else {
-            double length = 2 * M_PI / f;
-            double s = (r->original / length - r->low) / (r->high - r->low);
-            s = s < 0 ? 0 : s > 1 ? 1 : s; /* long waves are slowed down, short ones kept */
-            f *= (1 - s) / r->factor + s;
-        }
-        lm->inv_freq[i] = (float)f;
-    }
-}
 
 static bool read_config(struct lm *lm, struct err *err)
 {
@@ -52,10 +32,8 @@ struct lm *lm_open(const char *dir, const struct progress *progress, struct err 
 {
     struct lm *lm = xcalloc(1, sizeof *lm);
     lm->path = xstrdup(dir);
-    if (read_config(lm, err) && lm_bind(lm, progress, err)) {
-        make_frequencies(lm);
+    if (read_config(lm, err) && lm_bind(lm, progress, err))
         return lm;
-    }
     lm_close(lm);
     return NULL;
 }
@@ -65,7 +43,6 @@ void lm_close(struct lm *lm)
     if (!lm)
         return;
     lm_unbind(lm);
-    free(lm->inv_freq);
     free(lm->config_path);
     free(lm->path);
     free(lm);

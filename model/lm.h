@@ -81,7 +81,8 @@ int64_t lm_cost_to(const struct lm *lm, const struct lm_hook *hook);
 int64_t lm_cost_from(const struct lm *lm, const struct lm_hook *hook);
 int64_t lm_cost_losses(const struct lm *lm);
 
-/* Scratch of one thread, for sequences of up to T positions. */
+/* Scratch of one thread, for sequences of up to T positions. (Rotary positions of the kind
+ * "dynamic" depend on how long sequences are: they are taken to be of T.) */
 struct lm_run;
 size_t lm_run_bytes(const struct lm *lm, int64_t T);
 struct lm_run *lm_run_new(const struct lm *lm, int64_t T, struct lm_work *work,

@@ -10,7 +10,7 @@
  *                                    n = (x - m) s; RMS: m = 0 and no mean(g)
  *   softmax    p of scores a         d_a = p (d_p - p . d_p)
  *   soft cap   c tanh(a / c)         times 1 - tanh(a / c)^2
- *   rotation   orthogonal            turned back
+ *   rotation   a turn and a scale    turned back, scaled
  */
 #include "model/lm_impl.h"
 
@@ -295,13 +295,6 @@ static double score_scale(const struct lm_config *c, int64_t index)
     return c->attn_scale / (c->scale_by_layer ? (double)(index + 1) : 1);
 }
 
-/* The first key that the query at p sees. */
-static int64_t first_key(const struct lm_config *c, int64_t index, int64_t p)
-{
-    int64_t window = c->window && index % 2 == 0 ? c->window : p + 1;
-    return p + 1 > window ? p + 1 - window : 0;
-}
-
 /* Head h's weights of queries [first, first + n) into b->scores [n, first + n]. */
 static void attention_weights(const struct lm_run *r, struct lm_back *b, int64_t index,
                               int64_t h, int64_t first, int64_t n)
@@ -313,7 +306,7 @@ static void attention_weights(const struct lm_run *r, struct lm_back *b, int64_t
                  b->qkv + lm_qkv_column(lm, 1, g), width, b->scores, m);
     for (int64_t i = 0; i < n; i++)
         weigh(b->scores + i * m, c->attn_cap > 0 ? b->slopes + i * m : NULL, m,
-              first_key(c, index, first + i), first + i + 1, score_scale(c, index),
+              lm_first_key(lm, index, first + i), first + i + 1, score_scale(c, index),
               c->attn_cap);
 }
 

@@ -34,7 +34,7 @@ static bool option(const json_t *cfg, const char *key, int64_t max, int64_t *out
     return !v || json_is_null(v) || need(cfg, key, max, out, err);
 }
 
-static bool positive(const json_t *cfg, const char *key, double *out, struct err *err)
+bool lm_get_positive(const json_t *cfg, const char *key, double *out, struct err *err)
 {
     double v = *out;
     if (!json_get_double(cfg, key, &v, err))
@@ -69,49 +69,6 @@ static bool activation(const json_t *cfg, const char *key, const char *name,
                    "gelu_pytorch_tanh, silu or relu)", key, name);
 }
 
-/* Newer files keep everything about rotary embeddings in rope_parameters. */
-static const json_t *rope_object(const json_t *cfg)
-{
-    const json_t *p = json_object_get(cfg, "rope_parameters");
-    return json_is_object(p) ? p : json_object_get(cfg, "rope_scaling");
-}
-
-static bool rope_scaling(const json_t *cfg, struct lm_rope *rope, struct err *err)
-{
-    const json_t *s = rope_object(cfg);
-    const char *type = "default";
-    if (!json_is_object(s))
-        return true;
-    if (!json_get_string(s, "type", &type, err) ||
-        !json_get_string(s, "rope_type", &type, err))
-        return false;
-    if (strcmp(type, "default") == 0)
-        return true;
-    rope->llama3 = strcmp(type, "llama3") == 0;
-    if (!rope->llama3 && strcmp(type, "linear") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "rope_scaling is not read (found \"%s\", "
-                       "expected default, linear or llama3)", type);
-    rope->low = 1, rope->high = 4, rope->original = 8192;
-    if (!positive(s, "factor", &rope->factor, err))
-        return false;
-    return !rope->llama3 ||
-           (positive(s, "low_freq_factor", &rope->low, err) &&
-            positive(s, "high_freq_factor", &rope->high, err) &&
-            positive(s, "original_max_position_embeddings", &rope->original, err) &&
-            (rope->high > rope->low ||
-             err_set(err, ERR_RANGE, "high_freq_factor is %.9g (expected more than "
-                     "low_freq_factor, %.9g)", rope->high, rope->low)));
-}
-
-/* The base, under its old or its new name. */
-static bool rope_base(const json_t *cfg, const char *key, struct lm_rope *rope,
-                      struct err *err)
-{
-    rope->base = 10000;
-    return positive(cfg, key, &rope->base, err) &&
-           positive(json_object_get(cfg, "rope_parameters"), "rope_theta", &rope->base, err);
-}
-
 static bool divides(int64_t whole, const char *whole_name, int64_t parts,
                     const char *parts_name, struct err *err)
 {
@@ -138,7 +95,7 @@ static bool configure_gpt2(const json_t *cfg, struct lm_config *c, struct err *e
         !option(cfg, "n_inner", LM_MAX_DIM, &c->d_mlp, err) ||
         !option(cfg, "n_ctx", LM_MAX_DIM, &c->context, err) ||
         !option(cfg, "n_positions", LM_MAX_DIM, &c->context, err) ||
-        !positive(cfg, "layer_norm_epsilon", &c->eps, err) ||
+        !lm_get_positive(cfg, "layer_norm_epsilon", &c->eps, err) ||
         !json_get_bool(cfg, "scale_attn_by_inverse_layer_idx", &c->scale_by_layer, err) ||
         !json_get_bool(cfg, "scale_attn_weights", &scaled, err) ||
         !activation(cfg, "activation_function", "gelu_new", c, err))
@@ -163,13 +120,12 @@ static bool configure_neox(const json_t *cfg, struct lm_config *c, struct err *e
     c->parallel = true;
     if (!divides(c->d_model, "hidden_size", c->n_heads, "num_attention_heads", err) ||
         !option(cfg, "max_position_embeddings", LM_MAX_DIM, &c->context, err) ||
-        !positive(cfg, "layer_norm_eps", &c->eps, err) ||
+        !lm_get_positive(cfg, "layer_norm_eps", &c->eps, err) ||
         !json_get_bool(cfg, "use_parallel_residual", &c->parallel, err) ||
-        !positive(cfg, "rotary_pct", &rotary, err) ||
-        !positive(json_object_get(cfg, "rope_parameters"), "partial_rotary_factor", &rotary,
+        !lm_get_positive(cfg, "rotary_pct", &rotary, err) ||
+        !lm_get_positive(json_object_get(cfg, "rope_parameters"), "partial_rotary_factor", &rotary,
                   err) ||
-        !rope_base(cfg, "rotary_emb_base", &c->rope, err) ||
-        !rope_scaling(cfg, &c->rope, err) ||
+        !lm_rope_read(cfg, "rotary_emb_base", c->context, &c->rope, err) ||
         !activation(cfg, "hidden_act", "gelu", c, err))
         return false;
     c->d_head = c->d_model / c->n_heads;
@@ -192,9 +148,8 @@ static bool configure_rms(const json_t *cfg, struct lm_config *c, struct err *er
     if (!option(cfg, "num_key_value_heads", LM_MAX_DIM, &c->n_kv, err) ||
         !option(cfg, "head_dim", LM_MAX_DIM, &c->d_head, err) ||
         !option(cfg, "max_position_embeddings", LM_MAX_DIM, &c->context, err) ||
-        !positive(cfg, "rms_norm_eps", &c->eps, err) ||
-        !rope_base(cfg, "rope_theta", &c->rope, err) ||
-        !rope_scaling(cfg, &c->rope, err) ||
+        !lm_get_positive(cfg, "rms_norm_eps", &c->eps, err) ||
+        !lm_rope_read(cfg, "rope_theta", c->context, &c->rope, err) ||
         !divides(c->n_heads, "num_attention_heads", c->n_kv, "num_key_value_heads", err))
         return false;
     if (!c->d_head) {
@@ -230,6 +185,31 @@ static float rounded(double v, const char *dtype)
     return f;
 }
 
+/* Which layers see a window only: every other one, or those that layer_types names. */
+static bool read_layer_types(const json_t *cfg, struct lm_config *c, struct err *err)
+{
+    const json_t *types = json_object_get(cfg, "layer_types"), *one;
+    size_t i, n = json_array_size(types);
+    bool windowed = !json_is_null(json_object_get(cfg, "sliding_window"));
+    for (i = 0; i < (size_t)c->n_layers; i++)
+        c->slides[i] = windowed && i % 2 == 0;
+    if (!types || json_is_null(types))
+        return true;
+    if (!json_is_array(types) || n != (size_t)c->n_layers)
+        return err_set(err, ERR_SHAPE, "'layer_types' is not a list of all layers (found "
+                       "%lld, expected %lld)", (long long)n, (long long)c->n_layers);
+    json_array_foreach(types, i, one) {
+        const char *name = json_is_string(one) ? json_string_value(one) : "no name";
+        bool slides = strcmp(name, "sliding_attention") == 0;
+        if (!slides && strcmp(name, "full_attention") != 0)
+            return err_set(err, ERR_UNSUPPORTED, "layer %lld of 'layer_types' is not read "
+                           "(found \"%s\", expected sliding_attention or full_attention)",
+                           (long long)i, name);
+        c->slides[i] = slides && windowed;
+    }
+    return true;
+}
+
 static bool configure_gemma2(const json_t *cfg, struct lm_config *c, struct err *err)
 {
     const char *dtype = "float32";
@@ -241,8 +221,9 @@ static bool configure_gemma2(const json_t *cfg, struct lm_config *c, struct err 
     if (!configure_rms(cfg, c, err) ||
         !json_get_string(cfg, "torch_dtype", &dtype, err) ||
         !json_get_string(cfg, "dtype", &dtype, err) ||
-        !positive(cfg, "query_pre_attn_scalar", &scalar, err) ||
-        !option(cfg, "sliding_window", LM_MAX_DIM, &c->window, err))
+        !lm_get_positive(cfg, "query_pre_attn_scalar", &scalar, err) ||
+        !option(cfg, "sliding_window", LM_MAX_DIM, &c->window, err) ||
+        !read_layer_types(cfg, c, err))
         return false;
     /* null takes a cap off, and so it is not the same as a key that is missing */
     static const char *const keys[] = {"attn_logit_softcapping", "final_logit_softcapping"};
@@ -250,7 +231,7 @@ static bool configure_gemma2(const json_t *cfg, struct lm_config *c, struct err 
     for (int i = 0; i < 2; i++) {
         if (json_is_null(json_object_get(cfg, keys[i])))
             *caps[i] = 0;
-        else if (!positive(cfg, keys[i], caps[i], err))
+        else if (!lm_get_positive(cfg, keys[i], caps[i], err))
             return false;
     }
     c->attn_scale = 1 / sqrt(scalar);
@@ -339,7 +320,7 @@ const struct lm_family *lm_family_of(const json_t *cfg, struct err *err)
 bool lm_configure(const struct lm_family *family, const json_t *cfg, struct lm_config *out,
                   struct err *err)
 {
-    struct lm_config c = {.embed_scale = 1, .rope.factor = 1};
+    struct lm_config c = {.embed_scale = 1, .rope = {.factor = 1, .attention = 1}};
     if (!need(cfg, "vocab_size", LM_MAX_VOCAB, &c.vocab, err) ||
         !family->configure(cfg, &c, err) ||
         !json_get_bool(cfg, "tie_word_embeddings", &c.tied, err))

@@ -78,12 +78,13 @@ struct lm_run *lm_run_new(const struct lm *lm, int64_t T, struct lm_work *work,
         memory += parts[i].n;
     }
     int64_t half = lm->c.rope.dims / 2;
-    for (int64_t p = 0; p < T; p++)
-        for (int64_t i = 0; i < half; i++) {
-            double angle = (double)p * (double)lm->inv_freq[i];
-            r->cosines[p * half + i] = (float)cos(angle);
-            r->sines[p * half + i] = (float)sin(angle);
+    for (int64_t i = 0; i < half; i++) {
+        double f = lm_rope_frequency(&lm->c.rope, T, i), scale = lm->c.rope.attention;
+        for (int64_t p = 0; p < T; p++) {
+            r->cosines[p * half + i] = (float)(scale * cos((double)p * f));
+            r->sines[p * half + i] = (float)(scale * sin((double)p * f));
         }
+    }
     return r;
 }
 
@@ -285,15 +286,14 @@ static void attend(struct lm_run *r, int64_t index, int64_t first, int64_t n)
     const struct lm_layer *l = &lm->layers[index];
     int64_t kv = lm_kv_width(lm), qw = lm_q_width(lm), dh = c->d_head, m = first + n;
     float scale = (float)(c->attn_scale / (c->scale_by_layer ? (double)(index + 1) : 1));
-    int64_t window = c->window && index % 2 == 0 ? c->window : m;
     project_qkv(r, l, first, n);
     for (int64_t h = 0; h < c->n_heads; h++) {
         int64_t g = h / (c->n_heads / c->n_kv);
         kern_gemm_nt(n, m, dh, r->qkv + lm_qkv_column(lm, 0, h), lm_qkv_width(lm),
                      r->keys + g * dh, kv, r->scores, m);
         for (int64_t i = 0; i < n; i++) {
-            int64_t p = first + i, from = p + 1 > window ? p + 1 - window : 0;
-            softmax(r->scores + i * m, m, from, p + 1, scale, (float)c->attn_cap);
+            int64_t p = first + i;
+            softmax(r->scores + i * m, m, lm_first_key(lm, index, p), p + 1, scale, (float)c->attn_cap);
         }
         kern_gemm_nn(n, dh, m, r->scores, m, r->values + g * dh, kv, r->z + h * dh, qw,
                      false);

@@ -13,13 +13,18 @@
 
 enum lm_act { LM_GELU_TANH, LM_GELU_ERF, LM_SILU, LM_RELU };
 
+enum lm_rope_kind {
+    LM_ROPE_PLAIN, LM_ROPE_LINEAR, LM_ROPE_DYNAMIC, LM_ROPE_LLAMA3, LM_ROPE_YARN
+};
+
 struct lm_rope {
+    enum lm_rope_kind kind;
     int64_t dims;        /* how many of a head's dimensions rotate; 0: none */
-    double base;
-    double factor;       /* linear scaling, or llama3's factor; 1: none */
-    bool llama3;
-    double low, high;    /* llama3's frequency factors */
-    double original;     /* llama3's original context */
+    double base, factor;
+    double original;     /* the context that the factor stretches */
+    double low, high;    /* llama3: frequency factors; yarn: turns of slow and fast pairs */
+    bool whole;          /* yarn: its bounds are whole pairs */
+    double attention;    /* cosines and sines are multiplied by it */
 };
 
 /* What config.json says, in one spelling. */
@@ -34,7 +39,8 @@ struct lm_config {
     bool scale_by_layer;   /* scores / (L + 1) */
     double attn_scale;     /* of q.k */
     double attn_cap, final_cap; /* cap tanh(x / cap); 0: none */
-    int64_t window;        /* of attention on even layers; 0: none */
+    int64_t window;        /* of attention, on the layers that slide */
+    bool slides[LM_MAX_LAYERS];
     float embed_scale;     /* of the token embedding */
 };
 
@@ -59,6 +65,20 @@ struct lm_family {
     bool biases;              /* linear layers must have one; else they may */
     bool (*configure)(const json_t *cfg, struct lm_config *c, struct err *err);
 };
+
+/* ---- lm_rope.c */
+
+/* Base (under base_key) and scaling; .dims is the caller's. */
+bool lm_rope_read(const json_t *cfg, const char *base_key, int64_t context,
+                  struct lm_rope *out, struct err *err);
+
+/* How fast pair i turns in sequences of T, in radians a position. */
+double lm_rope_frequency(const struct lm_rope *r, int64_t T, int64_t i);
+
+/* ---- lm_family.c */
+
+/* A number > 0, if it is there. ERR_RANGE. */
+bool lm_get_positive(const json_t *cfg, const char *key, double *out, struct err *err);
 
 extern const struct lm_family lm_families[];
 const struct lm_family *lm_family_of(const json_t *cfg, struct err *err);
@@ -97,8 +117,13 @@ struct lm {
     struct mat embed, positions, unembed;
     struct lm_norm final_norm;
     struct lm_layer *layers;  /* [n_layers] owned */
-    float *inv_freq;          /* [rope.dims / 2] */
 };
+
+/* The first key that the query at position p sees in a layer. */
+static inline int64_t lm_first_key(const struct lm *lm, int64_t layer, int64_t p)
+{
+    return lm->c.slides[layer] && p + 1 > lm->c.window ? p + 1 - lm->c.window : 0;
+}
 
 /* Columns of a row of q, k and v, and where head h's (kv head g's) begin. */
 static inline int64_t lm_q_width(const struct lm *lm)

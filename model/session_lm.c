@@ -2,6 +2,7 @@
 #include "model/session_lm.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -23,6 +24,18 @@ struct lm *session_lm_open(const struct session *s, int i, const struct progress
     err_set(err, ERR_MISSING, "%s: no language model (found none, expected --model DIR or a "
             "bundle that has one)", s->saes[i].path);
     return NULL;
+}
+
+bool session_lm_warning(const struct session *s, const struct lm *lm, char *buf, size_t size)
+{
+    int64_t ids = s->tokenizer ? tokenizer_count(s->tokenizer) : 0;
+    if (ids <= lm_vocab(lm)) /* a model may have room for more */
+        return false;
+    snprintf(buf, size, "%s: warning: the tokenizer has tokens that the language model %s "
+             "does not have (found %lld ids, expected at most %lld)",
+             tokenizer_path(s->tokenizer), lm_path(lm), (long long)ids,
+             (long long)lm_vocab(lm));
+    return true;
 }
 
 bool session_lm_hook(const struct session *s, int i, const struct lm *lm,

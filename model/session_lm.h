@@ -16,6 +16,9 @@ const char *session_lm_path(const struct session *s);
 struct lm *session_lm_open(const struct session *s, int i, const struct progress *progress,
                            struct err *err);
 
+/* Is the tokenizer of another model? The warning that this is worth; false: none. */
+bool session_lm_warning(const struct session *s, const struct lm *lm, char *buf, size_t size);
+
 /*
  * What has been computed of SAE i (loaded) in this model, for every thread (effects.h): from
  * the cache directory, beside the index, and kept there by effects_save; --no-index: in

@@ -1,6 +1,15 @@
 /* cmd_lm.c - see cmd_lm.h. */
 #include "tui/cmd_lm.h"
 
+struct lm *cmd_need_lm(struct cmd *c, struct err *err)
+{
+    char text[1024];
+    struct lm *lm = session_lm_open(c->session, c->i, &c->progress, err);
+    if (lm && session_lm_warning(c->session, lm, text, sizeof text))
+        session_warn(c->session, "%s", text);
+    return lm;
+}
+
 bool cmd_effects_open(struct cmd *c, const struct lm *lm, const struct lm_hook *hook,
                       struct cmd_effects *out, struct err *err)
 {

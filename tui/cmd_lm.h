@@ -10,11 +10,9 @@ static inline const char *cmd_model_path(const struct cmd *c)
     return session_lm_path(c->session);
 }
 
-/* Open it. ERR_MISSING names --model. The caller closes it. */
-static inline struct lm *cmd_need_lm(const struct cmd *c, struct err *err)
-{
-    return session_lm_open(c->session, c->i, &c->progress, err);
-}
+/* Open it. ERR_MISSING names --model. The caller closes it. A tokenizer that does not fit
+ * is a warning. */
+struct lm *cmd_need_lm(struct cmd *c, struct err *err);
 
 /* The hook that the SAE belongs to. ERR_MISSING names --hook. */
 static inline bool cmd_need_hook(const struct cmd *c, const struct lm *lm,

@@ -107,6 +107,14 @@ class Score(Case):
         self.says("found d_in = 16, expected 24", SAE, "--model",
                   os.path.join(REF, "gemma2"), *tokens, *hook)
 
+    def test_a_tokenizer_of_another_model(self):
+        vocab = os.path.join(self.tmp, "vocab.json")
+        for n, said in ((61, False), (62, True)):
+            with open(vocab, "w") as f:
+                json.dump({"t%d" % i: i for i in range(n)}, f)
+            err = self.score("blocks.1.hook_resid_pre", "--tokenizer", vocab).err.decode()
+            self.assertEqual("found 62 ids, expected at most 61" in err, said, err)
+
     def test_a_loss_that_is_not_finite(self):
         model = os.path.join(self.tmp, "model")
         shutil.copytree(MODEL, model)

@@ -20,8 +20,11 @@
  * 6e-8, of values up to about 10. */
 #define CLOSE 3e-5
 
-static const char *const models[] = {"gpt2",   "gpt2_f16", "neox",         "neox_sequential",
-                                     "llama2", "llama3",   "llama_linear", "gemma2"};
+static const char *const models[] = {
+    "gpt2",   "gpt2_f16",     "neox",          "neox_sequential", "llama2",
+    "llama3", "llama_linear", "llama_dynamic", "llama_yarn",      "gemma2",
+    "gemma2_types",
+};
 #define N_MODELS (sizeof models / sizeof *models)
 
 static const char *ref_path(const char *model, const char *file)
@@ -283,6 +286,16 @@ static void trained_model_agrees(void **state)
     "\"model_type\":\"gpt2\",\"n_embd\":4,\"n_head\":2,\"n_layer\":1,\"n_positions\":8,"   \
     "\"vocab_size\":5"
 
+#define NEOX                                                                               \
+    "\"model_type\":\"gpt_neox\",\"hidden_size\":4,\"num_hidden_layers\":1,"               \
+    "\"intermediate_size\":8,\"vocab_size\":5"
+#define RMS                                                                                \
+    "\"hidden_size\":4,\"num_hidden_layers\":2,\"num_attention_heads\":2,"                 \
+    "\"intermediate_size\":8,\"vocab_size\":5"
+#define LLAMA "\"model_type\":\"llama\"," RMS
+#define GEMMA "\"model_type\":\"gemma2\"," RMS
+#define ROPE(type, more) ",\"rope_scaling\":{\"rope_type\":\"" type "\"" more "}"
+
 static const struct array tiny[] = {
     {"wte.weight", DTYPE_F32, 2, {5, 4}, NULL},
     {"wpe.weight", DTYPE_F32, 2, {8, 4}, NULL},
@@ -368,6 +381,35 @@ static void bad_models_are_refused(void **state)
         {"{}", -1, {NULL}, ERR_UNSUPPORTED, "found \"no model_type\""},
         {"{\"model_type\":\"gpt2\"}", -1, {NULL}, ERR_MISSING, "'vocab_size' is missing"},
         {"[1]", -1, {NULL}, ERR_FORMAT, "config.json"},
+        {"{" NEOX ",\"num_attention_heads\":3}", -1, {NULL}, ERR_SHAPE,
+         "'num_attention_heads' does not divide 'hidden_size' (found 3 and 4"},
+        {"{" NEOX ",\"num_attention_heads\":2,\"rotary_pct\":0}", -1, {NULL}, ERR_RANGE,
+         "'rotary_pct'"},
+        {"{" LLAMA "}", -1, {NULL}, ERR_MISSING, "'embed_tokens.weight' is missing"},
+        {"{" LLAMA ",\"num_hidden_layers\":1025}", -1, {NULL}, ERR_RANGE,
+         "'num_hidden_layers' is out of range (found 1025, expected 1 to 1024)"},
+        {"{" LLAMA ",\"num_hidden_layers\":-1}", -1, {NULL}, ERR_RANGE,
+         "'num_hidden_layers'"},
+        {"{" LLAMA ",\"num_key_value_heads\":3}", -1, {NULL}, ERR_SHAPE,
+         "'num_key_value_heads' does not divide 'num_attention_heads'"},
+        {"{" LLAMA ",\"head_dim\":3}", -1, {NULL}, ERR_SHAPE, "come in pairs"},
+        {"{" LLAMA ",\"head_dim\":1048576,\"num_attention_heads\":1048576}", -1, {NULL},
+         ERR_RANGE, "heads are too large"},
+        {"{" LLAMA ",\"rope_theta\":\"x\"}", -1, {NULL}, ERR_FORMAT, "'rope_theta'"},
+        {"{" LLAMA ROPE("longrope", "") "}", -1, {NULL}, ERR_UNSUPPORTED,
+         "found \"longrope\", expected default, linear, dynamic, llama3 or yarn"},
+        {"{" LLAMA ROPE("linear", ",\"factor\":0") "}", -1, {NULL}, ERR_RANGE, "'factor'"},
+        {"{" LLAMA ROPE("llama3", ",\"low_freq_factor\":4") "}", -1, {NULL}, ERR_RANGE,
+         "'high_freq_factor' is too small"},
+        {"{" LLAMA ROPE("yarn", ",\"attention_factor\":-1") "}", -1, {NULL}, ERR_RANGE,
+         "'attention_factor'"},
+        {"{" GEMMA ",\"layer_types\":[\"full_attention\"]}", -1, {NULL}, ERR_SHAPE,
+         "'layer_types' is not a list of all layers (found 1, expected 2)"},
+        {"{" GEMMA ",\"layer_types\":[\"full_attention\",\"chunked\"]}", -1, {NULL},
+         ERR_UNSUPPORTED, "found \"chunked\", expected sliding_attention"},
+        {"{" GEMMA ",\"sliding_window\":0}", -1, {NULL}, ERR_RANGE, "'sliding_window'"},
+        {"{" GEMMA ",\"final_logit_softcapping\":-30}", -1, {NULL}, ERR_RANGE,
+         "'final_logit_softcapping'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *dir = write_tiny(cases[i].config, cases[i].which, &cases[i].change);

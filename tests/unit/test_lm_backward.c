@@ -20,8 +20,11 @@
 
 #define GRAD_STEP 7 /* every so many positions are in the reference */
 
-static const char *const models[] = {"gpt2",   "gpt2_f16", "neox",         "neox_sequential",
-                                     "llama2", "llama3",   "llama_linear", "gemma2"};
+static const char *const models[] = {
+    "gpt2",   "gpt2_f16",     "neox",          "neox_sequential", "llama2",
+    "llama3", "llama_linear", "llama_dynamic", "llama_yarn",      "gemma2",
+    "gemma2_types",
+};
 #define N_MODELS (sizeof models / sizeof *models)
 
 static const char *const sites[] = {"resid_pre", "attn_out", "resid_mid", "mlp_out",

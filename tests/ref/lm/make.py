@@ -87,27 +87,53 @@ def silu(u):
     return u * torch.sigmoid(u)
 
 
-def rotary(x, dims, base, scaling=None):
+def llama3_frequencies(freq, scaling):
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    old, factor = scaling["original_max_position_embeddings"], scaling["factor"]
+    out = []
+    for f in freq.tolist():
+        length = 2 * math.pi / f
+        if length < old / high:
+            out.append(f)
+        elif length > old / low:
+            out.append(f / factor)
+        else:
+            s = (old / length - low) / (high - low)
+            out.append((1 - s) * f / factor + s * f)
+    return torch.tensor(out).double()
+
+
+def yarn_frequencies(freq, dims, base, scaling, context):
+    """Peng et al. 2023: pairs that turn often within the old context stay as they are."""
+    old = scaling.get("original_max_position_embeddings", context)
+
+    def pair(turns):
+        return dims * math.log(old / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    first = max(math.floor(pair(scaling.get("beta_fast", 32))), 0)
+    last = min(math.ceil(pair(scaling.get("beta_slow", 1))), dims - 1)
+    ramp = ((torch.arange(dims // 2).double() - first) / (last - first)).clamp(0, 1)
+    assert ((ramp > 0) & (ramp < 1)).any()
+    return freq / scaling["factor"] * ramp + freq * (1 - ramp)
+
+
+def rotary(x, dims, base, scaling=None, context=None):
     """x [S, T, H, dh]; pairs (i, i + dims/2)."""
+    kind, size = scaling["rope_type"] if scaling else "default", 1.0
+    if kind == "dynamic":
+        assert x.shape[1] > context
+        base *= (scaling["factor"] * x.shape[1] / context - (scaling["factor"] - 1)) ** \
+            (dims / (dims - 2))
     freq = base ** (-torch.arange(0, dims, 2).double() / dims)
-    if scaling and scaling["rope_type"] == "linear":
+    if kind == "linear":
         freq = freq / scaling["factor"]
-    elif scaling:
-        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
-        old, factor = scaling["original_max_position_embeddings"], scaling["factor"]
-        out = []
-        for f in freq.tolist():
-            length = 2 * math.pi / f
-            if length < old / high:
-                out.append(f)
-            elif length > old / low:
-                out.append(f / factor)
-            else:
-                s = (old / length - low) / (high - low)
-                out.append((1 - s) * f / factor + s * f)
-        freq = torch.tensor(out).double()
+    elif kind == "llama3":
+        freq = llama3_frequencies(freq, scaling)
+    elif kind == "yarn":
+        freq = yarn_frequencies(freq, dims, base, scaling, context)
+        size = 0.1 * math.log(scaling["factor"]) + 1
     angle = torch.outer(torch.arange(x.shape[1]).double(), freq)
-    cos, sin = angle.cos()[None, :, None], angle.sin()[None, :, None]
+    cos, sin = size * angle.cos()[None, :, None], size * angle.sin()[None, :, None]
     a, b, rest = x[..., :dims // 2], x[..., dims // 2:dims], x[..., dims:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
@@ -233,7 +259,8 @@ class Llama:
         u = self.norm(n + "input_layernorm", x)
         q, k, v = (heads(self.linear(n + "self_attn.%s_proj" % s, u, m * dh), m)
                    for s, m in (("q", h), ("k", g), ("v", g)))
-        q, k = (rotary(t, dh, c["rope_theta"], c.get("rope_scaling")) for t in (q, k))
+        q, k = (rotary(t, dh, c["rope_theta"], c.get("rope_scaling"),
+                       c["max_position_embeddings"]) for t in (q, k))
         return q, k, v, dh
 
     def attn(self, i, x):
@@ -261,6 +288,10 @@ class Llama:
 class Gemma2(Llama):
     gemma = True
 
+    def slides(self, i):
+        types = self.cfg.get("layer_types")
+        return types[i] == "sliding_attention" if types else i % 2 == 0
+
     def embed(self, ids):
         scale = torch.tensor(self.cfg["hidden_size"] ** 0.5).to(self.w.dtype).double()
         return Llama.embed(self, ids) * scale
@@ -270,7 +301,7 @@ class Gemma2(Llama):
         q, k, v, _ = self.qkv(n, x)
         z = attention(q, k, v, c["query_pre_attn_scalar"] ** -0.5,
                       c["attn_logit_softcapping"],
-                      c["sliding_window"] if i % 2 == 0 else None)
+                      c["sliding_window"] if self.slides(i) else None)
         return self.norm(n + "post_attention_layernorm",
                          self.linear(n + "self_attn.o_proj", z, c["hidden_size"]))
 
@@ -442,6 +473,14 @@ LLAMA_CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"],
                 "hidden_act": "silu", "vocab_size": 61, "tie_word_embeddings": False,
                 "max_position_embeddings": 256}
 
+GEMMA2_CONFIG = {
+    **LLAMA_CONFIG, "model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"],
+    "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 24, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "query_pre_attn_scalar": 12, "attn_logit_softcapping": 3.0,
+    "final_logit_softcapping": 5.0, "sliding_window": 9, "rms_norm_eps": 1e-6,
+    "torch_dtype": "bfloat16", "tie_word_embeddings": True, "num_hidden_layers": 3}
+
 if __name__ == "__main__":
     gpt2 = make("gpt2", GPT2, {**GPT2_CONFIG, "scale_attn_by_inverse_layer_idx": True,
                                "n_inner": 40}, torch.float32)
@@ -467,11 +506,14 @@ if __name__ == "__main__":
     make("llama_linear", Llama,
          {**LLAMA_CONFIG, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
          torch.float16)
-    make("gemma2", Gemma2,
-         {**LLAMA_CONFIG, "model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"],
-          "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh",
-          "hidden_size": 24, "num_attention_heads": 4, "num_key_value_heads": 2,
-          "head_dim": 8, "query_pre_attn_scalar": 12, "attn_logit_softcapping": 3.0,
-          "final_logit_softcapping": 5.0, "sliding_window": 9, "rms_norm_eps": 1e-6,
-          "torch_dtype": "bfloat16", "tie_word_embeddings": True,
-          "num_hidden_layers": 3}, torch.bfloat16)
+    make("llama_dynamic", Llama,
+         {**LLAMA_CONFIG, "max_position_embeddings": 64,
+          "rope_scaling": {"rope_type": "dynamic", "factor": 3.0}}, torch.float16)
+    make("llama_yarn", Llama,
+         {**LLAMA_CONFIG, "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8,
+                                           "original_max_position_embeddings": 64}},
+         torch.float16)
+    make("gemma2", Gemma2, GEMMA2_CONFIG, torch.bfloat16)
+    make("gemma2_types", Gemma2,
+         {**GEMMA2_CONFIG, "attn_logit_softcapping": None, "layer_types":
+          ["full_attention", "sliding_attention", "sliding_attention"]}, torch.bfloat16)
