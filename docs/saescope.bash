@@ -81,7 +81,7 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst tokens parts
-            matches one_to_one best composites alone matrix files next' -- "$cur") ;;
+            matches one_to_one best composites alone matrix histograms files next' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \

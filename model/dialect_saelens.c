@@ -258,6 +258,8 @@ static bool read_metadata(struct sae *sae, const json_t *cfg, struct err *err)
     if (!cfg_string(cfg, "hook_name", "hook_point", &hook, err) ||
         !json_get_bool(metadata, "prepend_bos", &sae->prepend_bos, err) ||
         !json_get_bool(cfg, "prepend_bos", &sae->prepend_bos, err) ||
+        !json_get_double(json_object_get(metadata, "training"), "l1_coefficient", &sae->l1,
+                         err) ||
         !json_get_double(metadata, "l1_coefficient", &sae->l1, err) ||
         !json_get_double(cfg, "l1_coefficient", &sae->l1, err) ||
         !note_size(sae, cfg, "d_in", sae->d_in, err) ||

@@ -146,6 +146,29 @@ double stats_median(double *v, int64_t n)
     return (below + v[middle]) / 2;
 }
 
+const double stats_quantile_at[STATS_QUANTILES] = {.05, .25, .5, .75, .95};
+
+void stats_quantiles(double *v, int64_t n, double out[STATS_QUANTILES])
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(v[i]))
+            v[kept++] = v[i];
+    for (int q = 0; q < STATS_QUANTILES; q++) {
+        double at = stats_quantile_at[q] * (double)(kept - 1);
+        int64_t k = (int64_t)at;
+        out[q] = NAN;
+        if (!kept)
+            continue;
+        select_nth(v, kept, k);
+        double next = INFINITY; /* the least of what is behind */
+        for (int64_t i = k + 1; i < kept; i++)
+            next = v[i] < next ? v[i] : next;
+        double part = at - (double)k;
+        out[q] = part > 0 ? v[k] + part * (next - v[k]) : v[k];
+    }
+}
+
 void stats_wilson(double k, double n, double *low, double *high)
 {
     const double z = 1.959964;

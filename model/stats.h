@@ -48,5 +48,11 @@ void summary_finish(struct summary *s);
  * ones are left out. Reorders v. NaN when nothing is left. O(n). */
 double stats_median(double *v, int64_t n);
 
+/* The values at 5, 25, 50, 75 and 95 % of n values, between neighbours linearly (as NumPy's
+ * quantile); NaN and infinite ones are left out. Reorders v. NaN when nothing is left. */
+enum { STATS_QUANTILES = 5 };
+extern const double stats_quantile_at[STATS_QUANTILES]; /* 0.05 .. 0.95 */
+void stats_quantiles(double *v, int64_t n, double out[STATS_QUANTILES]);
+
 /* Wilson score interval of a proportion k / n, z = 1.959964; [0, 1] when n = 0. */
 void stats_wilson(double k, double n, double *low, double *high);

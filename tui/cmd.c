@@ -55,10 +55,14 @@ const struct command commands[] = {
     },
     {
         .name = "hist",
-        .usage = "PATH --of WHAT",
+        .usage = "PATH... --of WHAT",
         .purpose = "histogram of one quantity over all features",
+        .detail = "Of several SAEs (PATHs, or --sae repeated) the histograms have common edges. "
+                  "Without\n--acts, samples come from the bundle that the first of several lies "
+                  "in.\n",
+        .many = true,
         .groups = OPT_HIST,
-        .tables = "histogram",
+        .tables = "histogram,histograms",
         .run = cmd_hist,
     },
     {
@@ -270,6 +274,30 @@ static bool sort_two(struct cmd *c, struct err *err)
     return true;
 }
 
+/* All words are PATHs; of several without samples the first may lie in a bundle. */
+static bool sort_many(struct cmd *c, struct err *err)
+{
+    struct opts *o = &c->opts;
+    if (o->n_words + o->n_saes == 0)
+        return err_set(err, ERR_USAGE, "%s: no PATH given (expected saescope %s %s)",
+                       c->command->name, c->command->name, c->command->usage);
+    o->session.paths = o->words;
+    o->session.n_paths = o->n_words;
+    int bundles = 0;
+    for (int i = 0; i < o->n_words; i++)
+        bundles += bundle_recognise(o->words[i]);
+    c->n_saes = o->n_words + o->n_saes - bundles;
+    if (o->n_words > 1 && o->n_saes == 0 && bundles == 0 && o->n_acts == 0)
+        c->holder = bundle_holding(o->words[0]);
+    if (!c->holder)
+        return true;
+    o->session.saes = o->words;
+    o->session.n_saes = o->n_words;
+    o->session.paths = (const char *const *)&c->holder;
+    o->session.n_paths = 1;
+    return true;
+}
+
 /* PATH and numbers apart. Where --sae says which SAE, PATH may be left out. */
 static bool sort_words(struct cmd *c, struct err *err)
 {
@@ -277,6 +305,8 @@ static bool sort_words(struct cmd *c, struct err *err)
     struct opts *o = &c->opts;
     if (command->two)
         return sort_two(c, err);
+    if (command->many)
+        return sort_many(c, err);
     if (o->n_words < command->more)
         return err_set(err, ERR_USAGE, "%s: found %d words (expected saescope %s %s)",
                        command->name, o->n_words, command->name, command->usage);
@@ -304,7 +334,7 @@ static bool check_options(struct cmd *c, struct err *err)
 {
     const struct command *command = c->command;
     struct opts *o = &c->opts;
-    if (o->n_saes > 1 && !command->two)
+    if (o->n_saes > 1 && !command->two && !command->many)
         return err_set(err, ERR_USAGE, "--sae: given %d times (expected once: %s is about "
                                        "one SAE)", o->n_saes, command->name);
     if (o->table && !(command->tables && is_one_of(command->tables, o->table)))
@@ -330,6 +360,7 @@ static void make_out(struct cmd *c)
         .form = o->json ? OUT_JSON : o->tsv ? OUT_TSV : OUT_TEXT,
         .table = o->table         ? o->table
                  : cmd_has_many(c) ? "features"
+                 : c->n_saes > 1   ? "histograms"
                  : o->matrix       ? "matrix"
                                    : c->command->table,
         .color = wanted && isatty(STDOUT_FILENO),
@@ -361,6 +392,15 @@ static bool blame_the_other(const struct cmd *c, struct err *err)
     return false;
 }
 
+bool cmd_choose(struct cmd *c, int k, struct err *err)
+{
+    c->i = c->session->chosen[k];
+    if (!session_load(c->session, c->i, &c->progress, err))
+        return false;
+    c->sae = c->session->saes[c->i].sae;
+    return true;
+}
+
 static bool open_session(struct cmd *c, struct err *err)
 {
     c->session = session_open(&c->opts.session, &c->progress, err);
@@ -372,11 +412,7 @@ static bool open_session(struct cmd *c, struct err *err)
     if (c->command->two && c->session->n_chosen != 2)
         return err_set(err, ERR_MISSING, "%s: not a bundle (expected a bundle and two SAEs)",
                        c->opts.words[0]);
-    c->i = c->session->chosen[0];
-    if (!session_load(c->session, c->i, &c->progress, err))
-        return false;
-    c->sae = c->session->saes[c->i].sae;
-    return true;
+    return cmd_choose(c, 0, err);
 }
 
 static bool run(struct cmd *c, struct err *err)

@@ -23,6 +23,7 @@ struct command {
     const char *detail;                 /* more lines for its own help, or NULL */
     bool ids;                           /* its words after PATH are numbers of features */
     bool two;                           /* it is about two SAEs: [BUNDLE] A B */
+    bool many;                          /* it can be about several SAEs: PATH ... */
     int more;                           /* words behind PATH that are its own to read */
     unsigned groups;                    /* enum opt_group, beyond OPT_GENERAL */
     const char *tables;                 /* what --table knows, "top,intervals"; or NULL */
@@ -37,6 +38,7 @@ struct cmd {
     struct opt_ids ids;
     struct session *session;
     char *holder;    /* the bundle that was found around an SAE; owned */
+    int n_saes;      /* of a command that can be about many: those named */
     int i;           /* the SAE that it is about (of two the first), in session->saes */
     struct sae *sae; /* that one, loaded */
     struct out *out;
@@ -83,6 +85,9 @@ void cmd_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Is it about more than one feature? Then the answer is a list of "features". */
 bool cmd_has_many(const struct cmd *c);
+
+/* The k-th of the SAEs asked for becomes the one that it is about. */
+bool cmd_choose(struct cmd *c, int k, struct err *err);
 
 /* Are there features of all the numbers asked for? ERR_RANGE. */
 bool cmd_check_ids(const struct cmd *c, struct err *err);

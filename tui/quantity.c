@@ -272,3 +272,87 @@ void quantity_put(struct out *o, enum quantity q, const struct summary *s)
     out_line(o, "%s", "");
     out_hist(o, "histogram", &s->hist);
 }
+
+/* -- several checkpoints ---------------------------------------------------------------- */
+
+bool quantity_range(const double *v, int64_t n, bool log, double *lo, double *hi)
+{
+    double least = INFINITY, greatest = -INFINITY;
+
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(v[i]) || (log && v[i] <= 0) || v[i] < *lo || v[i] > *hi)
+            continue;
+        least = v[i] < least ? v[i] : least;
+        greatest = v[i] > greatest ? v[i] : greatest;
+    }
+    if (!(least <= greatest))
+        return false;
+    *lo = least;
+    *hi = greatest;
+    return true;
+}
+
+static void put_quantiles(struct out *o, const double q[STATS_QUANTILES])
+{
+    static const char *const keys[STATS_QUANTILES] = {"p5", "p25", "p50", "p75", "p95"};
+
+    out_begin(o, "quantiles");
+    for (int k = 0; k < STATS_QUANTILES; k++)
+        out_num(o, keys[k], q[k]);
+    out_end(o);
+}
+
+/* For TSV and people: a line a checkpoint; the bins are a table of their own. */
+static void put_entry(struct out *o, enum quantity q, const struct quantity_entry *e)
+{
+    out_begin(o, NULL);
+    out_text(o, "name", e->name);
+    if (out_form(o) == OUT_JSON) {
+        out_text(o, "path", e->path);
+        out_text(o, "of", quantities[q].name);
+    }
+    if (e->step >= 0)
+        out_int(o, "step", e->step);
+    else
+        out_null(o, "step");
+    out_num(o, "l1", e->l1);
+    out_summary_keys(o, e->summary);
+    out_int(o, "excluded", e->summary->excluded);
+    put_quantiles(o, e->quantiles);
+    if (out_form(o) == OUT_JSON)
+        out_hist(o, "histogram", &e->summary->hist);
+    out_end(o);
+}
+
+static void put_bins(struct out *o, const struct quantity_entry *e, int n)
+{
+    out_rows(o, "histogram", "name,low,high,count");
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < e[k].summary->hist.n; i++) {
+            const struct hist *h = &e[k].summary->hist;
+            out_begin(o, NULL);
+            out_text(o, "name", e[k].name);
+            out_num(o, "low", hist_edge(h, i));
+            out_num(o, "high", hist_edge(h, i + 1));
+            out_int(o, "count", h->counts[i]);
+            out_end(o);
+        }
+    out_end(o);
+}
+
+void quantity_put_many(struct out *o, enum quantity q, const struct quantity_entry *e, int n)
+{
+    out_text(o, "of", quantities[q].name);
+    out_rows(o, "histograms", "name,step,l1,count,mean,std,min,max,negative_fraction,"
+                              "zero_fraction,excluded,quantiles.p5,quantiles.p25,"
+                              "quantiles.p50,quantiles.p75,quantiles.p95");
+    for (int k = 0; k < n; k++)
+        put_entry(o, q, &e[k]);
+    out_end(o);
+    if (out_form(o) == OUT_TSV)
+        put_bins(o, e, n);
+    for (int k = 0; out_form(o) == OUT_TEXT && k < n; k++) {
+        out_heading(o, "%s", e[k].name);
+        out_hist(o, "histogram", &e[k].summary->hist);
+    }
+}

@@ -69,3 +69,19 @@ bool quantity_filter(enum quantity q, const double *v, int64_t n, double lo, dou
 
 /* The keys of docs/commands.md, `hist`, into the open object. */
 void quantity_put(struct out *o, enum quantity q, const struct summary *s);
+
+/* One of several checkpoints. All have the same edges. */
+struct quantity_entry {
+    const char *name, *path; /* borrowed */
+    int64_t step;            /* -1: not known */
+    double l1;               /* NaN: not known */
+    const struct summary *summary;
+    double quantiles[STATS_QUANTILES];
+};
+
+/* Likewise for several: of, histograms [..]; with TSV a table of the bins too. */
+void quantity_put_many(struct out *o, enum quantity q, const struct quantity_entry *e, int n);
+
+/* The range of values that are binned, within *lo and *hi (NaN: no bound), into these.
+ * log: only values above 0. False: there are none. */
+bool quantity_range(const double *v, int64_t n, bool log, double *lo, double *hi);

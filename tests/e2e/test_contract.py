@@ -440,6 +440,36 @@ class Two(Bundle):
         self.fails(2, "cosine", self.bundle, "--against", "topk", "--truth", "x")
 
 
+    def test_hist_of_several(self):
+        """Each is what it is alone, but for the edges, which all share."""
+        several = self.answer("hist", SMALL, "-s", "standard", "-s", "topk", "--of", "b_enc")
+        self.assertEqual(several["of"], "b_enc")
+        alone = [self.answer("hist", SMALL, "-s", name, "--of", "b_enc")
+                 for name in ("standard", "topk")]
+        edges = several["histograms"][0]["histogram"]["edges"]
+        self.assertEqual(edges[0], min(h["min"] for h in alone))
+        self.assertAlmostEqual(edges[-1], max(h["max"] for h in alone), delta=1e-7)
+        for one, want in zip(several["histograms"], alone):
+            self.assertEqual(one["histogram"]["edges"], edges)
+            self.assertEqual(sum(one["histogram"]["counts"]), one["count"])
+            for key in set(want) - {"histogram"}:
+                self.assertEqual(one[key], want[key], key)
+            for lower, upper in zip(("p5", "p25", "p50", "p75"), ("p25", "p50", "p75", "p95")):
+                self.assertLessEqual(one["quantiles"][lower], one["quantiles"][upper])
+        rows = self.ok("features", SMALL, "-s", "topk", "--tsv", "--columns", "density").tsv[1]
+        density = sorted(float(r[-1]) for r in rows)
+        got = self.answer("hist", SMALL, "-s", "standard", "-s", "topk", "--of", "density")
+        middle = (density[23] + density[24]) / 2
+        self.assertAlmostEqual(got["histograms"][1]["quantiles"]["p50"], middle, delta=1e-9)
+        head, rows = self.ok("hist", SMALL, "-s", "standard", "-s", "topk", "--of", "b_enc",
+                             "--bins", "5", "--tsv", "--table", "histogram").tsv
+        self.assertEqual((head, len(rows)), (["name", "low", "high", "count"], 10))
+        rows = self.ok("hist", SMALL, "-s", "standard", "-s", "topk", "--of", "b_enc",
+                       "--tsv").tsv[1]
+        self.assertEqual([r[0] for r in rows], ["standard", "topk"])
+        self.fails(1, "hist", SMALL, "-s", "standard", "-s", "gated", "--of", "b_enc")
+        self.fails(2, "hist", "--of", "b_enc")
+
     def test_cosine_of_encoders(self):
         """The encoder of a standard SAE against itself, from its rows as stored."""
         got = self.answer("cosine", SMALL, "--weights", "encoder", "--matrix")

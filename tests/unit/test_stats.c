@@ -165,6 +165,36 @@ static void the_median_is_in_the_middle(void **state)
     assert_true(isnan(stats_median((double[]){NAN}, 1)));
 }
 
+/* Against sorting, as numpy.quantile defines it. */
+static void quantiles_are_between_neighbours(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 40; n++) {
+        double v[48], sorted[48], got[STATS_QUANTILES];
+        for (int i = 0; i < n; i++) {
+            v[i] = sorted[i] = (i * 17 + n * 5) % 23 - 11.5;
+            for (int k = i; k > 0 && sorted[k - 1] > sorted[k]; k--) {
+                double t = sorted[k];
+                sorted[k] = sorted[k - 1];
+                sorted[k - 1] = t;
+            }
+        }
+        v[n] = NAN;
+        v[n + 1] = -INFINITY;
+        stats_quantiles(v, n + 2, got);
+        for (int q = 0; q < STATS_QUANTILES; q++) {
+            double at = stats_quantile_at[q] * (n - 1);
+            int k = (int)at;
+            if (n == 0) {
+                assert_true(isnan(got[q]));
+                continue;
+            }
+            double next = k + 1 < n ? sorted[k + 1] : sorted[k];
+            assert_true(fabs(got[q] - (sorted[k] + (at - k) * (next - sorted[k]))) < 1e-12);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +202,7 @@ int main(void)
         cmocka_unit_test(bins_agree_with_their_edges),
         cmocka_unit_test(the_median_is_in_the_middle),
         cmocka_unit_test(wilson_limits_solve_the_score_equation),
+        cmocka_unit_test(quantiles_are_between_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,127 @@
+/* series.c - see series.h. */
+#include "model/series.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/mem.h"
+
+static size_t directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static bool same_run(const struct session_sae *a, const struct session_sae *b)
+{
+    size_t n = directory_of(a->path);
+    return a->step >= 0 && b->step >= 0 && n == directory_of(b->path) &&
+           memcmp(a->path, b->path, n) == 0;
+}
+
+static int run_size(const struct session *s, int i)
+{
+    int n = 0;
+
+    for (int k = 0; k < s->n_saes; k++)
+        n += same_run(&s->saes[i], &s->saes[k]);
+    return n;
+}
+
+/* A checkpoint of the run that is to be shown, -1: there is none. */
+static int find_run(const struct session *s, int i)
+{
+    if (i >= 0 && i < s->n_saes && run_size(s, i) > 1)
+        return i;
+    for (int k = 0; k < s->n_saes; k++)
+        if (run_size(s, k) > 1)
+            return k;
+    return -1;
+}
+
+static void add(struct series *out, const struct session *s, int i)
+{
+    const struct session_sae *e = &s->saes[i];
+    struct series_member *m = &out->members[out->n++];
+
+    *m = (struct series_member){.sae = i, .step = e->step, .l1 = e->sae ? e->sae->l1 : NAN};
+    if (m->step < 0 && e->sae)
+        m->step = e->sae->step;
+}
+
+/* The k-th of n that are kept of `of`. */
+static int evenly(int k, int n, int of)
+{
+    return n > 1 ? (int)((int64_t)k * (of - 1) / (n - 1)) : 0;
+}
+
+static void add_some(struct series *out, const struct session *s, const int *saes, int of)
+{
+    int n = of < SERIES_MAX ? of : SERIES_MAX;
+
+    for (int k = 0; k < n; k++)
+        add(out, s, saes[evenly(k, n, of)]);
+    out->left_out = of - n;
+}
+
+void series_around(const struct session *s, int i, struct series *out)
+{
+    *out = (struct series){0};
+    if (s->n_chosen > 1) {
+        add_some(out, s, s->chosen, s->n_chosen);
+    } else {
+        int *run = xcalloc((size_t)s->n_saes + 1, sizeof *run), n = 0, first = find_run(s, i);
+        for (int k = 0; first >= 0 && k < s->n_saes; k++)
+            if (same_run(&s->saes[first], &s->saes[k]))
+                run[n++] = k;
+        if (n > 1)
+            add_some(out, s, run, n);
+        free(run);
+    }
+    series_place(out);
+}
+
+static int compare_members(const void *x, const void *y)
+{
+    const struct series_member *a = x, *b = y;
+
+    if (a->x != b->x)
+        return a->x < b->x ? -1 : 1;
+    return a->sae - b->sae;
+}
+
+/* Sort by x; are all of them known, and different? */
+static bool place_by(struct series *s, bool step)
+{
+    for (int k = 0; k < s->n; k++) {
+        struct series_member *m = &s->members[k];
+        if (step ? m->step < 0 : !isfinite(m->l1))
+            return false;
+    }
+    for (int k = 0; k < s->n; k++)
+        s->members[k].x = step ? (double)s->members[k].step : s->members[k].l1;
+    qsort(s->members, (size_t)s->n, sizeof *s->members, compare_members);
+    for (int k = 1; k < s->n; k++)
+        if (s->members[k].x == s->members[k - 1].x)
+            return false;
+    return true;
+}
+
+void series_place(struct series *s)
+{
+    struct series before = *s;
+
+    s->by = SERIES_BY_STEP;
+    if (place_by(s, true))
+        return;
+    *s = before;
+    s->by = SERIES_BY_L1;
+    if (place_by(s, false))
+        return;
+    *s = before;
+    s->by = SERIES_BY_ORDER;
+    for (int k = 0; k < s->n; k++)
+        s->members[k].x = k;
+}
