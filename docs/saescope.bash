@@ -6,10 +6,10 @@ _saescope()
     local commands='info scan features feature hist token score ablate compare
         cosine convert prompt'
     local columns='id density count mean max bias threshold decoder_norm
-        encoder_decoder_cosine nearest_cosine delta_fvu label'
+        encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
         --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
-        --format --fold-decoder-norms --memory --threads --seed --quick --json --tsv --table
+        --format --fold-decoder-norms --subtract-b-dec --target --memory --threads --seed --quick --json --tsv --table
         --color --ascii --theme --quiet --verbose --help --version'
     local word command='' first=1
     COMPREPLY=()
@@ -53,11 +53,12 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
     --to)
         mapfile -t COMPREPLY < <(compgen -W 'saelens npy jumprelu' -- "$cur") ;;
-    --fold-decoder-norms)
+    --fold-decoder-norms | --subtract-b-dec)
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
         mapfile -t COMPREPLY < <(compgen -W 'saelens gemma-scope sparsify llama-scope openmoss
-            npy openai dictionary-learning mats kissane deepseek' -- "$cur") ;;
+            npy openai dictionary-learning mats kissane deepseek
+            circuit-tracer transcoder-circuits crosscoder' -- "$cur") ;;
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
             encoder_decoder_cosine delta_fvu' -- "$cur") ;;
@@ -84,7 +85,7 @@ _saescope()
             matches one_to_one best composites alone matrix histograms files next' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
-    --sae | -s | --acts | -a | --tokens | -t | --tokenizer | --index | --labels | \
+    --sae | -s | --acts | -a | --tokens | -t | --target | --tokenizer | --index | --labels | \
         --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
         --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \

@@ -1,7 +1,7 @@
 # fish completion for saescope(1)
 
 set -l commands info scan features feature hist token score ablate compare cosine convert prompt
-set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu label'
+set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
 complete -c saescope -n $no_command -a info \
@@ -32,6 +32,7 @@ complete -c saescope -n $no_command -a convert \
 complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
 complete -c saescope -s a -l acts -r -F -d 'Activation samples'
 complete -c saescope -s t -l tokens -r -F -d 'Token ids'
+complete -c saescope -l target -r -F -d 'Of transcoders, what their output should be'
 complete -c saescope -l seq-len -x -d 'Cut flat samples into sequences'
 complete -c saescope -l tokenizer -r -F -d 'tokenizer.json or vocab.json'
 complete -c saescope -s m -l model -x -a '(__fish_complete_directories)' -d 'Language model'
@@ -46,8 +47,9 @@ complete -c saescope -l rebuild -d 'Scan again even if there is an index'
 complete -c saescope -l truth -r -F -d 'True features'
 complete -c saescope -l labels -r -F -d 'Labels of features'
 complete -c saescope -l format -x -d 'Read as this format' \
-    -a 'saelens gemma-scope sparsify llama-scope openmoss npy openai dictionary-learning mats kissane deepseek'
+    -a 'saelens gemma-scope sparsify llama-scope openmoss npy openai dictionary-learning mats kissane deepseek circuit-tracer transcoder-circuits crosscoder'
 complete -c saescope -l fold-decoder-norms -x -a 'on off' -d 'Scale decoder rows to unit length'
+complete -c saescope -l subtract-b-dec -x -a 'on off' -d 'Take b_dec off the input'
 complete -c saescope -l memory -x -d 'Memory beyond mapped files'
 complete -c saescope -s j -l threads -x -d 'Threads'
 complete -c saescope -l seed -x -d 'For what is drawn at random'

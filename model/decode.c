@@ -48,6 +48,12 @@ void decode_token(const struct sae *sae, const float *W_dec,
             y[k] = y[k] * scale + shift;
 }
 
+void decode_skip(const struct sae *sae, const float *W_skip, const float *x, float *y)
+{
+    for (int64_t k = 0; k < sae->d_out; k++)
+        y[k] += kern_best()->dot(x, W_skip + k * sae->d_in, sae->d_in);
+}
+
 /* ew: the decoder row . e */
 static float delta_of(float gain, float scale, double norm, float ew)
 {

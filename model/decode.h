@@ -15,11 +15,16 @@ void decode_token(const struct sae *sae, const float *W_dec,
                   const struct encode_hit *hits, const uint32_t *order, int64_t n,
                   float scale, float shift, float *y);
 
+/* Add W_skip x, what a skip transcoder lets past its features. W_skip [d_out, d_in] rows of
+ * f32; x [d_in] as it came, not normalised. */
+void decode_skip(const struct sae *sae, const float *W_skip, const float *x, float *y);
+
 /* How often W_dec[h->feature] counts in y, before scale: the activation, times out_scale. */
 float decode_gain(const struct sae *sae, const struct encode_hit *h);
 
 /* What hit h adds to delta_fvu's sum: with c its contribution (docs/commands.md),
- * 2 e.c + |c|^2, e [d_out] = x - x_hat; norm is |W_dec[h->feature]|. */
+ * 2 e.c + |c|^2, e [d_out] = x - x_hat (of
+ * a transcoder its target less x_hat); norm is |W_dec[h->feature]|. */
 float decode_delta(const struct sae *sae, const float *W_dec, const struct encode_hit *h,
                    float scale, double norm, const float *e);
 

@@ -20,11 +20,14 @@ static const struct dialect *const dialects[] = {
     &dialect_llama_scope,
     &dialect_openmoss,
     &dialect_npy,
+    &dialect_crosscoder,
+    &dialect_circuits,
     &dialect_openai,
     &dialect_dictlearn,
     &dialect_mats,
     &dialect_kissane,
     &dialect_deepseek,
+    &dialect_tracer,
 };
 #define N_DIALECTS (sizeof dialects / sizeof *dialects)
 
@@ -130,7 +133,6 @@ json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err
 static const struct {
     const char *file, *format;
 } unread[] = {
-    {"cc_weights.pt",           "crosscoder"},
     {"sae_weights.pt",          "saelens (PyTorch)"},
     {"sae_weights.safetensors", "openmoss"},
 };
@@ -270,10 +272,14 @@ static bool bind_matrices(struct sae *sae, const struct dialect_tensors *t,
     char a[64], b[64];
     tensor_shape_text(t->W_enc, a, sizeof a);
     tensor_shape_text(t->W_dec, b, sizeof b);
-    if (enc.rows != dec.rows || enc.cols != dec.cols)
+    if (enc.rows != dec.rows || (enc.cols != dec.cols && !t->transcodes))
         return err_set(err, ERR_SHAPE, "W_enc and W_dec do not fit (found %s and %s, expected %s and %s)", a, b,
                        t->W_enc_is_d_in_first ? "[d_in, d_sae]" : "[d_sae, d_in]",
-                       t->W_dec_is_d_out_first ? "[d_in, d_sae]" : "[d_sae, d_in]");
+                       t->transcodes ? t->W_dec_is_d_out_first ? "[d_out, d_sae]" : "[d_sae, d_out]"
+                       : t->W_dec_is_d_out_first ? "[d_in, d_sae]" : "[d_sae, d_in]");
+    if (dec.cols > DIALECT_MAX_D_IN)
+        return err_set(err, ERR_UNSUPPORTED, "W_dec is too large (found %s, expected at most "
+                       "%lld dimensions)", b, (long long)DIALECT_MAX_D_IN);
     if (enc.rows > DIALECT_MAX_D_SAE || enc.cols > DIALECT_MAX_D_IN)
         return err_set(err, ERR_UNSUPPORTED,
                        "W_enc is too large (found %s, expected at most %lld features of %lld dimensions)", a,
@@ -287,10 +293,31 @@ static bool bind_matrices(struct sae *sae, const struct dialect_tensors *t,
     return true;
 }
 
+/* What goes past the features of a skip transcoder. */
+static bool bind_skip(struct sae *sae, const struct dialect_tensors *t, struct err *err)
+{
+    char shape[64];
+    if (!t->transcodes)
+        return true;
+    if (t->W_skip) {
+        if (!is_matrix(t->W_skip, "W_skip", err))
+            return false;
+        struct mat skip = mat_of(t->W_skip, t->W_skip_is_d_in_first);
+        if (skip.rows != sae->d_out || skip.cols != sae->d_in)
+            return err_set(err, ERR_SHAPE, "W_skip has a wrong shape (found %s, expected [%lld, "
+                           "%lld])", tensor_shape_text(t->W_skip, shape, sizeof shape),
+                           (long long)(t->W_skip_is_d_in_first ? sae->d_in : sae->d_out),
+                           (long long)(t->W_skip_is_d_in_first ? sae->d_out : sae->d_in));
+        sae->W_skip = skip;
+    }
+    sae_set_transcoder(sae);
+    return true;
+}
+
 bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *path,
                   struct err *err)
 {
-    bool ok = bind_matrices(sae, t, err);
+    bool ok = bind_matrices(sae, t, err) && bind_skip(sae, t, err);
     if (ok && !t->b_dec && !t->no_b_dec)
         ok = err_set(err, ERR_MISSING, "there is no b_dec (found none, expected a vector)");
     sae->stored = (struct sae_stored){.b_enc = t->b_enc, .b_dec = t->b_dec,

@@ -76,6 +76,9 @@ struct dialect_tensors {
     bool W_enc_is_d_in_first;  /* stored [d_in, d_sae] */
     bool W_dec_is_d_out_first; /* stored [d_out, d_sae] */
     bool no_b_dec;             /* it is zero, and not stored */
+    bool transcodes;           /* d_out may differ from d_in; sets the kind */
+    const struct tensor *W_skip; /* of a transcoder: y += W_skip x; NULL: none */
+    bool W_skip_is_d_in_first; /* stored [d_in, d_out] */
 };
 
 /* Check the shapes against each other and fill W_enc, W_dec, the vectors, d_in, d_out,
@@ -120,4 +123,4 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
 
 extern const struct dialect dialect_saelens, dialect_gemma, dialect_npy, dialect_sparsify,
     dialect_dictlearn, dialect_openai, dialect_llama_scope, dialect_openmoss, dialect_mats,
-    dialect_kissane, dialect_deepseek;
+    dialect_kissane, dialect_deepseek, dialect_tracer, dialect_circuits, dialect_crosscoder;

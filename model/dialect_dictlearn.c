@@ -13,6 +13,9 @@
  *   AutoEncoderTopK        k, in the file or the configuration
  *   BatchTopKSAE           a scalar threshold; below 0 it was never set
  *   MatryoshkaBatchTopKSAE the same; group_sizes mattered in training
+ *   IdentityDict           x itself; it has no weights
+ *
+ * SAEBench's PCA, W_enc, W_dec and mean: (x - mean) W_enc, of either sign.
  *
  * Without a configuration the names decide. While training runs, a backup may have the
  * weights below "ae", for inputs divided by its norm_factor.
@@ -32,6 +35,8 @@
 #define WEIGHTS "ae.pt"
 #define CONFIG  "config.json"
 
+#define MAX_IDENTITY 8192 /* dimensions of an IdentityDict, whose matrices are made */
+
 /* Any of these says where the weights are. */
 static const char *const anchors[] = {"encoder.weight", "W_enc", NULL};
 
@@ -45,7 +50,9 @@ static const char *const described_keys[] = {
     "warmup_steps",
 };
 
-enum kind { STANDARD, STANDARD_NEW, GATED, JUMPRELU, TOPK, BATCHTOPK, MATRYOSHKA, N_KINDS };
+enum kind {
+    STANDARD, STANDARD_NEW, GATED, JUMPRELU, TOPK, BATCHTOPK, MATRYOSHKA, IDENTITY, PCA, N_KINDS
+};
 
 static const struct {
     const char *arch;
@@ -58,6 +65,8 @@ static const struct {
     [TOPK]         = {"topk",       true,  true},
     [BATCHTOPK]    = {"batchtopk",  true,  true},
     [MATRYOSHKA]   = {"matryoshka", true,  true},
+    [IDENTITY]     = {"identity",   false, false},
+    [PCA]          = {"pca",        true,  false},
 };
 
 /* Names of dict_class, then of trainer_class, which old configurations have alone. */
@@ -72,6 +81,7 @@ static const struct {
     {"AutoEncoderTopK", TOPK},
     {"BatchTopKSAE", BATCHTOPK},
     {"MatryoshkaBatchTopKSAE", MATRYOSHKA},
+    {"IdentityDict", IDENTITY},
     {"StandardTrainer", STANDARD},
     {"StandardTrainerAprilUpdate", STANDARD},
     {"PAnnealTrainer", STANDARD},
@@ -134,6 +144,8 @@ static enum kind kind_by_names(const struct dictlearn *d)
     const struct tensor *threshold = keys_tensor(k, "threshold");
     if (keys_tensor(k, "gate_bias") || keys_tensor(k, "b_gate"))
         return GATED;
+    if (keys_tensor(k, "W_enc") && keys_tensor(k, "mean") && !keys_tensor(k, "b_enc"))
+        return PCA;
     if (keys_tensor(k, "group_sizes"))
         return MATRYOSHKA;
     if (threshold && threshold->ndim == 1 && tensor_count(threshold) > 1)
@@ -158,7 +170,8 @@ static bool choose_kind(struct sae *sae, struct dictlearn *d, struct err *err)
     if (dict_class)
         return err_set(err, ERR_UNSUPPORTED, "dict_class is %s, which is not read (expected "
                        "AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder, "
-                       "AutoEncoderTopK, BatchTopKSAE or MatryoshkaBatchTopKSAE)", dict_class);
+                       "AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE or IdentityDict)",
+                       dict_class);
     d->kind = kind_by_names(d);
     sae_add_note(sae, "nothing says its class: taken for %s by the names of its tensors",
                  kinds[d->kind].arch);
@@ -286,7 +299,8 @@ static bool read_told(struct sae *sae, const struct dictlearn *d, struct err *er
         sae->step = (int64_t)step;
     list_ignored(sae, sae->config);
     list_ignored(sae, d->trainer);
-    keys_note_mean(sae, &d->keys);
+    if (d->kind != PCA)
+        keys_note_mean(sae, &d->keys);
     return note_size(sae, d->trainer, "activation_dim", sae->d_in, err) &&
            note_size(sae, d->trainer, "dict_size", sae->d_sae, err) &&
            json_get_double(d->trainer, "l1_penalty", &sae->l1, NULL) &&
@@ -316,7 +330,9 @@ static bool bind_tensors(struct sae *sae, struct dictlearn *d, const char *path,
 {
     const struct keys *k = &d->keys;
     struct dialect_tensors t = find_tensors(k);
-    if (d->kind == GATED) {
+    if (d->kind == PCA) {
+        t.b_dec = keys_tensor(k, "mean");
+    } else if (d->kind == GATED) {
         t.b_gate = any_of(k, "gate_bias", "b_gate", NULL, NULL);
         t.b_mag = any_of(k, "mag_bias", "b_mag", NULL, NULL);
         t.r_mag = keys_tensor(k, "r_mag");
@@ -328,6 +344,8 @@ static bool bind_tensors(struct sae *sae, struct dictlearn *d, const char *path,
     if (!dialect_bind(sae, &t, path, err))
         return false;
     sae->arch = sae_arch_find(kinds[d->kind].arch);
+    if (d->kind == PCA && !dialect_zero_bias(sae, err))
+        return false;
     if (!bind_selection(sae, d, err))
         return false;
     undo_normalisation(sae, d);
@@ -335,10 +353,42 @@ static bool bind_tensors(struct sae *sae, struct dictlearn *d, const char *path,
            sae->arch->check(sae, err);
 }
 
+/* IdentityDict: x as it is, of as many dimensions as the configuration says. */
+static bool bind_identity(struct sae *sae, const json_t *trainer, struct err *err)
+{
+    int64_t d = 0;
+    if (!json_get_int(trainer, "activation_dim", &d, err))
+        return false;
+    if (d < 1 || d > MAX_IDENTITY)
+        return err_set(err, ERR_RANGE, "bad activation_dim of an IdentityDict (found %lld, "
+                       "expected 1 to %d)", (long long)d, MAX_IDENTITY);
+    if (!scratch_init(&sae->made, NULL, (size_t)(d * d) * sizeof(float), "identity", err))
+        return false;
+    float *one = sae->made.data;
+    for (int64_t i = 0; i < d; i++)
+        one[i * d + i] = 1;
+    struct tensor *t = sae_add_view(sae);
+    *t = (struct tensor){.name = "identity", .dtype = DTYPE_F32, .ndim = 2, .shape = {d, d},
+                         .data = sae->made.data};
+    tensor_set_strides(t, false);
+    struct dialect_tensors identity = {.W_enc = t, .W_dec = t, .no_b_dec = true};
+    sae->arch = sae_arch_find("identity");
+    return dialect_bind(sae, &identity, "IdentityDict", err) && dialect_zero_bias(sae, err) &&
+           read_hook(sae, sae->config, trainer, err);
+}
+
+static bool is_identity(const json_t *trainer)
+{
+    const char *name = json_string_value(json_object_get(trainer, "dict_class"));
+    return name && strcmp(name, "IdentityDict") == 0;
+}
+
 static bool bind_file(struct sae *sae, const char *path, const struct progress *progress,
                       struct err *err)
 {
     struct dictlearn d = {.trainer = json_object_get(sae->config, "trainer")};
+    if (is_identity(d.trainer))
+        return bind_identity(sae, d.trainer, err);
     struct container *file = dialect_container(sae, path, progress, err);
     if (!file || !keys_find(&d.keys, file, anchors, err))
         return false;
@@ -389,6 +439,8 @@ static const char *recognise(const struct checkpoint *c)
     static const char *const standard[] = {"encoder.weight", "bias", NULL};
     static const char *const gated[] = {"encoder.weight", "gate_bias", NULL};
     static const char *const saebench[] = {"W_enc", "W_dec", "b_dec", "threshold", NULL};
+    static const char *const biased[] = {"W_enc", "b_enc", NULL};
+    static const char *const pca[] = {"W_enc", "W_dec", "mean", NULL};
     if (!c->file)
         return !checkpoint_has(c, WEIGHTS)   ? NULL
                : checkpoint_has(c, CONFIG) ? WEIGHTS " and " CONFIG
@@ -400,6 +452,8 @@ static const char *recognise(const struct checkpoint *c)
            : checkpoint_contains(c, standard) ? "encoder.weight and bias in the file"
            : checkpoint_contains(c, gated)    ? "encoder.weight and gate_bias in the file"
            : checkpoint_contains(c, saebench) ? "W_enc and threshold in the file"
+           : checkpoint_contains(c, pca) && !checkpoint_contains(c, biased)
+               ? "W_enc and mean in the file"
                                               : NULL;
 }
 

@@ -41,12 +41,7 @@ static bool open_keys(struct sae *sae, struct keys *k, const struct checkpoint *
     struct container *file = dialect_container(sae, c->path, progress, err);
     if (!file)
         return false;
-    if (!keys_find(k, file, names, err))
-        return err_path(err, c->path);
-    if (keys_tensor(k, "b_dec_out"))
-        return err_set(err, ERR_UNSUPPORTED, "%s: b_dec_out: transcoders (transcoder-circuits) "
-                       "are not read", c->path);
-    return true;
+    return keys_find(k, file, names, err) || err_path(err, c->path);
 }
 
 /* ---- mats */

@@ -6,7 +6,8 @@
  *   version 2   params.safetensors with lower-case names beside a config.json with
  *               "architecture": "jump_relu"
  *
- * b_dec is not taken off the input. What else there is to know stands in the path:
+ * b_dec is not taken off the input. Transcoders read what the MLP reads and give what it
+ * gives; version 2's may have affine_skip_connection [d_in, d_out] beside them. What else there is to know stands in the path:
  * layer_12/width_16k/average_l0_82.
  */
 #include "model/dialect.h"
@@ -27,16 +28,24 @@ static const char *const described_keys[] = {
     "hf_hook_point_in", "hf_hook_point_out",
 };
 
-/* The tensor of that name, or of that name in lower case. */
+/* Names that files have instead. */
+static const struct {
+    const char *name, *others[4];
+} spellings[] = {
+    {"W_enc", {"w_enc", "wenc", "w_e", "W_e"}}, {"W_dec", {"w_dec", "wdec", "w_d", "W_d"}},
+    {"b_enc", {"benc", "b_e"}},                 {"b_dec", {"bdec", "b_d"}},
+};
+
+/* The tensor of that name, however it is spelled. */
 static const struct tensor *find(const struct sae *sae, const char *name)
 {
-    const struct tensor *t = container_find(sae->containers[0], name);
-    char lower[32];
-    size_t n = 0;
-    for (; name[n] && n < sizeof lower - 1; n++)
-        lower[n] = (char)tolower((unsigned char)name[n]);
-    lower[n] = 0;
-    return t ? t : container_find(sae->containers[0], lower);
+    const struct container *c = sae->containers[0];
+    const struct tensor *t = container_find(c, name);
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        for (int k = 0; k < 4 && !t && strcmp(spellings[i].name, name) == 0; k++)
+            if (spellings[i].others[k])
+                t = container_find(c, spellings[i].others[k]);
+    return t;
 }
 
 static bool is_hf_layer(const char *hook, const char *tail, long *layer)
@@ -48,9 +57,26 @@ static bool is_hf_layer(const char *hook, const char *tail, long *layer)
     return strcmp(end, tail) == 0;
 }
 
-/* "affine_connection": true adds x W to the output; only transcoders have it. Their output
- * is not their input, which needs another kind of SAE. */
-static bool read_config(struct sae *sae, const json_t *cfg, struct err *err)
+/* A place as the model's modules are called, as a hook; owned. */
+static char *hook_of(const char *place)
+{
+    static const struct {
+        const char *tail, *hook;
+    } tails[] = {
+        {".output", "hook_resid_post"},
+        {".pre_feedforward_layernorm.output", "ln2.hook_normalized"},
+        {".post_feedforward_layernorm.output", "hook_mlp_out"},
+    };
+    long layer;
+    for (size_t i = 0; place && i < sizeof tails / sizeof *tails; i++)
+        if (is_hf_layer(place, tails[i].tail, &layer))
+            return xasprintf("blocks.%ld.%s", layer, tails[i].hook);
+    return xstrdup(place);
+}
+
+/* Transcoders have another place for their output; with "affine_connection" x W is added. */
+static bool read_config(struct sae *sae, const json_t *cfg, bool *transcodes,
+                        struct err *err)
 {
     const char *architecture = NULL, *in = NULL, *out = NULL;
     bool affine = false;
@@ -62,15 +88,9 @@ static bool read_config(struct sae *sae, const json_t *cfg, struct err *err)
     if (!architecture || strcmp(architecture, "jump_relu") != 0)
         return err_set(err, ERR_UNSUPPORTED, "architecture is %s, which is not read "
                        "(expected jump_relu)", architecture ? architecture : "missing");
-    if (affine || (in && out && strcmp(in, out) != 0))
-        return err_set(err, ERR_UNSUPPORTED, "a transcoder, which is not read "
-                       "(hf_hook_point_in %s, hf_hook_point_out %s)", in ? in : "missing",
-                       out ? out : "missing");
-    long layer;
-    if (in && is_hf_layer(in, ".output", &layer))
-        sae->hook = xasprintf("blocks.%ld.hook_resid_post", layer);
-    else
-        sae->hook = xstrdup(in);
+    *transcodes = affine || (in && out && strcmp(in, out) != 0);
+    sae->hook = hook_of(in);
+    sae->hook_out = *transcodes ? hook_of(out) : NULL;
 
     const char *key;
     json_t *value;
@@ -104,7 +124,7 @@ static bool repository_is(const char *path, const char *site)
 }
 
 /* Version 1 has no configuration: what there is to know stands in the path. */
-static bool read_path(struct sae *sae, const char *path, struct err *err)
+static void read_path(struct sae *sae, const char *path, bool *transcodes)
 {
     static const struct {
         const char *site, *hook;
@@ -112,8 +132,11 @@ static bool read_path(struct sae *sae, const char *path, struct err *err)
         {"-res", "hook_resid_post"}, {"-mlp", "hook_mlp_out"}, {"-att", "attn.hook_z"},
     };
     long layer = number_in_path(path, "layer_");
-    if (repository_is(path, "-transcoders"))
-        return err_set(err, ERR_UNSUPPORTED, "%s: transcoders are not read", path);
+    *transcodes = repository_is(path, "-transcoders") || sae->options.transcoder;
+    if (*transcodes && layer >= 0) {
+        sae->hook = xasprintf("blocks.%ld.ln2.hook_normalized", layer);
+        sae->hook_out = xasprintf("blocks.%ld.hook_mlp_out", layer);
+    }
     for (size_t i = 0; i < sizeof sites / sizeof *sites && layer >= 0 && !sae->hook; i++)
         if (repository_is(path, sites[i].site))
             sae->hook = xasprintf("blocks.%ld.%s", layer, sites[i].hook);
@@ -121,21 +144,22 @@ static bool read_path(struct sae *sae, const char *path, struct err *err)
         sae->hook = xstrdup("hook_embed");
         sae_add_note(sae, "trained on embeddings before Gemma multiplies them by sqrt(d_in)");
     }
-    return true;
 }
 
-static bool bind_tensors(struct sae *sae, const char *path, struct err *err)
+static bool bind_tensors(struct sae *sae, const char *path, bool transcodes, struct err *err)
 {
+    const struct tensor *skip = find(sae, "affine_skip_connection");
+    if (find(sae, "W_dec") && find(sae, "W_dec")->ndim == 3)
+        return err_set(err, ERR_UNSUPPORTED, "%s: cross-layer transcoders are not read (found "
+                       "W_dec with 3 dimensions, expected 2)", path);
     struct dialect_tensors t = {
+        .transcodes = transcodes || skip, .W_skip = skip, .W_skip_is_d_in_first = true,
         .W_enc = find(sae, "W_enc"), .W_dec = find(sae, "W_dec"),
         .b_enc = find(sae, "b_enc"), .b_dec = find(sae, "b_dec"),
         .threshold = find(sae, "threshold"), .W_enc_is_d_in_first = true,
     };
     if (!dialect_bind(sae, &t, path, err))
         return false;
-    if (find(sae, "affine_skip_connection"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: affine_skip_connection: transcoders are not read", path);
     sae->arch = sae_arch_find("jumprelu");
     return sae->arch->check(sae, err) || err_path(err, path);
 }
@@ -145,10 +169,10 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
 {
     bool v2 = checkpoint_offers(c, SAFETENSORS) && checkpoint_has(c, CONFIG);
     char *path = checkpoint_weights(c, v2 ? SAFETENSORS : NPZ);
-    bool ok = true;
+    bool ok = true, transcodes = false;
     if (v2) {
         json_t *cfg = checkpoint_json(c, CONFIG, err);
-        ok = cfg && read_config(sae, cfg, err);
+        ok = cfg && read_config(sae, cfg, &transcodes, err);
         if (cfg) {
             json_decref(sae->config);
             sae->config = cfg;
@@ -159,9 +183,9 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
             free(cfg_path);
         }
     } else {
-        ok = read_path(sae, path, err);
+        read_path(sae, path, &transcodes);
     }
-    ok = ok && dialect_container(sae, path, progress, err) && bind_tensors(sae, path, err);
+    ok = ok && dialect_container(sae, path, progress, err) && bind_tensors(sae, path, transcodes, err);
     free(path);
     return ok;
 }

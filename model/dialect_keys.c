@@ -180,8 +180,21 @@ bool dialect_threshold(struct sae *sae, float value, struct err *err)
     return v != NULL;
 }
 
+bool dialect_zero_bias(struct sae *sae, struct err *err)
+{
+    free(sae->b_enc);
+    sae->b_enc = mem_try((size_t)sae->d_sae, sizeof *sae->b_enc, "b_enc", err);
+    for (int64_t j = 0; sae->b_enc && j < sae->d_sae; j++)
+        sae->b_enc[j] = 0;
+    return sae->b_enc != NULL;
+}
+
 bool dialect_subtract_b_dec(struct sae *sae, struct err *err)
 {
+    if (sae->d_in != sae->d_out)
+        return err_set(err, ERR_SHAPE, "b_dec cannot be taken off the input (found d_in %lld and "
+                       "d_out %lld, expected the same)", (long long)sae->d_in,
+                       (long long)sae->d_out);
     sae->b_in = mem_try((size_t)sae->d_in, sizeof *sae->b_in, "b_dec", err);
     if (sae->b_in)
         memcpy(sae->b_in, sae->b_dec, (size_t)sae->d_in * sizeof *sae->b_in);

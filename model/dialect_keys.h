@@ -44,6 +44,9 @@ bool checkpoint_contains(const struct checkpoint *c, const char *const *names);
 /* One value of n features as the threshold of each. */
 bool dialect_threshold(struct sae *sae, float value, struct err *err);
 
+/* There is no b_enc: it is 0. */
+bool dialect_zero_bias(struct sae *sae, struct err *err);
+
 /* b_dec is taken off the input. */
 bool dialect_subtract_b_dec(struct sae *sae, struct err *err);
 

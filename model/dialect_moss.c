@@ -70,16 +70,22 @@ static bool read_options(const json_t *cfg, struct moss *m, struct err *err)
            json_get_bool(cfg, "sparsity_include_decoder_norm", &m->with_decoder_norm, err);
 }
 
+static bool is_transcoder(const struct moss *m)
+{
+    return m->hook_in && m->hook_out && strcmp(m->hook_in, m->hook_out) != 0;
+}
+
 static bool check_options(const struct moss *m, struct err *err)
 {
     if (strcmp(m->sae_type, "sae") != 0)
         return err_set(err, ERR_UNSUPPORTED, "sae_type is %s, which is not read (expected sae)",
                        m->sae_type);
-    if (m->hook_in && m->hook_out && strcmp(m->hook_in, m->hook_out) != 0)
-        return err_set(err, ERR_UNSUPPORTED, "a transcoder, which is not read (hook_point_in "
-                       "%s, hook_point_out %s)", m->hook_in, m->hook_out);
     if (m->glu)
-        return err_set(err, ERR_UNSUPPORTED, "use_glu_encoder is true, which is not read");
+        return err_set(err, ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected "
+                                             "false)");
+    if (is_transcoder(m) && strcmp(m->norm, "token-wise") == 0)
+        return err_set(err, ERR_UNSUPPORTED, "norm_activation of a transcoder is not read (found "
+                                             "token-wise, expected dataset-wise or inference)");
     return true;
 }
 
@@ -96,6 +102,7 @@ static bool bind_matrices(struct sae *sae, const struct keys *k, const struct mo
         .W_enc_is_d_in_first = is_new,
         .W_dec_is_d_out_first = !is_new,
         .no_b_dec = !m->use_decoder_bias,
+        .transcodes = is_transcoder(m),
     };
     return dialect_bind(sae, &t, path, err);
 }
@@ -146,6 +153,14 @@ static void divide(float *v, int64_t n, double by)
         v[i] = (float)(v[i] / by);
 }
 
+static bool scale_output(struct sae *sae, double by, struct err *err)
+{
+    sae->out_scale = mem_try((size_t)sae->d_sae, sizeof *sae->out_scale, "scales", err);
+    for (int64_t j = 0; sae->out_scale && j < sae->d_sae; j++)
+        sae->out_scale[j] = (float)by;
+    return sae->out_scale != NULL;
+}
+
 /* As the loader of 2024: everything in the units of the activations as they are. */
 static bool normalise_old(struct sae *sae, const struct moss *m,
                           const struct progress *progress, struct err *err)
@@ -172,11 +187,22 @@ static bool normalise_old(struct sae *sae, const struct moss *m,
             return false;
         divide(sae->act_scale, sae->d_sae, 1 / ratio);
     } else if (ratio != 1) {
-        sae->out_scale = mem_try((size_t)sae->d_sae, sizeof *sae->out_scale, "scales", err);
-        for (int64_t j = 0; sae->out_scale && j < sae->d_sae; j++)
-            sae->out_scale[j] = (float)ratio;
-        return sae->out_scale != NULL;
+        return scale_output(sae, ratio, err);
     }
+    return true;
+}
+
+/* The mean norm of the data at a hook, as sqrt(d) over it: what x was multiplied by. */
+static bool read_factor(const struct keys *k, const char *hook, int64_t d, double *factor,
+                        struct err *err)
+{
+    char name[200];
+    double norm = 0;
+    snprintf(name, sizeof name, "dataset_average_activation_norm.%.120s", hook ? hook : "");
+    if (!keys_number(k, name, &norm) || !(norm > 0) || !isfinite(norm))
+        return err_set(err, ERR_MISSING, "there is no '%s', which norm_activation dataset-wise "
+                       "needs (found none, expected a number)", name);
+    *factor = sqrt((double)d) / norm;
     return true;
 }
 
@@ -188,15 +214,17 @@ static bool normalise_new(struct sae *sae, const struct keys *k, const struct mo
     if (strcmp(m->norm, "token-wise") == 0) {
         sae->norm = SAE_NORM_CONSTANT;
     } else if (strcmp(m->norm, "dataset-wise") == 0) {
-        char name[200];
-        double norm = 0;
-        snprintf(name, sizeof name, "dataset_average_activation_norm.%.120s",
-                 m->hook_in ? m->hook_in : "");
-        if (!keys_number(k, name, &norm) || !(norm > 0) || !isfinite(norm))
-            return err_set(err, ERR_MISSING, "there is no '%s', which norm_activation "
-                                             "dataset-wise needs", name);
+        double in, out;
+        if (!read_factor(k, m->hook_in, sae->d_in, &in, err))
+            return false;
         sae->norm = SAE_NORM_FACTOR;
-        sae->norm_factor = (float)(sqrt((double)sae->d_in) / norm);
+        sae->norm_factor = (float)in;
+        if (is_transcoder(m)) { /* the output is in the units of its own hook */
+            if (!read_factor(k, m->hook_out, sae->d_out, &out, err) ||
+                !scale_output(sae, 1 / out, err))
+                return false;
+            divide(sae->b_dec, sae->d_out, out);
+        }
     } else if (strcmp(m->norm, "none") != 0 && strcmp(m->norm, "inference") != 0) {
         return err_set(err, ERR_UNSUPPORTED, "norm_activation is %s, which is not read "
                        "(expected token-wise, dataset-wise or inference)", m->norm);
@@ -218,6 +246,7 @@ static void take_config(struct sae *sae, json_t *cfg, const struct moss *m)
     json_decref(sae->config);
     sae->config = json_incref(cfg);
     sae->hook = xstrdup(m->hook_in);
+    sae->hook_out = is_transcoder(m) ? xstrdup(m->hook_out) : NULL;
 }
 
 static bool bind_file(struct sae *sae, const char *path, json_t *cfg, bool is_new,

@@ -5,8 +5,8 @@
  * encoder.weight [d_sae, d_in], decoder.weight [d_in, d_sae] (or, tied to the encoder,
  * decoder.linear.weight [d_sae, d_in]), and beside the tensors:
  *
- *   activation              ReLU (also when absent), or TopK: then inputs are normalised,
- *                           as nothing else in the file says
+ *   activation              ReLU (also when absent), Identity, or TopK: then inputs are
+ *                           normalised, as nothing else in the file says
  *   activation_state_dict   of TopK: k, postact_fn
  *
  * Source: model.py and paths.py of the library.
@@ -95,13 +95,14 @@ static bool bind_file(struct sae *sae, const char *path, const struct progress *
     const json_t *activation = keys_value(&k, "activation");
     const char *name = activation ? json_string_value(activation) : "ReLU";
     bool topk = name && strcmp(name, "TopK") == 0;
-    if (!topk && (!name || strcmp(name, "ReLU") != 0))
-        return err_set(err, ERR_UNSUPPORTED, "activation is %s, which is not read (expected "
-                       "ReLU or TopK)", name ? name : "no string");
+    bool identity = name && strcmp(name, "Identity") == 0;
+    if (!topk && !identity && (!name || strcmp(name, "ReLU") != 0))
+        return err_set(err, ERR_UNSUPPORTED, "activation is not read (found %s, expected "
+                       "ReLU, TopK or Identity)", name ? name : "no string");
     make_config(sae, &k);
     if (!dialect_bind(sae, &t, path, err))
         return false;
-    sae->arch = sae_arch_find(topk ? "topk" : "standard");
+    sae->arch = sae_arch_find(topk ? "topk" : identity ? "identity" : "standard");
     read_path(sae, path);
     return (!topk || bind_topk(sae, &k, err)) && dialect_subtract_b_dec(sae, err) &&
            sae->arch->check(sae, err);

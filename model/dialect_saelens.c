@@ -25,6 +25,7 @@
 
 #include "io/json.h"
 #include "io/mem.h"
+#include "model/dialect_keys.h"
 
 #define CFG     "cfg.json"
 #define WEIGHTS "sae_weights.safetensors"
@@ -44,7 +45,7 @@ static const char *const described_keys[] = {
     "exclude_special_tokens", "expansion_factor", "feature_sampling_window",
     "finetuning_scaling_factor", "finetuning_tokens", "from_pretrained_path",
     "hook_head_index", "hook_layer", "hook_name", "hook_name_out", "hook_point",
-    "hook_point_head_index", "hook_point_layer", "init_encoder_as_decoder_transpose",
+    "hook_head_index_out", "hook_layer_out", "hook_point_head_index", "hook_point_layer", "init_encoder_as_decoder_transpose",
     "is_dataset_tokenized", "jumprelu_bandwidth", "jumprelu_init_threshold", "k",
     "l0_coefficient", "l0_lambda", "l1_coefficient", "l1_warm_up_steps", "lp_norm", "lr",
     "matryoshka_widths", "metadata", "model_class_name", "model_from_pretrained_kwargs",
@@ -115,6 +116,7 @@ struct saelens {
     enum sae_norm norm;
     bool expected_average; /* trained on x * s, s not in the configuration */
     bool subtracts_b_dec, scaling_factor, rescale;
+    bool transcodes, has_skip; /* b_dec is of the output then, never taken off the input */
     enum threshold_form threshold;
     int64_t k;
 };
@@ -123,15 +125,19 @@ struct saelens {
 static const struct {
     const char *cfg, *ours;
     enum threshold_form threshold;
-    bool has_k;
+    bool has_k, transcodes, has_skip;
 } architectures[] = {
-    {"standard",             "standard",   THRESHOLD_NONE,   false},
-    {"prolu",                "prolu",      THRESHOLD_NONE,   false},
-    {"gated",                "gated",      THRESHOLD_NONE,   false},
-    {"jumprelu",             "jumprelu",   THRESHOLD_VECTOR, false},
-    {"topk",                 "topk",       THRESHOLD_NONE,   true},
-    {"batchtopk",            "batchtopk",  THRESHOLD_SCALAR, true},
-    {"matryoshka_batchtopk", "matryoshka", THRESHOLD_SCALAR, true},
+    {"standard",                 "standard",   THRESHOLD_NONE,   false, false, false},
+    {"prolu",                    "prolu",      THRESHOLD_NONE,   false, false, false},
+    {"gated",                    "gated",      THRESHOLD_NONE,   false, false, false},
+    {"jumprelu",                 "jumprelu",   THRESHOLD_VECTOR, false, false, false},
+    {"topk",                     "topk",       THRESHOLD_NONE,   true,  false, false},
+    {"batchtopk",                "batchtopk",  THRESHOLD_SCALAR, true,  false, false},
+    {"matryoshka_batchtopk",     "matryoshka", THRESHOLD_SCALAR, true,  false, false},
+    {"transcoder",               "standard",   THRESHOLD_NONE,   false, true,  false},
+    {"skip_transcoder",          "standard",   THRESHOLD_NONE,   false, true,  true},
+    {"jumprelu_transcoder",      "jumprelu",   THRESHOLD_VECTOR, false, true,  false},
+    {"jumprelu_skip_transcoder", "jumprelu",   THRESHOLD_VECTOR, false, true,  true},
 };
 #define N_ARCHITECTURES (sizeof architectures / sizeof *architectures)
 
@@ -170,11 +176,13 @@ static bool read_architecture(const json_t *cfg, struct saelens *s, struct err *
         if (strcmp(architectures[i].cfg, name) == 0) {
             s->architecture = architectures[i].ours;
             s->threshold = architectures[i].threshold;
+            s->transcodes = architectures[i].transcodes;
+            s->has_skip = architectures[i].has_skip;
             return !architectures[i].has_k || read_k(cfg, s, err);
         }
     return refuse(cfg, "architecture",
-                  "standard, gated, jumprelu, topk, batchtopk, matryoshka_batchtopk or prolu",
-                  err);
+                  "standard, gated, jumprelu, topk, batchtopk, matryoshka_batchtopk, prolu or a "
+                  "transcoder", err);
 }
 
 static bool read_norm(const json_t *cfg, struct saelens *s, struct err *err)
@@ -251,11 +259,13 @@ static bool note_size(struct sae *sae, const json_t *cfg, const char *key, int64
     return true;
 }
 
-static bool read_metadata(struct sae *sae, const json_t *cfg, struct err *err)
+static bool read_metadata(struct sae *sae, const json_t *cfg, const struct saelens *s,
+                          struct err *err)
 {
     const json_t *metadata = json_object_get(cfg, "metadata");
-    const char *hook = NULL;
+    const char *hook = NULL, *hook_out = NULL;
     if (!cfg_string(cfg, "hook_name", "hook_point", &hook, err) ||
+        !cfg_string(cfg, "hook_name_out", NULL, &hook_out, err) ||
         !json_get_bool(metadata, "prepend_bos", &sae->prepend_bos, err) ||
         !json_get_bool(cfg, "prepend_bos", &sae->prepend_bos, err) ||
         !json_get_double(json_object_get(metadata, "training"), "l1_coefficient", &sae->l1,
@@ -263,9 +273,11 @@ static bool read_metadata(struct sae *sae, const json_t *cfg, struct err *err)
         !json_get_double(metadata, "l1_coefficient", &sae->l1, err) ||
         !json_get_double(cfg, "l1_coefficient", &sae->l1, err) ||
         !note_size(sae, cfg, "d_in", sae->d_in, err) ||
-        !note_size(sae, cfg, "d_sae", sae->d_sae, err))
+        !note_size(sae, cfg, "d_sae", sae->d_sae, err) ||
+        (s->transcodes && !note_size(sae, cfg, "d_out", sae->d_out, err)))
         return false;
     sae->hook = xstrdup(hook);
+    sae->hook_out = sae_rebuilds_input(sae) ? NULL : xstrdup(hook_out);
     const json_t *head = cfg_find(cfg, "hook_head_index");
     if (!head)
         head = cfg_find(cfg, "hook_point_head_index");
@@ -347,15 +359,6 @@ static bool bind_scaling_factor(struct sae *sae, dialect_find_fn *find,
     return true;
 }
 
-static bool bind_b_in(struct sae *sae, struct err *err)
-{
-    size_t bytes = (size_t)sae->d_in * sizeof *sae->b_in;
-    sae->b_in = mem_try((size_t)sae->d_in, sizeof *sae->b_in, "b_dec", err);
-    if (sae->b_in)
-        memcpy(sae->b_in, sae->b_dec, bytes);
-    return sae->b_in != NULL;
-}
-
 static bool bind_tensors(struct sae *sae, dialect_find_fn *find, struct saelens *s,
                          struct err *err)
 {
@@ -368,7 +371,7 @@ static bool bind_tensors(struct sae *sae, dialect_find_fn *find, struct saelens 
     sae->arch = sae_arch_find(s->architecture);
     sae->k = s->k;
     sae->norm = s->norm;
-    return (!s->subtracts_b_dec || bind_b_in(sae, err)) && sae->arch->check(sae, err);
+    return (!s->subtracts_b_dec || s->transcodes || dialect_subtract_b_dec(sae, err)) && sae->arch->check(sae, err);
 }
 
 /* The tensors of this architecture; others that the file may hold mean nothing. */
@@ -380,6 +383,8 @@ static struct dialect_tensors find_tensors(const struct sae *sae, dialect_find_f
         .W_dec = find(sae, "W_dec"),
         .b_dec = find(sae, "b_dec"),
         .W_enc_is_d_in_first = true,
+        .transcodes = s->transcodes,
+        .W_skip = s->has_skip ? find(sae, "W_skip") : NULL,
     };
     if (strcmp(s->architecture, "gated") == 0) {
         t.b_gate = find(sae, "b_gate");
@@ -418,9 +423,12 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
     if (!read_options(cfg, &s, err))
         return err_path(err, cfg_path);
     struct dialect_tensors t = find_tensors(sae, from->find, &s);
+    if (s.has_skip && !t.W_skip)
+        return err_set(err, ERR_MISSING, "%s: there is no W_skip (found none, expected a matrix)",
+                       path);
     if (!dialect_bind(sae, &t, path, err))
         return false;
-    if (!read_metadata(sae, cfg, err) || !note_dtype(sae, cfg, err))
+    if (!read_metadata(sae, cfg, &s, err) || !note_dtype(sae, cfg, err))
         return err_path(err, cfg_path);
     if (!bind_tensors(sae, from->find, &s, err))
         return err_path(err, path);

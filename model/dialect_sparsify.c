@@ -5,8 +5,12 @@
  * cfg.json and sae.safetensors: encoder.weight [d_sae, d_in], encoder.bias, W_dec
  * [d_sae, d_in], b_dec. The k largest of relu((x - b_dec) W_enc + b_enc).
  *
- * Not read: activation groupmax, signed activations, and transcoders (transcode,
- * skip_connection).
+ *   activation groupmax   of each of k groups of neighbouring features the greatest
+ *   signed                (of June to August 2024) the k of greatest |h|, with their signs
+ *   transcode             the output is the module's, not its input; b_dec is not taken off,
+ *                         as since February 2025. Files of before have no such key, and took
+ *                         b_dec off: --subtract-b-dec decides
+ *   skip_connection       W_skip [d_out, d_in] times the input is added to the output
  *
  * Source: sparsify/sparse_coder.py and config.py of the library.
  */
@@ -27,25 +31,27 @@ static const char *const described_keys[] = {
     "num_latents", "signed", "skip_connection", "transcode",
 };
 
-static bool read_options(struct sae *sae, const json_t *cfg, struct err *err)
+struct sparsify {
+    const char *activation;
+    bool is_signed, transcode, skip;
+};
+
+static bool read_options(struct sae *sae, const json_t *cfg, struct sparsify *o,
+                         struct err *err)
 {
-    const char *activation = "topk";
-    bool is_signed = false, transcode = false, skip = false;
-    if (!json_get_string(cfg, "activation", &activation, err) ||
-        !json_get_bool(cfg, "signed", &is_signed, err) ||
-        !json_get_bool(cfg, "transcode", &transcode, err) ||
-        !json_get_bool(cfg, "skip_connection", &skip, err) ||
+    *o = (struct sparsify){.activation = "topk"};
+    if (!json_get_string(cfg, "activation", &o->activation, err) ||
+        !json_get_bool(cfg, "signed", &o->is_signed, err) ||
+        !json_get_bool(cfg, "transcode", &o->transcode, err) ||
+        !json_get_bool(cfg, "skip_connection", &o->skip, err) ||
         !json_get_int(cfg, "k", &sae->k, err))
         return false;
-    if (transcode || skip)
-        return err_set(err, ERR_UNSUPPORTED, "%s is true: transcoders are not read",
-                       transcode ? "transcode" : "skip_connection");
-    if (is_signed)
-        return err_set(err, ERR_UNSUPPORTED, "signed is true, which is not read (expected "
-                                             "activations that are not negative)");
-    if (strcmp(activation, "topk") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "activation is %s, which is not read (expected "
-                                             "topk)", activation);
+    if (strcmp(o->activation, "topk") != 0 && strcmp(o->activation, "groupmax") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "activation is not read (found %s, expected topk "
+                                             "or groupmax)", o->activation);
+    if (o->is_signed && strcmp(o->activation, "topk") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "signed is true (found activation %s, expected "
+                                             "topk)", o->activation);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)cfg, key, value) {
@@ -68,28 +74,46 @@ static void read_place(struct sae *sae, const struct checkpoint *c)
     while (begin > 0 && c->dir[begin - 1] != '/')
         begin--;
     char *place = xstrndup(c->dir + begin, end - begin);
-    sae->hook = hook_of_place(place);
+    char *hook = hook_of_place(place);
     free(place);
+    if (sae_rebuilds_input(sae)) {
+        sae->hook = hook;
+        return;
+    }
+    /* A transcoder of a module reads what the module reads. */
+    size_t n = hook ? strlen(hook) : 0, tail = strlen("hook_mlp_out");
+    if (n > tail && strcmp(hook + n - tail, "hook_mlp_out") == 0)
+        sae->hook = xasprintf("%.*smlp.hook_in", (int)(n - tail), hook);
+    sae->hook_out = hook;
 }
 
-static bool bind_tensors(struct sae *sae, const char *path,
+static bool bind_tensors(struct sae *sae, const struct sparsify *o, const char *path,
                          const struct progress *progress, struct err *err)
 {
     struct container *file = dialect_container(sae, path, progress, err);
     if (!file)
         return false;
-    if (container_find(file, "W_skip"))
-        return err_set(err, ERR_UNSUPPORTED, "W_skip: transcoders are not read");
+    const struct tensor *skip = container_find(file, "W_skip");
+    if (o->skip && !skip)
+        return err_set(err, ERR_MISSING, "there is no W_skip, though skip_connection is true "
+                                         "(found none, expected a matrix)");
+    bool transcodes = o->transcode || o->skip || skip;
     struct dialect_tensors t = {
         .W_enc = container_find(file, "encoder.weight"),
         .W_dec = container_find(file, "W_dec"),
         .b_enc = container_find(file, "encoder.bias"),
         .b_dec = container_find(file, "b_dec"),
+        .transcodes = transcodes, .W_skip = skip,
     };
     if (!dialect_bind(sae, &t, path, err))
         return false;
-    sae->arch = sae_arch_find("topk");
-    return dialect_subtract_b_dec(sae, err) && sae->arch->check(sae, err);
+    sae->arch = sae_arch_find(o->activation);
+    sae->is_signed = o->is_signed;
+    if (transcodes && !sae->options.subtract_b_dec)
+        sae_add_note(sae, "a transcoder: files of before February 2025 take b_dec off the input, "
+                          "later ones do not; taken for one that %s (--subtract-b-dec)",
+                     o->transcode ? "does not" : "does");
+    return (o->transcode || dialect_subtract_b_dec(sae, err)) && sae->arch->check(sae, err);
 }
 
 static bool note_d_in(struct sae *sae, const json_t *cfg, struct err *err)
@@ -108,13 +132,14 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
 {
     char *path = checkpoint_weights(c, WEIGHTS), *cfg_path = checkpoint_sibling(c, CFG);
     json_t *cfg = checkpoint_json(c, CFG, err);
+    struct sparsify options;
     bool ok = cfg != NULL;
     if (cfg) {
         json_decref(sae->config);
         sae->config = cfg;
-        ok = read_options(sae, cfg, err) || err_path(err, cfg_path);
+        ok = read_options(sae, cfg, &options, err) || err_path(err, cfg_path);
     }
-    ok = ok && (bind_tensors(sae, path, progress, err) || err_path(err, path)) &&
+    ok = ok && (bind_tensors(sae, &options, path, progress, err) || err_path(err, path)) &&
          (note_d_in(sae, cfg, err) || err_path(err, cfg_path));
     if (ok)
         read_place(sae, c);

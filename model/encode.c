@@ -10,6 +10,7 @@
 #include "io/map.h"
 #include "io/mem.h"
 #include "io/team.h"
+#include "model/encode_group.h"
 #include "model/kern.h"
 
 /* ---- weights as rows of f32 ------------------------------------------------------- */
@@ -146,12 +147,28 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+/* What an entry is ranked by. */
+static float strength(const struct sae *sae, float approx)
+{
+    return sae->is_signed ? fabsf(approx) : approx;
+}
+
 /* By pre-activation descending, then by feature. */
 static int stronger(const void *a, const void *b)
 {
     const struct top_entry *x = a, *y = b;
     if (x->approx != y->approx)
         return x->approx < y->approx ? 1 : -1;
+    return (x->feature > y->feature) - (x->feature < y->feature);
+}
+
+/* The same by its magnitude. */
+static int stronger_signed(const void *a, const void *b)
+{
+    const struct top_entry *x = a, *y = b;
+    float p = fabsf(x->approx), q = fabsf(y->approx);
+    if (p != q)
+        return p < q ? 1 : -1;
     return (x->feature > y->feature) - (x->feature < y->feature);
 }
 
@@ -204,10 +221,11 @@ static void top_exact(const struct encoder *e, struct top_list *top, const float
         }
     }
     for (i = 0; i < top->n; i++)
-        if (top->entries[i].approx > 0)
+        if (strength(sae, top->entries[i].approx) > 0)
             top->entries[kept++] = top->entries[i];
     top->n = kept;
-    qsort(top->entries, (size_t)top->n, sizeof *top->entries, stronger);
+    qsort(top->entries, (size_t)top->n, sizeof *top->entries,
+          sae->is_signed ? stronger_signed : stronger);
     if (top->n > sae->k)
         top->n = sae->k;
 }
@@ -220,18 +238,18 @@ static float top_prune(const struct encoder *e, struct top_list *top, const floa
     if (top->n < k)
         return floor;
     for (int64_t i = 0; i < top->n; i++)
-        top->keys[i] = top->entries[i].approx - top->entries[i].slack;
+        top->keys[i] = strength(e->sae, top->entries[i].approx) - top->entries[i].slack;
     float kth = kth_largest(top->keys, top->n, k);
     floor = kth > floor ? kth : floor;
     for (int64_t i = 0; i < top->n; i++)
-        if (top->entries[i].approx + top->entries[i].slack >= floor)
+        if (strength(e->sae, top->entries[i].approx) + top->entries[i].slack >= floor)
             top->entries[kept++] = top->entries[i];
     top->n = kept;
     /* So many within rounding of each other: let the exact values decide. */
     if (top->n > top->cap / 2) {
         top_exact(e, top, u);
-        if (top->n == k && top->entries[k - 1].approx > floor)
-            floor = top->entries[k - 1].approx;
+        if (top->n == k && strength(e->sae, top->entries[k - 1].approx) > floor)
+            floor = strength(e->sae, top->entries[k - 1].approx);
     }
     return floor;
 }
@@ -241,7 +259,9 @@ static float top_prune(const struct encoder *e, struct top_list *top, const floa
 size_t encode_scratch_bytes(const struct encoder *e, int64_t rows)
 {
     size_t row = ENCODE_PANEL * sizeof(float) + 2 * sizeof(float) + sizeof(uint32_t);
-    if (e->sae->arch->selects)
+    if (e->sae->arch->groups)
+        row += encode_group_bytes(1);
+    else if (e->sae->arch->selects)
         row += sizeof(struct top_list) + (size_t)top_cap(e->sae) * sizeof(struct top_entry);
     return row * (size_t)rows;
 }
@@ -271,7 +291,9 @@ bool encode_scratch_init(struct encode_scratch *s, const struct encoder *e, int6
     s->norm = xmalloc((size_t)rows * sizeof *s->norm);
     s->floor = xmalloc((size_t)rows * sizeof *s->floor);
     s->found = xmalloc((size_t)rows * sizeof *s->found);
-    if (s->tile && (!e->sae->arch->selects || top_init(s, e, err)))
+    if (s->tile && (e->sae->arch->groups    ? (s->group = encode_group_new(rows, err)) != NULL
+                    : e->sae->arch->selects ? top_init(s, e, err)
+                                            : true))
         return true;
     encode_scratch_finish(s);
     return false;
@@ -285,6 +307,7 @@ void encode_scratch_finish(struct encode_scratch *s)
         free(s->top[0].start);
     }
     free(s->top);
+    free(s->group);
     free(s->tile);
     free(s->norm);
     free(s->floor);
@@ -331,20 +354,36 @@ static bool append_hits(struct block *b, int64_t j, int64_t found)
     return true;
 }
 
-/* The rows found for feature j, with their approximate pre-activations c. */
+/* The rows found for feature j, with their approximate pre-activations sign * c. */
 static void append_candidates(struct block *b, int64_t j, int64_t found, const float *c,
-                              float slack)
+                              float level, float slack, float sign)
 {
+    bool is_signed = b->e->sae->is_signed;
     for (int64_t i = 0; i < found; i++) {
         uint32_t r = b->s->found[i];
         struct top_list *top = &b->s->top[r];
+        float approx = c[r] - level;
+        /* Near 0 a row may be found on both sides of it: it counts once. */
+        if (is_signed && (sign > 0 ? approx < 0 : approx <= 0))
+            continue;
         if (top->n == top->cap)
             b->s->floor[r] =
                 top_prune(b->e, top, b->u + (int64_t)r * b->e->sae->d_in, b->s->floor[r]);
         top->entries[top->n++] = (struct top_entry){.feature = (uint32_t)j,
-                                                    .approx = c[r] - b->e->level[j],
+                                                    .approx = sign * approx,
                                                     .slack = slack * b->s->norm[r]};
     }
+}
+
+/* Those below 0, which is what is above 0 of the product turned over. */
+static void append_negative(struct block *b, int64_t j, float *c, float slack)
+{
+    float level = -b->e->level[j];
+    for (int64_t r = 0; r < b->n; r++)
+        c[r] = -c[r];
+    int64_t found = kern_best()->above(c, b->s->floor, b->s->norm, level, slack, b->n,
+                                       b->s->found);
+    append_candidates(b, j, found, c, level, slack, -1);
 }
 
 static bool panel(struct block *b, int64_t first, int64_t width)
@@ -363,12 +402,14 @@ static bool panel(struct block *b, int64_t first, int64_t width)
                 c[r] *= sae->act_scale[j];
         int64_t found = kern_best()->above(c, s->floor, s->norm, e->level[j], slack, b->n,
                                            s->found);
-        if (found == 0)
+        if (!sae->arch->selects) {
+            if (found && !append_hits(b, j, found))
+                return false;
             continue;
-        if (sae->arch->selects)
-            append_candidates(b, j, found, c, slack);
-        else if (!append_hits(b, j, found))
-            return false;
+        }
+        append_candidates(b, j, found, c, e->level[j], slack, 1);
+        if (sae->is_signed && isfinite(e->level[j]))
+            append_negative(b, j, c, slack);
     }
     return true;
 }
@@ -411,6 +452,8 @@ bool encoder_block(const struct encoder *e, struct encode_scratch *s, const floa
         if (s->top)
             s->top[r].n = 0;
     }
+    if (e->sae->arch->groups)
+        return encode_group_block(e, s, u, n, hits, cap, n_hits);
     for (int64_t first = 0; first < e->sae->d_sae; first += ENCODE_PANEL) {
         int64_t left = e->sae->d_sae - first;
         if (!panel(&b, first, left < ENCODE_PANEL ? left : ENCODE_PANEL))

@@ -54,6 +54,7 @@ struct encode_scratch {
     float *norm, *floor;  /* [rows] |u|; what a pre-activation must reach (TopK, else 0) */
     uint32_t *found;      /* [rows] */
     struct top_list *top; /* TopK only: what is left of each row; see encode.c */
+    struct group_list *group; /* groupmax only: encode_group.h */
 };
 size_t encode_scratch_bytes(const struct encoder *e, int64_t rows);
 bool encode_scratch_init(struct encode_scratch *s, const struct encoder *e, int64_t rows,

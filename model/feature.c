@@ -403,7 +403,7 @@ static void read_weights(struct maker *m)
     double ee = kern_sum_squares(m->w_enc, sae->d_in);
     p->decoder_norm = sqrt(dd);
     p->encoder_decoder_cosine = NAN;
-    if (sae->d_in == sae->d_out)
+    if (sae_rebuilds_input(sae))
         p->encoder_decoder_cosine =
             dd > 0 && ee > 0 ? kern_dot_double(m->w_enc, m->w_dec, sae->d_in) / sqrt(dd * ee)
                              : 0;

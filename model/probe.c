@@ -99,11 +99,13 @@ static bool select_block(struct prober *w, int64_t n, struct block_hits *b)
 {
     const struct pass *p = w->p;
     int64_t d = p->sae->d_in, packed = 0, n_hits;
-    for (int64_t i = 0; i < n; i++)
-        if (p->sae->arch->activate(p->sae, p->id, w->m[i]) > 0) {
+    for (int64_t i = 0; i < n; i++) {
+        float h = p->sae->arch->activate(p->sae, p->id, w->m[i]);
+        if (h > 0 || (h < 0 && p->sae->is_signed)) {
             memmove(w->x + packed * d, w->x + i * d, (size_t)d * sizeof *w->x);
             w->token[packed++] = w->token[i];
         }
+    }
     if (packed == 0)
         return true;
     if (!encoder_block(p->encoder, &w->scratch, w->x, packed, w->hits,

@@ -235,7 +235,7 @@ static void account(struct firing *f, struct firing_room *room, int64_t n, int64
     int64_t d = f->sae->d_in;
     for (int64_t i = 0; i < n_hits; i++)
         f->both[room->hits[i].feature]++;
-    for (int64_t r = 0; r < n && f->sae->d_out == d; r++) {
+    for (int64_t r = 0; r < n && sae_rebuilds_input(f->sae); r++) {
         int64_t count = hits_of_row(room, n_hits, (uint32_t)r);
         decode_token(f->sae, f->W_dec, room->hits, room->order, count, room->scale[r],
                      room->shift[r], room->y);
@@ -417,7 +417,7 @@ bool probe_extra(const struct sae *sae, const struct samples *samples,
                          .progress = progress};
     double total = 0;
     bool ok = full_encode(&f, threads, err) &&
-              (sae->d_in != sae->d_out || sum_squares(c, &total, err)) &&
+              (!sae_rebuilds_input(sae) || sum_squares(c, &total, err)) &&
               (!sae->arch->selects ? count_candidates(c, &f, &made, err)
                : samples->n_tok > PROBE_SELECT_TOKENS
                    ? true

@@ -15,6 +15,7 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/dialect.h"
+#include "model/dialect_keys.h"
 #include "model/kern.h"
 
 #define BLOCK_VALUES 65536 /* weights that are converted at a time */
@@ -30,6 +31,12 @@ void sae_add_note(struct sae *sae, const char *fmt, ...)
     sae->notes[sae->n_notes++] = (struct sae_note){xstrdup(text)};
 }
 
+struct tensor *sae_add_view(struct sae *sae)
+{
+    assert(sae->n_views < SAE_MAX_VIEWS);
+    return sae->views[sae->n_views++] = xcalloc(1, sizeof(struct tensor));
+}
+
 /* --- opening --- */
 
 static struct sae *sae_new(const char *path, const struct dialect *dialect,
@@ -37,6 +44,7 @@ static struct sae *sae_new(const char *path, const struct dialect *dialect,
 {
     struct sae *sae = xcalloc(1, sizeof *sae);
     sae->norm_factor = 1;
+    sae->models = 1;
     sae->path = xstrdup(path);
     sae->format = dialect->name;
     sae->kind = "sae";
@@ -77,6 +85,18 @@ static bool fold_decoder_norms(struct sae *sae, const struct progress *progress,
     return true;
 }
 
+/* b_dec taken off the input or not, whatever the format says. */
+static bool override_b_dec(struct sae *sae, struct err *err)
+{
+    if (sae->options.subtract_b_dec < 0) {
+        free(sae->b_in);
+        sae->b_in = NULL;
+    } else if (sae->options.subtract_b_dec > 0 && !sae->b_in) {
+        return dialect_subtract_b_dec(sae, err) || err_path(err, sae->path);
+    }
+    return true;
+}
+
 struct sae *sae_open(const char *path, const struct sae_options *options,
                      const struct progress *progress, struct err *err)
 {
@@ -94,7 +114,7 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
         goto out;
     sae = sae_new(path, dialect, rule);
     sae->options = *options;
-    if (!dialect->bind(sae, &c, progress, err) ||
+    if (!dialect->bind(sae, &c, progress, err) || !override_b_dec(sae, err) ||
         (options->fold > 0 && !fold_decoder_norms(sae, progress, err))) {
         sae_close(sae);
         sae = NULL;
@@ -111,7 +131,8 @@ void sae_close(struct sae *sae)
     if (!sae)
         return;
     float *vectors[] = {sae->b_in,   sae->b_enc, sae->b_dec,     sae->threshold, sae->b_gate,
-                        sae->b_mag,  sae->r_mag, sae->act_scale, sae->out_scale};
+                        sae->b_mag,  sae->r_mag, sae->act_scale, sae->out_scale,
+                        sae->relative_norm};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]);
     free(sae->broken);
@@ -121,11 +142,15 @@ void sae_close(struct sae *sae)
     for (int i = 0; i < sae->n_containers; i++)
         container_close(sae->containers[i]);
     free(sae->containers);
+    for (int i = 0; i < sae->n_views; i++)
+        free(sae->views[i]);
+    scratch_finish(&sae->made);
     json_decref(sae->config);
     json_decref(sae->ignored);
     free(sae->path);
     free(sae->rule);
     free(sae->hook);
+    free(sae->hook_out);
     free(sae);
 }
 
@@ -168,7 +193,7 @@ static void found_broken(struct finite_check *f, int64_t at, int64_t feature)
 }
 
 static bool check_matrix(struct finite_check *f, const struct mat *m, const char *name,
-                         struct err *err)
+                         bool of_features, struct err *err)
 {
     const struct tensor *t = m->t;
     int64_t n = tensor_count(t);
@@ -184,7 +209,8 @@ static bool check_matrix(struct finite_check *f, const struct mat *m, const char
         for (int64_t k = 0; k < len; k++)
             if (!isfinite(f->block[k]))
                 found_broken(f, i + k,
-                             features_first ? (i + k) / t->shape[1] : (i + k) % t->shape[1]);
+                             !of_features     ? -1
+                             : features_first ? (i + k) / t->shape[1] : (i + k) % t->shape[1]);
     }
     if (f->count)
         sae_add_note(f->sae, "%s has %lld NaN or infinite values, the first at [%lld, %lld]",
@@ -208,8 +234,9 @@ static void check_vector(struct finite_check *f, const float *v, int64_t n, bool
 static void check_matrices(void *ctx)
 {
     struct finite_check *f = ctx;
-    f->ok = check_matrix(f, &f->sae->W_enc, "W_enc", f->err) &&
-            check_matrix(f, &f->sae->W_dec, "W_dec", f->err);
+    f->ok = check_matrix(f, &f->sae->W_enc, "W_enc", true, f->err) &&
+            check_matrix(f, &f->sae->W_dec, "W_dec", true, f->err) &&
+            (!f->sae->W_skip.t || check_matrix(f, &f->sae->W_skip, "W_skip", false, f->err));
 }
 
 /* A quick look on all cores, which is all that healthy weights need. */
@@ -345,6 +372,16 @@ uint64_t sae_id(const struct sae *sae)
     return id ? id : 1; /* 0 stands for "not known" */
 }
 
+bool sae_rebuilds_input(const struct sae *sae)
+{
+    return !sae->kind || strstr(sae->kind, "transcoder") == NULL;
+}
+
+void sae_set_transcoder(struct sae *sae)
+{
+    sae->kind = sae->W_skip.t ? "skip-transcoder" : "transcoder";
+}
+
 const float *sae_bias(const struct sae *sae)
 {
     return sae->b_enc ? sae->b_enc : sae->b_gate;
@@ -401,7 +438,8 @@ bool sae_input(const struct sae *sae, const float *x, float *u, float *scale, fl
         for (int64_t i = 0; i < d; i++)
             u[i] -= b_in[i];
     }
-    *scale = (float)back;
-    *shift = (float)mean;
+    bool undone = sae_rebuilds_input(sae);
+    *scale = undone ? (float)back : 1;
+    *shift = undone ? (float)mean : 0;
     return true;
 }

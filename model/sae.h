@@ -16,7 +16,10 @@
  *   m_j = W_enc[j] . u                   the bias-free pre-activation, one f32 dot product
  *   a_j = arch->activate(sae, j, m_j)    the activation: what is ranked, stored and shown
  *         (TopK: then only the k largest stay, and the negative of these become 0)
- *   y   = unnorm(sum_j a_j out_scale_j W_dec[j] + b_dec)
+ *   y   = unnorm(sum_j a_j out_scale_j W_dec[j] + b_dec) + W_skip x
+ *
+ * A transcoder's y stands for something else than x (kind says so): there is nothing to
+ * undo then, and the error is known only where a target is given.
  *
  * The parameters of d_sae and d_in elements are small and owned f32 copies; the two
  * matrices are borrowed from the container that holds them. An opened struct sae is
@@ -31,6 +34,7 @@
 
 #include "io/container.h"
 #include "io/err.h"
+#include "io/scratch.h"
 #include "io/tensor.h"
 
 /* What the input goes through before b_in is taken off. */
@@ -53,6 +57,8 @@ struct sae_stored {
 struct sae_options {
     const char *format; /* --format NAME or NULL */
     int fold;           /* --fold-decoder-norms: 0 as the format says, 1 on, -1 off */
+    int subtract_b_dec; /* --subtract-b-dec: likewise */
+    bool transcoder;    /* a target is given: where the file does not tell, it is one */
 };
 
 struct sae_arch_ops {
@@ -66,10 +72,13 @@ struct sae_arch_ops {
     float (*level)(const struct sae *sae, int64_t j);
 
     /* The activation of feature j from its m. For `selects`: the pre-activation that is
-     * ranked (may be negative); the caller keeps the k largest and clips these at 0. */
+     * ranked (may be negative); the caller keeps the k largest and clips these at 0, or
+     * where is_signed those of greatest magnitude as they are. */
     float (*activate)(const struct sae *sae, int64_t j, float m);
 
-    bool selects; /* a feature's activation depends on the others' (TopK) */
+    bool selects; /* a feature's activation depends on the others' (TopK, groupmax) */
+    bool groups;  /* of each of k equal groups of neighbours the greatest alone stays */
+    bool dense;   /* nearly every feature is active, above or below 0, on every token */
 };
 
 /* Table of architectures; the last entry's name is NULL. */
@@ -81,18 +90,25 @@ struct sae_note {
     char *text; /* owned; one line */
 };
 
+#define SAE_MAX_VIEWS 4
+
 struct sae {
     const struct sae_arch_ops *arch;
     enum sae_norm norm;
     float norm_factor; /* of SAE_NORM_FACTOR, else 1 */
     int64_t d_in, d_out, d_sae;
-    int64_t k; /* TopK and BatchTopK, else 0 */
+    int64_t k; /* TopK, BatchTopK and groupmax, else 0 */
+    bool is_signed; /* TopK: the k of greatest |h| stay, with their signs */
     struct mat W_enc, W_dec;
+    struct mat W_skip; /* [d_out, d_in] of skip transcoders: y += W_skip x; .t NULL: none */
+    int models;        /* of crosscoders: x and y are theirs, one behind the other; else 1 */
     float *b_in, *b_enc, *b_dec; /* [d_in], [d_sae], [d_out]; see above for NULL */
     float *threshold;            /* [d_sae] JumpReLU, BatchTopK (repeated), else NULL */
     float *b_gate, *b_mag, *r_mag; /* [d_sae] gated, else NULL */
     float *act_scale; /* [d_sae] the pre-activation is multiplied by it; NULL: by 1 */
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
+    float *relative_norm; /* [d_sae] |W_dec| in the second model over the sum of both; NULL
+                             but for crosscoders of two */
     bool *broken;     /* [d_sae] the feature owns a NaN or Inf weight, or has no activation for
                          one that all share; NULL: none. It never fires and is left out */
 
@@ -104,7 +120,7 @@ struct sae {
     char *path;
     const char *format, *kind; /* static strings of the dialect */
     char *rule;                /* why it was recognised */
-    char *hook;                /* NULL: not in the file */
+    char *hook, *hook_out;     /* NULL: not in the file; hook_out of transcoders */
     enum dtype dtype;          /* of W_enc as stored */
     int64_t step;              /* training step, -1: not known */
     double l1;                 /* L1 coefficient, NaN: not known */
@@ -115,6 +131,9 @@ struct sae {
     int n_notes;
     struct container **containers; /* where the tensors lie */
     int n_containers;
+    struct tensor *views[SAE_MAX_VIEWS]; /* the same with other shapes; owned */
+    int n_views;
+    struct scratch made; /* weights that no file has */
 };
 
 /*
@@ -135,6 +154,9 @@ bool sae_recognise(const char *path);
 void sae_add_note(struct sae *sae, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Room for a tensor that lives as long as the sae (at most SAE_MAX_VIEWS, assert). */
+struct tensor *sae_add_view(struct sae *sae);
+
 /* Look for NaN and Inf in all weights; touches everything. Fills sae->broken and adds one
  * note a tensor (name, count, first index). Run once, before the sae is shared. */
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err);
@@ -148,6 +170,12 @@ int64_t sae_count_broken(const struct sae *sae);
 /* The checkpoint's id: xxHash of the shapes and of b_enc (gated: b_gate), b_dec and the
  * first and last row of W_dec as f32: the same after a copy and in every format. */
 uint64_t sae_id(const struct sae *sae);
+
+/* Is y meant to be x? Not so for transcoders. */
+bool sae_rebuilds_input(const struct sae *sae);
+
+/* Its output is not its input: the kind, by whether it has W_skip. */
+void sae_set_transcoder(struct sae *sae);
 
 /* The bias that the field calls the learned bias: b_enc, gated: b_gate. */
 const float *sae_bias(const struct sae *sae);

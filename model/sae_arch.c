@@ -10,6 +10,8 @@
  *   topk       the k largest m + b_enc, then relu                arXiv:2406.04093
  *   batchtopk  as jumprelu, with one threshold for all           arXiv:2412.06410
  *   matryoshka batchtopk, trained with nested dictionaries       arXiv:2503.17547
+ *   groupmax   the greatest of each of k groups, then relu       sparsify
+ *   identity   m + b_enc, whatever its sign; pca the same, of principal components
  *   gated      m + b_gate > 0 ? relu(m exp(r_mag) + b_mag) : 0   arXiv:2404.16014
  *
  * act_scale multiplies the pre-activation; where a threshold is compared, it is compared
@@ -47,6 +49,16 @@ static bool check_topk(const struct sae *sae, struct err *err)
     return true;
 }
 
+static bool check_groupmax(const struct sae *sae, struct err *err)
+{
+    if (!check_topk(sae, err))
+        return false;
+    if (sae->d_sae % sae->k)
+        return err_set(err, ERR_RANGE, "bad k (found %lld, expected a divisor of d_sae = %lld)",
+                       (long long)sae->k, (long long)sae->d_sae);
+    return true;
+}
+
 static bool check_gated(const struct sae *sae, struct err *err)
 {
     return need(sae, sae->b_gate, "b_gate", err) && need(sae, sae->r_mag, "r_mag", err) &&
@@ -78,6 +90,11 @@ static float activate_standard(const struct sae *sae, int64_t j, float m)
 static float activate_topk(const struct sae *sae, int64_t j, float m)
 {
     return is_off(sae, j) ? 0 : scaled(sae, j, m + sae->b_enc[j]);
+}
+
+static float level_none(const struct sae *sae, int64_t j)
+{
+    return is_off(sae, j) ? INFINITY : -INFINITY;
 }
 
 static float level_prolu(const struct sae *sae, int64_t j)
@@ -130,12 +147,15 @@ const struct sae_arch_ops *sae_arch_find(const char *name)
 }
 
 const struct sae_arch_ops sae_archs[] = {
-    {"standard",   check_biased,    level_biased,   activate_standard, false},
-    {"prolu",      check_biased,    level_prolu,    activate_prolu,    false},
-    {"jumprelu",   check_threshold, level_jumprelu, activate_jumprelu, false},
-    {"topk",       check_topk,      level_biased,   activate_topk,     true},
-    {"batchtopk",  check_threshold, level_jumprelu, activate_jumprelu, false},
-    {"matryoshka", check_threshold, level_jumprelu, activate_jumprelu, false},
-    {"gated",      check_gated,     level_gated,    activate_gated,    false},
-    {NULL,         NULL,            NULL,           NULL,              false},
+    {"standard",   check_biased,    level_biased,   activate_standard, false, false, false},
+    {"prolu",      check_biased,    level_prolu,    activate_prolu,    false, false, false},
+    {"jumprelu",   check_threshold, level_jumprelu, activate_jumprelu, false, false, false},
+    {"topk",       check_topk,      level_biased,   activate_topk,     true,  false, false},
+    {"batchtopk",  check_threshold, level_jumprelu, activate_jumprelu, false, false, false},
+    {"matryoshka", check_threshold, level_jumprelu, activate_jumprelu, false, false, false},
+    {"gated",      check_gated,     level_gated,    activate_gated,    false, false, false},
+    {"groupmax",   check_groupmax,  level_biased,   activate_topk,     true,  true,  false},
+    {"identity",   check_biased,    level_none,     activate_topk,     false, false, true},
+    {"pca",        check_biased,    level_none,     activate_topk,     false, false, true},
+    {NULL,         NULL,            NULL,           NULL,              false, false, false},
 };

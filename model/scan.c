@@ -35,7 +35,7 @@ struct token_sums {
 struct block_sums {
     int64_t block;
     int64_t n, skipped;
-    double *sum, *squares; /* [d_in] sum and sum of squares of x - reference */
+    double *sum, *squares; /* [d_out] sum and sum of squares of target - reference */
     struct token_sums tokens[SCAN_BLOCK];
     struct block_sums *next;
 };
@@ -49,8 +49,13 @@ struct scan {
     struct encoder encoder;
     const float *W_dec;      /* [d_sae, d_out] rows of f32 */
     struct scratch W_dec_copy;
+    const float *W_skip;     /* [d_out, d_in] of skip transcoders with a target, else NULL */
+    struct scratch W_skip_copy;
+    const struct samples *target; /* what y is held against: the samples, for transcoders
+                                     the given ones; NULL: nothing */
     float *decoder_norm, *cosine; /* [d_sae] */
-    float *reference;        /* [d_in] near the mean of x: keeps the sums of squares small */
+    float *reference;        /* [d_out] near the mean of the target: keeps the sums of squares
+                                small */
     struct spill spill;
     int64_t rows;            /* that a thread works on at a time */
     int64_t hits_cap;        /* hits of these rows */
@@ -67,14 +72,15 @@ struct scan {
     /* Totals over merged blocks. */
     int64_t tokens, skipped, cosines;
     double l0, l1, error, cosine_sum;
-    double *sum, *squares;   /* [d_in] */
+    double *sum, *squares;   /* [d_out] */
 };
 
 /* A thread's own memory. */
 struct scanner {
     struct scan *s;
     struct encode_scratch scratch;
-    float *x, *u, *y;          /* [rows, d_in], [rows, d_in], [rows, d_out] */
+    float *x, *u, *y;          /* [rows, d_in], [rows, d_in], [d_out] */
+    float *t;                  /* [rows, d_out] the target: x, or of its own */
     float *scale, *shift;      /* [rows] of sae_input */
     int64_t *ids;              /* [rows] */
     uint32_t *token;           /* [rows] of the samples */
@@ -162,7 +168,7 @@ static void merge_block(struct scan *s, const struct block_sums *b)
             s->cosines++;
         }
     }
-    for (int64_t k = 0; k < s->sae->d_in; k++) {
+    for (int64_t k = 0; k < s->sae->d_out; k++) {
         s->sum[k] += b->sum[k];
         s->squares[k] += b->squares[k];
     }
@@ -209,11 +215,11 @@ bool scan_counts(const struct scan_options *options, const struct samples *sampl
     return true;
 }
 
-static void add_moments(const struct scanner *w, const float *x)
+static void add_moments(const struct scanner *w, const float *t)
 {
     const float *reference = w->s->reference;
-    for (int64_t k = 0; k < w->s->sae->d_in; k++) {
-        double d = (double)x[k] - (double)reference[k];
+    for (int64_t k = 0; k < w->s->sae->d_out; k++) {
+        double d = (double)t[k] - (double)reference[k];
         w->sums->sum[k] += d;
         w->sums->squares[k] += d * d;
     }
@@ -224,22 +230,27 @@ static void add_moments(const struct scanner *w, const float *x)
 static bool read_rows(struct scanner *w, int64_t first, int64_t n, int64_t *rows)
 {
     const struct scan *s = w->s;
-    int64_t d = s->sae->d_in, kept = 0;
-    if (!samples_read(s->samples, first, n, w->x, &w->err))
+    int64_t d = s->sae->d_in, d_out = s->sae->d_out, kept = 0;
+    bool apart = s->target && w->t != w->x;
+    if (!samples_read(s->samples, first, n, w->x, &w->err) ||
+        (apart && !samples_read(s->target, first, n, w->t, &w->err)))
         return false;
     samples_ids(s->samples, first, n, w->ids);
     for (int64_t i = 0; i < n; i++) {
-        float *x = w->x + kept * d;
+        float *x = w->x + kept * d, *t = w->t + kept * d_out;
         if (!scan_counts(s->options, s->samples, first + i, w->ids[i]))
             continue;
         if (kept != i)
             memcpy(x, w->x + i * d, (size_t)d * sizeof *x);
-        if (!kern_all_finite(x, d) || !sae_input(s->sae, x, w->u + kept * d, &w->scale[kept],
-                                            &w->shift[kept])) {
+        if (apart && kept != i)
+            memcpy(t, w->t + i * d_out, (size_t)d_out * sizeof *t);
+        if (!kern_all_finite(x, d) || (apart && !kern_all_finite(t, d_out)) ||
+            !sae_input(s->sae, x, w->u + kept * d, &w->scale[kept], &w->shift[kept])) {
             w->sums->skipped++;
             continue;
         }
-        add_moments(w, x);
+        if (s->target)
+            add_moments(w, t);
         w->token[kept++] = (uint32_t)(first + i);
     }
     w->sums->n += kept;
@@ -273,9 +284,12 @@ static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, in
     *t = (struct token_sums){.counts = true, .l0 = (double)n};
     for (int64_t i = 0; i < n; i++)
         t->l1 += fabs((double)w->hits[hits[i]].value);
-    if (sae->d_in != d)
-        return; /* a transcoder: the output is not the input */
-    const float *x = w->x + row * d;
+    if (!w->s->target) {
+        for (int64_t i = 0; i < n; i++)
+            w->delta[hits[i]] = 0;
+        return;
+    }
+    const float *x = w->t + row * d;
     double xx = kern_sum_squares(x, d), yy = kern_sum_squares(y, d);
     if (xx > 0 && yy > 0) {
         t->cosine = kern_dot_double(x, y, d) / sqrt(xx * yy);
@@ -317,8 +331,11 @@ static bool scan_rows(struct scanner *w, int64_t row, int64_t n)
     for (int64_t r = row; r < row + n; r++) {
         const uint32_t *hits = w->by_row + w->start[r];
         int64_t count = w->start[r + 1] - w->start[r];
-        decode_token(s->sae, s->W_dec, w->hits, hits, count, w->scale[r], w->shift[r],
-                     w->y);
+        if (s->target)
+            decode_token(s->sae, s->W_dec, w->hits, hits, count, w->scale[r], w->shift[r],
+                         w->y);
+        if (s->W_skip)
+            decode_skip(s->sae, s->W_skip, w->x + r * d, w->y);
         account_row(w, r, hits, count, w->y);
     }
     if (s->live)
@@ -349,8 +366,8 @@ static struct block_sums *block_sums_new(const struct scan *s, int64_t block)
 {
     struct block_sums *b = xcalloc(1, sizeof *b);
     b->block = block;
-    b->sum = xcalloc((size_t)s->sae->d_in, sizeof *b->sum);
-    b->squares = xcalloc((size_t)s->sae->d_in, sizeof *b->squares);
+    b->sum = xcalloc((size_t)s->sae->d_out, sizeof *b->sum);
+    b->squares = xcalloc((size_t)s->sae->d_out, sizeof *b->squares);
     return b;
 }
 
@@ -379,6 +396,7 @@ static void scanner_work(void *ctx)
 static bool scanner_init(struct scanner *w, struct scan *s)
 {
     size_t rows = (size_t)s->rows, d_in = (size_t)s->sae->d_in;
+    bool apart = s->target && s->target != s->samples;
     *w = (struct scanner){.s = s, .ok = true};
     w->buffer.cap = s->buffer_cap;
     w->scale = xmalloc(rows * sizeof *w->scale);
@@ -390,6 +408,9 @@ static bool scanner_init(struct scanner *w, struct scan *s)
     return encode_scratch_init(&w->scratch, &s->encoder, s->rows, &w->err) &&
            (w->x = mem_try(rows * d_in, sizeof *w->x, "activations", &w->err)) &&
            (w->u = mem_try(rows * d_in, sizeof *w->u, "activations", &w->err)) &&
+           (w->t = apart ? mem_try(rows * (size_t)s->sae->d_out, sizeof *w->t, "targets",
+                                   &w->err)
+                         : w->x) &&
            (w->hits = mem_try((size_t)s->hits_cap, sizeof *w->hits, "hits", &w->err)) &&
            (w->delta = mem_try((size_t)s->hits_cap, sizeof *w->delta, "hits", &w->err)) &&
            (w->by_row =
@@ -402,6 +423,8 @@ static void scanner_finish(struct scanner *w)
 {
     encode_scratch_finish(&w->scratch);
     block_sums_free(w->sums);
+    if (w->t != w->x)
+        free(w->t);
     free(w->x);
     free(w->u);
     free(w->y);
@@ -436,7 +459,7 @@ static void scan_thread(void *ctx, int thread)
  */
 static void plan_memory(struct scan *s, int threads)
 {
-    size_t d = (size_t)(2 * s->sae->d_in) * sizeof(float);
+    size_t d = (size_t)(2 * s->sae->d_in + s->sae->d_out) * sizeof(float);
     size_t hit = sizeof(struct encode_hit) + sizeof(float) + sizeof(uint32_t);
     size_t share = s->options->memory / (size_t)threads;
     share = share > KERN_GEMM_BYTES ? share - KERN_GEMM_BYTES : 0;
@@ -474,16 +497,19 @@ static bool prepare(struct scan *s, int threads, struct err *err)
     size_t n = (size_t)sae->d_sae;
     s->decoder_norm = xmalloc(n * sizeof *s->decoder_norm);
     s->cosine = xmalloc(n * sizeof *s->cosine);
-    s->reference = xmalloc((size_t)sae->d_in * sizeof *s->reference);
-    s->sum = xcalloc((size_t)sae->d_in, sizeof *s->sum);
-    s->squares = xcalloc((size_t)sae->d_in, sizeof *s->squares);
-    if (!samples_near_mean(s->samples, s->reference, err) ||
+    s->reference = xcalloc((size_t)sae->d_out, sizeof *s->reference);
+    s->sum = xcalloc((size_t)sae->d_out, sizeof *s->sum);
+    s->squares = xcalloc((size_t)sae->d_out, sizeof *s->squares);
+    if ((s->target && !samples_near_mean(s->target, s->reference, err)) ||
         !weights_geometry(sae, threads, s->progress, s->decoder_norm, s->cosine, err) ||
         !encoder_init(&s->encoder, sae, threads, s->progress, err))
         return false;
     s->W_dec = encode_rows(&sae->W_dec, threads, "reading W_dec", s->progress,
                            &s->W_dec_copy, err);
-    return s->W_dec != NULL;
+    if (s->W_dec && s->target && sae->W_skip.t)
+        s->W_skip = encode_rows(&sae->W_skip, threads, "reading W_skip", s->progress,
+                                &s->W_skip_copy, err);
+    return s->W_dec && (s->W_skip || !s->target || !sae->W_skip.t);
 }
 
 static bool finish_totals(const struct scan *s, struct scan_totals *t, struct err *err)
@@ -494,15 +520,15 @@ static bool finish_totals(const struct scan *s, struct scan_totals *t, struct er
                               .skipped_tokens = s->skipped};
     if (s->tokens == 0)
         return samples_none_left(s->samples, s->skipped, err);
-    for (int64_t k = 0; k < s->sae->d_in; k++)
+    for (int64_t k = 0; k < s->sae->d_out; k++)
         t->sum_squares += s->squares[k] - s->sum[k] * s->sum[k] / n;
-    bool autoencodes = s->sae->d_in == s->sae->d_out;
+    bool judged = s->target != NULL;
     bool none = sae_count_broken(s->sae) == s->sae->d_sae;
     t->l0 = none ? NAN : s->l0 / n;
     t->l1 = none ? NAN : s->l1 / n;
-    t->fvu = autoencodes && t->sum_squares > 0 ? s->error / t->sum_squares : NAN;
+    t->fvu = judged && t->sum_squares > 0 ? s->error / t->sum_squares : NAN;
     t->explained_variance = 1 - t->fvu;
-    t->mse = autoencodes ? s->error / n / (double)s->sae->d_in : NAN;
+    t->mse = judged ? s->error / n / (double)s->sae->d_out : NAN;
     t->cosine = s->cosines ? s->cosine_sum / (double)s->cosines : NAN;
     return true;
 }
@@ -515,6 +541,7 @@ static void scan_finish(struct scan *s)
     }
     encoder_finish(&s->encoder);
     scratch_finish(&s->W_dec_copy);
+    scratch_finish(&s->W_skip_copy);
     spill_finish(&s->spill);
     free(s->decoder_norm);
     free(s->cosine);
@@ -528,6 +555,9 @@ static void scan_finish(struct scan *s)
 /* Files that changed during the pass make its numbers belong to no file. */
 static bool inputs_unchanged(const struct scan *s, struct err *err)
 {
+    for (int i = 0; s->target && i < s->target->n_shards; i++)
+        if (!container_unchanged(s->target->shards[i].container, err))
+            return false;
     for (int i = 0; i < s->samples->n_shards; i++)
         if (!container_unchanged(s->samples->shards[i].container, err))
             return false;
@@ -563,7 +593,7 @@ static bool run(struct scan *s, const char *index_path, const char *key, double 
                              .decoder_norm = s->decoder_norm,
                              .encoder_decoder_cosine = s->cosine,
                              .broken = s->sae->broken,
-                             .has_delta = s->sae->d_in == s->sae->d_out,
+                             .has_delta = s->target != NULL,
                              .started = started,
                              .threads = threads};
     if (!merge_run(&in, index_path, key, &t, s->progress, err))
@@ -602,6 +632,7 @@ bool scan_run(const struct sae *sae, const struct samples *samples,
                      .options = options,
                      .progress = progress,
                      .live = live,
+                     .target = sae_rebuilds_input(sae) ? samples : options->target,
                      .n_blocks = (samples->n_tok + SCAN_BLOCK - 1) / SCAN_BLOCK};
     char *copy = xstrdup(index_path);
     pthread_mutex_init(&s.lock, NULL);

@@ -26,6 +26,8 @@
 #include "model/samples.h"
 
 struct scan_options {
+    const struct samples *target; /* of transcoders: what y should be; NULL: not known, and
+                                     all about the error is NaN. Borrowed */
     int64_t skip_first;         /* leave positions < skip_first out */
     const int64_t *skip_tokens; /* ids to leave out */
     int n_skip_tokens;

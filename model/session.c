@@ -176,12 +176,40 @@ static bool open_samples(struct session *s, const struct progress *progress, str
     return s->samples != NULL;
 }
 
+/* What transcoders should give for the samples, token for token. */
+static bool open_target(struct session *s, const struct progress *progress, struct err *err)
+{
+    const struct session_options *o = &s->options;
+    const struct samples *samples = s->samples;
+    char a[64], b[64];
+    if (!o->target)
+        return true;
+    if (!samples || !samples->n_shards)
+        return err_set(err, ERR_MISSING, "%s: a target without samples (found no --acts, "
+                       "expected what the transcoder reads)", o->target);
+    struct samples_options so = {.acts = &o->target, .n_acts = 1, .seq_len = samples->seq_len,
+                                 .sequences = o->sequences, .tokens_limit = o->tokens_limit};
+    s->target = samples_open(&so, progress, err);
+    if (!s->target || s->target->n_tok_stored == samples->n_tok_stored)
+        return s->target != NULL;
+    return err_set(err, ERR_SHAPE, "%s: the target does not fit the samples in %s (found %s and "
+                   "%s, expected one for every sample)", s->target->path, samples->path,
+                   tensor_shape_text(s->target->shards[0].tensor, a, sizeof a),
+                   tensor_shape_text(samples->shards[0].tensor, b, sizeof b));
+}
+
 /* Samples and SAE must be of one size. */
 static bool check_width(const struct session *s, const char *path, const struct sae *sae,
                         struct err *err)
 {
-    const struct samples *samples = s->samples;
+    const struct samples *samples = s->samples, *target = s->target;
     char enc[64], acts[64];
+    if (target && !sae_rebuilds_input(sae) && target->d_in != sae->d_out)
+        return err_set(err, ERR_SHAPE, "%s: W_dec does not fit the target in %s (found %s and "
+                       "%s, expected a target of d_out = %lld)", path, target->path,
+                       tensor_shape_text(sae->W_dec.t, enc, sizeof enc),
+                       tensor_shape_text(target->shards[0].tensor, acts, sizeof acts),
+                       (long long)sae->d_out);
     if (!samples || !samples->n_shards || samples->d_in == sae->d_in)
         return true;
     return err_set(err, ERR_SHAPE, "%s: W_enc does not fit the samples in %s (found %s and "
@@ -316,6 +344,9 @@ void session_set_sae(struct session *s, int i, struct sae *sae)
     e->id = sae_id(sae);
     for (int n = 0; n < sae->n_notes; n++)
         session_warn(s, "%s: warning: %s", e->path, sae->notes[n].text);
+    if (s->target && sae_rebuilds_input(sae))
+        session_warn(s, "%s: warning: --target is not used (found a %s, expected a "
+                     "transcoder)", e->path, sae->kind);
 }
 
 bool session_load(struct session *s, int i, const struct progress *progress,
@@ -358,7 +389,8 @@ struct session *session_open(const struct session_options *options,
     s->options = *options;
     if (!s->options.memory)
         s->options.memory = SESSION_MEMORY;
-    bool ok = choose_saes(s, err) && open_samples(s, progress, err);
+    bool ok = choose_saes(s, err) && open_samples(s, progress, err) &&
+              open_target(s, progress, err);
     for (int c = 0; c < s->n_chosen && ok; c++)
         ok = options->deferred ? look_at(s, s->chosen[c], progress, err)
                                : session_load(s, s->chosen[c], progress, err);
@@ -385,6 +417,7 @@ void session_close(struct session *s)
     free(s->saes);
     free(s->chosen);
     samples_close(s->samples);
+    samples_close(s->target);
     tokenizer_close(s->tokenizer);
     labels_close(s->labels);
     bundle_finish(&s->bundle);
@@ -411,6 +444,7 @@ const char *session_hook(const struct session *s, int i)
 struct scan_options session_scan_options(const struct session *s)
 {
     return (struct scan_options){
+        .target = s->target,
         .skip_first = s->options.skip_first,
         .skip_tokens = s->options.skip_tokens,
         .n_skip_tokens = s->options.n_skip_tokens,
@@ -493,7 +527,8 @@ static bool key_samples(struct str *key, const struct samples *s, struct err *er
 static void key_options(struct str *key, const struct session *s)
 {
     const struct session_options *o = &s->options;
-    str_appendf(key, "fold %d\n", o->sae.fold);
+    str_appendf(key, "fold %d, b_dec %d, transcoder %d\n", o->sae.fold, o->sae.subtract_b_dec,
+                o->sae.transcoder);
     if (s->samples)
         str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
                     (long long)s->samples->seq_len, (long long)s->samples->n_tok,
@@ -510,7 +545,8 @@ char *session_index_key(const struct session *s, int i, struct err *err)
     assert(s->saes[i].sae);
     str_appendf(&key, "version %d\n", INDEX_VERSION);
     bool ok = key_sae(&key, s->saes[i].sae, err) &&
-              (!s->samples || key_samples(&key, s->samples, err));
+              (!s->samples || key_samples(&key, s->samples, err)) &&
+              (!s->target || key_samples(&key, s->target, err));
     key_options(&key, s);
     if (ok)
         return str_take(&key);
@@ -545,6 +581,8 @@ char *session_index_path(const struct session *s, int i, struct err *err)
     }
     if (s->samples && s->samples->tokens_container)
         put_absolute(&what, container_path(s->samples->tokens_container));
+    for (int k = 0; s->target && k < s->target->n_shards; k++)
+        put_absolute(&what, container_path(s->target->shards[k].container));
     str_appendf(&what, "format %s\n", o->sae.format ? o->sae.format : "");
     key_options(&what, s);
 

@@ -33,6 +33,7 @@ struct session_options {
     int n_acts;
     const char *tokens, *tokenizer, *model, *hook, *labels, *index;
     const char *truth;        /* --truth, a file of directions (cosine.h) */
+    const char *target;       /* of transcoders: what their output should be, as acts */
     int64_t seq_len, sequences, tokens_limit, skip_first;
     const int64_t *skip_tokens;
     int n_skip_tokens;
@@ -66,6 +67,7 @@ struct session {
     int *chosen;                 /* indices into saes, in the order asked for */
     int n_chosen;                /* at least 1 unless the bundle has no SAE */
     struct samples *samples;     /* owned; NULL: no samples and no tokens */
+    struct samples *target;      /* owned; NULL: none. As many tokens as samples */
     struct tokenizer *tokenizer; /* owned; NULL: none */
     struct labels *labels;       /* owned; NULL: could not be opened (a warning says why) */
     char **warnings;             /* "PATH: warning: ..." lines, owned */

@@ -37,6 +37,7 @@ void feature_table_from_parameters(const struct sae *sae, struct feature_table *
     *t = (struct feature_table){.n = sae->d_sae, .tokens = NAN, .partial = 1};
     fill_parameter(t, FCOL_BIAS, sae_bias(sae));
     fill_parameter(t, FCOL_THRESHOLD, sae->threshold);
+    fill_parameter(t, FCOL_RELATIVE_NORM, sae->relative_norm);
 }
 
 /* What broken features have not: they are left out, which is not to be dead. */

@@ -34,7 +34,7 @@ static void part_guarded(void *ctx)
     const struct sae *sae = p->g->sae;
     int64_t d_in = sae->d_in, d_out = sae->d_out;
     mat_read_rows(&sae->W_dec, p->first, p->n, p->dec);
-    bool compare = p->g->cosine && d_in == d_out;
+    bool compare = p->g->cosine && sae_rebuilds_input(sae);
     if (compare)
         mat_read_rows(&sae->W_enc, p->first, p->n, p->enc);
     for (int64_t i = 0; i < p->n; i++) {

@@ -179,7 +179,7 @@ static void check_b_dec(struct list *l, const struct check_facts *f)
     const struct sae *sae = f->session->saes[f->sae].sae;
     const struct check *c = f->check;
 
-    if (sae->d_in != sae->d_out)
+    if (!sae_rebuilds_input(sae))
         say(l, CHECK_INFO, name, "biases", name, "of another space than the samples");
     else if (!c)
         say(l, CHECK_WAITING, name, "biases", name, "set against the mean of the samples when "

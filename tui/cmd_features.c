@@ -63,12 +63,13 @@ static bool is_of_model(int column)
            column == FCOL_DELTA_CE_KEPT || column == FCOL_ESTIMATE_KEPT;
 }
 
-static bool read_columns(struct query *q, const char *list, struct err *err)
+static bool read_columns(struct query *q, const char *list, const struct sae *sae,
+                         struct err *err)
 {
     q->column[q->n_columns++] = FCOL_ID;
     if (!list) {
         for (int i = FCOL_ID + 1; i <= FCOL_COUNT; i++)
-            if (!is_of_model(i))
+            if (!is_of_model(i) && (i != FCOL_RELATIVE_NORM || sae->relative_norm))
                 q->column[q->n_columns++] = i;
         return true;
     }
@@ -86,7 +87,7 @@ static bool read_query(struct query *q, const struct cmd *c, struct err *err)
     struct filter *(*parse)(const char *, struct err *) =
         cmd_model_path(c) ? rows_filter_parse_lm : rows_filter_parse;
     q->sort = -1;
-    if (!read_columns(q, opts->columns, err) ||
+    if (!read_columns(q, opts->columns, c->sae, err) ||
         (opts->sort && !find_column("sort", opts->sort, FCOL_COUNT, &q->sort, err)) ||
         (opts->filter && !(q->filter = parse(opts->filter, err))))
         return false;

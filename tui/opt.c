@@ -45,6 +45,8 @@ static const struct option options[] = {
      "array; repeatable: shards in order"},
     {"tokens", 't', KIND_STRING, OPT_GENERAL, AT(session.tokens), "FILE",
      "token ids [n_seq, seq_len] or [n_tok]"},
+    {"target", 0, KIND_STRING, OPT_GENERAL, AT(session.target), "FILE",
+     "of transcoders: what their output should be, like --acts"},
     {"seq-len", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.seq_len), "N",
      "cut flat samples into sequences of N"},
     {"tokenizer", 0, KIND_STRING, OPT_GENERAL, AT(session.tokenizer), "FILE",
@@ -77,6 +79,8 @@ static const struct option options[] = {
      "read the checkpoint as this format, whatever it looks like"},
     {"fold-decoder-norms", 0, KIND_CHOICE, OPT_GENERAL, AT(fold), "on|off",
      "scale decoder rows to unit length (default: as the format's own loader)"},
+    {"subtract-b-dec", 0, KIND_CHOICE, OPT_GENERAL, AT(subtract), "on|off",
+     "take b_dec off the input before encoding (default: as the format says)"},
     {"memory", 0, KIND_SIZE, OPT_GENERAL, AT(memory), "SIZE",
      "memory beyond mapped files: 384M (default), 1G"},
     {"threads", 'j', KIND_AMOUNT, OPT_GENERAL, AT(threads), "N",
@@ -546,6 +550,11 @@ static bool read_letters(struct reader *r, struct err *err)
     return true;
 }
 
+static int on_off(const char *word)
+{
+    return !word ? 0 : !strcmp(word, "on") ? 1 : -1;
+}
+
 /* What is simpler said than kept: bring it to the form that the session takes. */
 static bool settle(struct opts *o, struct err *err)
 {
@@ -567,7 +576,9 @@ static bool settle(struct opts *o, struct err *err)
     o->session.memory = (size_t)o->memory;
     o->session.seed = (uint64_t)o->seed;
     o->session.threads = o->threads > 1024 ? 1024 : (int)o->threads;
-    o->session.sae.fold = !o->fold ? 0 : !strcmp(o->fold, "on") ? 1 : -1;
+    o->session.sae.fold = on_off(o->fold);
+    o->session.sae.subtract_b_dec = on_off(o->subtract);
+    o->session.sae.transcoder = o->session.target != NULL;
     return true;
 }
 

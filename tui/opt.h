@@ -42,7 +42,7 @@ struct opts {
     int n_skip_tokens;
     struct session_options session; /* paths are the command's to fill in */
     int64_t threads, memory, seed;  /* as given, before they go into session */
-    const char *fold;               /* "on", "off" or NULL */
+    const char *fold, *subtract;    /* "on", "off" or NULL */
 
     bool json, tsv, quiet, verbose, ascii;
     const char *table, *theme, *color; /* color: auto, always, never, 16, 256, truecolor */

@@ -15,11 +15,13 @@ static void put_identity(struct out *o, const struct sae *sae, const char *hook)
     out_text(o, "rule", sae->rule);
     out_text(o, "kind", sae->kind);
     out_text(o, "architecture", sae->arch->name);
-    out_int(o, "d_in", sae->d_in);
-    out_int(o, "d_out", sae->d_out);
+    out_int(o, "d_in", sae->d_in / sae->models);
+    out_int(o, "d_out", sae->d_out / sae->models);
     out_int(o, "d_sae", sae->d_sae);
     out_text(o, "dtype", dtype_info[sae->dtype].name);
+    out_int(o, "models", sae->models);
     out_text(o, "hook", hook);
+    out_text(o, "hook_out", sae->hook_out);
     if (sae->k)
         out_int(o, "k", sae->k);
     else

@@ -160,7 +160,7 @@ void pane_decimals(const struct feature_table *t, int *decimals)
     static const int figures[FCOL_COUNT] = {
         [FCOL_MAX] = 3,          [FCOL_BIAS] = 3, [FCOL_THRESHOLD] = 3,
         [FCOL_DECODER_NORM] = 4, [FCOL_ENCODER_DECODER_COSINE] = 3,
-        [FCOL_NEAREST_COSINE] = 3,
+        [FCOL_NEAREST_COSINE] = 3, [FCOL_RELATIVE_NORM] = 3,
     };
 
     for (int c = 0; c < FCOL_COUNT; c++)

@@ -19,7 +19,7 @@ enum { PANE_FROM = 110 }; /* columns of the screen from which there is a right p
 struct features {
     int columns[CELL_COLUMNS], n_columns; /* shown, in order; [0] is FCOL_ID */
     bool has_chosen;         /* the user has chosen the columns */
-    bool has_threshold;      /* the usual ones are for a checkpoint that has */
+    int special;             /* special_columns of the checkpoint that the usual ones fit */
     struct table_column heads[CELL_COLUMNS];
     struct table_state table;
     int sort;                /* column of enum feature_column; table.sort follows */

@@ -30,6 +30,7 @@ static const struct {
     [FCOL_ENCODER_DECODER_COSINE] = {.width = 7, .rank = 5, .align = ALIGN_RIGHT},
     [FCOL_DECODER_NORM] = {.width = 7, .rank = 6, .align = ALIGN_RIGHT},
     [FCOL_NEAREST_COSINE] = {.width = 7, .rank = 7, .align = ALIGN_RIGHT},
+    [FCOL_RELATIVE_NORM] = {.width = 8, .rank = 2, .align = ALIGN_RIGHT},
     [FCOL_ACTIVE] = {.width = 9, .rank = 5, .align = ALIGN_RIGHT},
     [FCOL_DELTA_CE] = {.width = 9, .rank = 3, .align = ALIGN_RIGHT},
     [FCOL_ESTIMATE] = {.width = 9, .rank = 4, .align = ALIGN_RIGHT},
@@ -39,8 +40,9 @@ static const struct {
 
 /* In the order in which they stand unless the user has another in mind. */
 static const int usual[] = {
-    FCOL_ID, CELL_NAME, FCOL_DENSITY, CELL_HISTOGRAM, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
-    FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_DELTA_CE, FCOL_ESTIMATE, FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
+    FCOL_ID, CELL_NAME, FCOL_RELATIVE_NORM, FCOL_DENSITY, CELL_HISTOGRAM, FCOL_MEAN, FCOL_MAX,
+    FCOL_BIAS, FCOL_THRESHOLD, FCOL_DELTA_FVU, FCOL_DELTA_CE, FCOL_ESTIMATE,
+    FCOL_ENCODER_DECODER_COSINE, FCOL_DECODER_NORM,
     FCOL_NEAREST_COSINE, FCOL_ACTIVE,
 };
 
@@ -85,10 +87,18 @@ static void set_columns(struct features *f, const int *columns, int n)
     }
 }
 
-static bool has_threshold(const struct view *v)
+/* What only some checkpoints can fill: bit 0 thresholds, bit 1 relative norms. */
+static int special_columns(const struct view *v)
 {
     const struct sae *sae = v->session->saes[v->target.sae].sae;
-    return sae && sae->threshold;
+    return sae ? (sae->threshold ? 1 : 0) | (sae->relative_norm ? 2 : 0) : 0;
+}
+
+static bool is_fillable(int column, int special)
+{
+    return column == FCOL_THRESHOLD       ? special & 1
+           : column == FCOL_RELATIVE_NORM ? special & 2
+                                          : true;
 }
 
 /* Without samples these would be a table of nothing. */
@@ -119,9 +129,9 @@ static void usual_columns(struct view *v)
                      v->session->samples->tokens;
     int columns[CELL_COLUMNS], n = 0;
 
-    f->has_threshold = has_threshold(v);
+    f->special = special_columns(v);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if ((usual[i] != FCOL_THRESHOLD || f->has_threshold) &&
+        if (is_fillable(usual[i], f->special) &&
             (has_samples || !needs_samples(usual[i])) &&
             (has_model || !needs_model(usual[i])))
             columns[n++] = usual[i];
@@ -133,7 +143,7 @@ void features_fit_columns(struct view *v)
 {
     const struct features *f = v->state;
 
-    if (!f->n_columns || (!f->has_chosen && f->has_threshold != has_threshold(v)))
+    if (!f->n_columns || (!f->has_chosen && f->special != special_columns(v)))
         usual_columns(v);
 }
 

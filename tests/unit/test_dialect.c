@@ -383,7 +383,10 @@ static void what_is_not_read_is_refused_by_name(void **state)
         const char *says;
     } cases[] = {
         {{.file = "a/ae.pt", .config_name = "a/config.json", .config = CLASS("IdentityDict"),
-          .tensors = LINEAR "bias"}, ERR_UNSUPPORTED, "dict_class is IdentityDict"},
+          .tensors = LINEAR "bias"}, ERR_RANGE,
+         "bad activation_dim of an IdentityDict (found 0, expected 1 to 8192)"},
+        {{.file = "a/ae.pt", .config_name = "a/config.json", .config = CLASS("CrossCoder"),
+          .tensors = LINEAR "bias"}, ERR_UNSUPPORTED, "dict_class is CrossCoder"},
         {{.file = "a/ae.pt", .config_name = "a/config.json", .config = CLASS("AutoEncoderTopK"),
           .tensors = LINEAR "b_dec"}, ERR_MISSING, "there is no k"},
         {{.file = "a/ae.pt", .tensors = "b_dec k"}, ERR_MISSING, "there is no 'encoder.weight'"},
@@ -391,30 +394,34 @@ static void what_is_not_read_is_refused_by_name(void **state)
          "b_enc"},
         {{.file = "a/x.pt", .tensors = "act_mean"}, ERR_MISSING,
          "not a checkpoint (found 1 tensors, the first called 'act_mean'"},
-        {{.file = "a/x.pt", .tensors = MATRIX "b_dec_out"}, ERR_UNSUPPORTED, "transcoder"},
-        {{.file = "a/8.pt", .tensors = OPENAI, .items = "U\12activationU\10Identity"},
-         ERR_UNSUPPORTED, "activation is Identity"},
+        {{.file = "a/8.pt", .tensors = OPENAI, .items = "U\12activationU\4Tanh"},
+         ERR_UNSUPPORTED, "activation is not read (found Tanh, expected ReLU, TopK or Identity)"},
         {{.file = "a/8.pt", .tensors = OPENAI, .items = "U\12activationU\4TopK"}, ERR_MISSING,
          "activation_state_dict.k"},
         {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":3,"
-          "\"transcode\":true}", .tensors = LINEAR "W_dec b_dec"}, ERR_UNSUPPORTED,
-         "l/cfg.json: transcode is true"},
+          "\"skip_connection\":true}", .tensors = LINEAR "W_dec b_dec"}, ERR_MISSING,
+         "there is no W_skip, though skip_connection is true (found none, expected a matrix)"},
         {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":3,"
-          "\"signed\":true}", .tensors = LINEAR "W_dec b_dec"}, ERR_UNSUPPORTED, "signed"},
+          "\"signed\":true,\"activation\":\"groupmax\"}", .tensors = LINEAR "W_dec b_dec"},
+         ERR_UNSUPPORTED, "signed is true (found activation groupmax, expected topk)"},
         {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":3,"
-          "\"activation\":\"groupmax\"}", .tensors = LINEAR "W_dec b_dec"}, ERR_UNSUPPORTED,
-         "activation is groupmax"},
+          "\"activation\":\"relu\"}", .tensors = LINEAR "W_dec b_dec"}, ERR_UNSUPPORTED,
+         "l/cfg.json: activation is not read (found relu, expected topk or groupmax)"},
+        {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":3,"
+          "\"activation\":\"groupmax\"}", .tensors = LINEAR "W_dec b_dec"}, ERR_RANGE,
+         "bad k (found 3, expected a divisor of d_sae = 10)"},
         {{.file = "l/sae.safetensors", .config_name = "l/cfg.json", .config = "{\"k\":11}",
           .tensors = LINEAR "W_dec b_dec"}, ERR_RANGE, "bad k (found 11, expected 1 to d_sae = 10)"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"sae_type\":\"clt\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
          "sae_type is clt"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
-          .config = "{\"hook_point_in\":\"a\",\"hook_point_out\":\"b\"}",
-          .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED, "transcoder"},
+          .config = "{\"hook_point_in\":\"a\",\"hook_point_out\":\"b\",\"norm_activation\":"
+          "\"token-wise\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
+         "norm_activation of a transcoder is not read (found token-wise, expected"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"use_glu_encoder\":true}", .tensors = "W_E W_D b_E b_D"},
-         ERR_UNSUPPORTED, "use_glu_encoder"},
+         ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected false)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err = {0};
