@@ -56,7 +56,7 @@ void page_info_finish(struct page_info *p);
     X(ESTIMATE, "estimate", "Δ CE est.", "delta_ce to first order")                     \
     X(DELTA_CE_KEPT, "delta_ce_kept", "Δ CE kept",                                      \
       "rise of the cross-entropy when it is taken out, the error kept")                 \
-    X(ESTIMATE_KEPT, "estimate_kept", "kept est.", "delta_ce_kept to first order")\
+    X(ESTIMATE_KEPT, "estimate_kept", "kept est.", "delta_ce_kept to first order")      \
     X(RELATIVE_NORM, "relative_decoder_norm", "2nd norm",                               \
       "of crosscoders of two models: |W_dec| in the second over the sum of both: 0 is "  \
       "the first's alone, 1 the second's")
