@@ -35,7 +35,7 @@ _saescope()
     token) options+=' --top --order' ;;
     score) options+=' --from-samples --baseline' ;;
     ablate) options+=' --top --by --at --mode' ;;
-    compare) options+=' --matching' ;;
+    compare) options+=' --matching --pareto --near-l0' ;;
     cosine) options+=' --against --weights --matrix' ;;
     convert) options+=' --to --zstd' ;;
     prompt) options+=' --text --bos --top --ablate --mode' ;;
@@ -82,14 +82,14 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst tokens parts
-            matches one_to_one best composites alone matrix histograms files next' -- "$cur") ;;
+            matches one_to_one saes near_l0 best composites alone matrix histograms files next' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --target | --tokenizer | --index | --labels | \
         --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
         --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \
-        --bins | --range | --ablate | --text)
+        --bins | --near-l0 | --range | --ablate | --text)
         compopt +o default ;;
     *)
         if [[ $cur == -* ]]; then

@@ -113,10 +113,12 @@ const struct command commands[] = {
         .usage = "[BUNDLE] A B",
         .purpose = "two checkpoints side by side, and their features matched",
         .detail = "A and B are paths, or names in the BUNDLE. Without one, samples come from "
-                  "--acts or\nfrom the bundle that A or B lies in.\n",
+                  "--acts or\nfrom the bundle that A or B lies in. With --pareto "
+                  "[BUNDLE] [SAE ...]:\nL0, FVU and reconstruction score of each, and which "
+                  "have nearly the same L0; a BUNDLE\nalone stands for all that is in it.\n",
         .two = true,
         .groups = OPT_COMPARE,
-        .tables = "matches,one_to_one",
+        .tables = "matches,one_to_one,saes,near_l0",
         .run = cmd_compare,
     },
     {
@@ -287,12 +289,13 @@ static bool sort_many(struct cmd *c, struct err *err)
     for (int i = 0; i < o->n_words; i++)
         bundles += bundle_recognise(o->words[i]);
     c->n_saes = o->n_words + o->n_saes - bundles;
-    if (o->n_words > 1 && o->n_saes == 0 && bundles == 0 && o->n_acts == 0)
-        c->holder = bundle_holding(o->words[0]);
+    const char *const *saes = o->n_words ? o->words : o->saes;
+    if (c->n_saes > 1 && !(o->n_words && o->n_saes) && bundles == 0 && o->n_acts == 0)
+        c->holder = bundle_holding(saes[0]);
     if (!c->holder)
         return true;
-    o->session.saes = o->words;
-    o->session.n_saes = o->n_words;
+    o->session.saes = saes;
+    o->session.n_saes = c->n_saes;
     o->session.paths = (const char *const *)&c->holder;
     o->session.n_paths = 1;
     return true;
@@ -304,7 +307,7 @@ static bool sort_words(struct cmd *c, struct err *err)
     const struct command *command = c->command;
     struct opts *o = &c->opts;
     if (command->two)
-        return sort_two(c, err);
+        return o->pareto ? sort_many(c, err) : sort_two(c, err);
     if (command->many)
         return sort_many(c, err);
     if (o->n_words < command->more)
@@ -360,6 +363,7 @@ static void make_out(struct cmd *c)
         .form = o->json ? OUT_JSON : o->tsv ? OUT_TSV : OUT_TEXT,
         .table = o->table         ? o->table
                  : cmd_has_many(c) ? "features"
+                 : o->pareto       ? "saes"
                  : c->n_saes > 1   ? "histograms"
                  : o->matrix       ? "matrix"
                                    : c->command->table,
@@ -403,13 +407,14 @@ bool cmd_choose(struct cmd *c, int k, struct err *err)
 
 static bool open_session(struct cmd *c, struct err *err)
 {
+    bool two = c->command->two && !c->opts.pareto;
     c->session = session_open(&c->opts.session, &c->progress, err);
     if (!c->session)
-        return c->command->two && err->code == ERR_SHAPE ? blame_the_other(c, err) : false;
+        return two && err->code == ERR_SHAPE ? blame_the_other(c, err) : false;
     if (!c->session->n_chosen)
         return err_set(err, ERR_MISSING, "%s: no SAE in it (expected saes in the bundle, or "
                                          "--sae PATH)", c->session->bundle.path);
-    if (c->command->two && c->session->n_chosen != 2)
+    if (two && c->session->n_chosen != 2)
         return err_set(err, ERR_MISSING, "%s: not a bundle (expected a bundle and two SAEs)",
                        c->opts.words[0]);
     return cmd_choose(c, 0, err);

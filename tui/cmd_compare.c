@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "model/compare.h"
-#include "model/score.h"
 #include "tui/cmd_lm.h"
+#include "tui/cmd_pareto.h"
 
 #define SHOWN 20 /* matches shown to people; scripts get all */
 
@@ -19,38 +19,6 @@ static struct cmd side_of(const struct cmd *c, int side)
 
 /* --- the reconstruction score, where there is all that it takes --------------------------- */
 
-/* Something about the inputs that leaves the score null, rather than a failure. */
-static bool is_excuse(enum err_code code)
-{
-    return code == ERR_MISSING || code == ERR_RANGE || code == ERR_SHAPE ||
-           code == ERR_UNSUPPORTED;
-}
-
-static bool score(struct cmd *one, const struct lm *lm, double *out, struct err *err)
-{
-    struct lm_hook hook;
-    struct page_score page;
-    struct err why = {0};
-    struct cmd_effects e = {0};
-    struct score_options options = {.scan = session_scan_options(one->session)};
-    bool ok = cmd_need_hook(one, lm, &hook, &why) &&
-              cmd_effects_open(one, lm, &hook, &e, &why) &&
-              effects_need_score(e.kept, &e.in, &options, &one->progress, &why) &&
-              effects_score(e.kept, &options, &page);
-    cmd_effects_close(one, &e);
-    if (ok) {
-        *out = page.reconstruction_score;
-        return true;
-    }
-    if (!is_excuse(why.code)) {
-        *err = why;
-        return false;
-    }
-    session_warn(one->session, "%s: warning: no reconstruction score: %s", one->sae->path,
-                 why.msg);
-    return true;
-}
-
 static bool score_sides(struct cmd *c, struct compare_side *sides, struct err *err)
 {
     const struct samples *samples = c->session->samples;
@@ -60,7 +28,11 @@ static bool score_sides(struct cmd *c, struct compare_side *sides, struct err *e
     bool ok = lm != NULL;
     for (int i = 0; i < 2 && ok; i++) {
         struct cmd one = side_of(c, i);
-        ok = score(&one, lm, &sides[i].reconstruction_score, err);
+        struct page_score page;
+        bool scored;
+        ok = cmd_try_score(&one, lm, &page, &scored, err);
+        if (ok && scored)
+            sides[i].reconstruction_score = page.reconstruction_score;
     }
     lm_close(lm);
     return ok;
@@ -243,6 +215,8 @@ bool cmd_compare(struct cmd *c, struct err *err)
         .memory = c->session->options.memory,
         .threads = c->opts.session.threads,
     };
+    if (c->opts.pareto)
+        return cmd_pareto(c, err);
     if (!find_sides(c, sides, err) ||
         !page_compare_make(&sides[0], &sides[1], &options, &c->progress, &page, err))
         return false;

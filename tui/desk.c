@@ -185,6 +185,10 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
             snprintf(buf, size, "weights only: no samples");
         break;
     case DESK_SCANNING:
+        if (atomic_load(&e->live->tokens) == 0) {
+            snprintf(buf, size, "waiting for its scan");
+            break;
+        }
         snprintf(buf, size, "partial, %.0f %%", floor(100 * e->table.partial));
         break;
     case DESK_COMPLETE: buf[0] = 0; break;

@@ -137,6 +137,10 @@ static const struct option options[] = {
 
     {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
      "which one-to-one matching (default: optimal up to 4096 features)"},
+    {"pareto", 0, KIND_FLAG, OPT_COMPARE, AT(pareto), NULL,
+     "several SAEs, or all of a bundle, as points: L0 against FVU and score"},
+    {"near-l0", 0, KIND_COUNT, OPT_COMPARE, AT(near_l0), "PERCENT",
+     "with --pareto: L0 differing by at most this are nearly equal (default 5)"},
 
     {"against", 0, KIND_STRING, OPT_COSINE, AT(against), "NAME|PATH",
      "the decoder of another SAE"},
@@ -169,7 +173,8 @@ static const struct option options[] = {
 
 void opt_init(struct opts *o)
 {
-    *o = (struct opts){.limit = -1, .top = -1, .context = -1, .at = -1};
+    *o = (struct opts){.limit = -1, .top = -1, .context = -1, .at = -1,
+                       .near_l0 = -1};
 }
 
 void opt_finish(struct opts *o)

@@ -23,7 +23,7 @@ enum opt_group {
     OPT_HIST = 1 << 3,    /* hist: of what, which bins */
     OPT_LM = 1 << 4,      /* score: what the language model runs on */
     OPT_ABLATE = 1 << 5,  /* ablate: which features, against what */
-    OPT_COMPARE = 1 << 6, /* compare: which matching */
+    OPT_COMPARE = 1 << 6, /* compare: which matching; more than two */
     OPT_COSINE = 1 << 7,  /* cosine: against what */
     OPT_CONVERT = 1 << 8, /* convert: to what */
     OPT_TOKEN = 1 << 9,   /* token: in which order */
@@ -72,6 +72,8 @@ struct opts {
     int n_ablate;
     const char *order;     /* token: "norm", "projection" or NULL */
     const char *matching;        /* compare: "optimal", "greedy" or NULL */
+    bool pareto;                 /* compare: several, as points */
+    int64_t near_l0;             /* compare: percent; -1: not given */
     const char *against, *weights; /* cosine; weights: "decoder", "encoder" or NULL */
     bool matrix;
 

@@ -8,6 +8,7 @@
 
 #include "io/mem.h"
 #include "io/str.h"
+#include "model/pareto.h"
 #include "model/session.h"
 #include "tui/wid_hist.h"
 
@@ -188,10 +189,26 @@ static void look_at_tables(struct view *v)
     compare_hist_make(v);
 }
 
+/* Unasked only what does not take long; a asks for it. */
+static void need_scores(struct view *v)
+{
+    const struct compare *s = v->state;
+
+    desk_need_lm(v->desk);
+    for (int k = 0; k < 2; k++)
+        if (desk_score_is_cheap(v->desk, s->sae[k]))
+            desk_need_score(v->desk, s->sae[k]);
+}
+
 void compare_update(struct view *v)
 {
     struct compare *s = v->state;
 
+    if (s->all) {
+        compare_all_select(v);
+        compare_all_need(v);
+        return;
+    }
     if (s->sae[1] < 0 || !compare_sae(v, 0) || !compare_sae(v, 1))
         return;
     if (!s->top && !s->err.code)
@@ -205,6 +222,7 @@ void compare_update(struct view *v)
         }
     if (is_version_old(v))
         look_at_tables(v);
+    need_scores(v);
     if (s->err.code)
         return;
     compare_start(v);
@@ -222,6 +240,9 @@ static bool compare_open(struct view *v, struct err *err)
     s->near = COMPARE_UNMATCHED;
     s->drift = 0.9;
     s->split = 0.7;
+    s->equal_l0 = PARETO_NEAR;
+    s->all = v->session && v->session->n_chosen > 2;
+    compare_all_sort(s);
     s->one_mean = NAN;
     s->of = QUANTITY_COUNT; /* the first that there is */
     s->pages[0] = s->pages[1] = PANE_EMPTY;
@@ -274,7 +295,7 @@ static void compare_tick(struct view *v)
 {
     struct compare *s = v->state;
 
-    if (!s->shown || s->sae[1] < 0 || s->err.code)
+    if (!s->shown || s->sae[1] < 0 || s->err.code || s->all)
         return;
     for (int k = 0; k < 2; k++)
         s->pages[k].slow = view_busy(v, SLOT_PAGE_A + k);
@@ -312,6 +333,7 @@ static void compare_close_view(struct view *v)
     }
     compare_hist_finish(s);
     free(s->ids);
+    free(s->all_ids);
 }
 
 /* -- words ----------------------------------------------------------------------------------- */
@@ -322,6 +344,10 @@ static void compare_status(const struct view *v, char *buf, size_t size)
     struct str text = {0};
     char row[32], rows[32], state[600];
 
+    if (s->all) {
+        compare_all_status(v, buf, size);
+        return;
+    }
     if (s->sae[1] < 0 || s->err.code)
         return;
     count_text(s->n_ids ? s->table.cursor + 1 : 0, row, sizeof row);

@@ -8,6 +8,7 @@
  *   view_compare_hist.c   the two histograms
  *   view_compare_paint.c  how it looks and where on the screen
  *   view_compare_keys.c   keys, mouse, commands, options
+ *   view_compare_all.c    more than two: L0 against FVU and reconstruction score
  *   view_compare_write.c  files and the clipboard
  *
  * Two checkpoints: A is the current one of the desk, B its partner. A list has features of
@@ -123,6 +124,14 @@ struct compare {
     struct compare_series series[2];
     bool log_values;
 
+    /* all of them */
+    bool all;                   /* shown instead of two */
+    bool against_score;         /* where there is room for one scatter only */
+    struct table_state all_table;
+    int *all_ids;               /* owned [n_all]: checkpoints in the table's order */
+    int n_all;
+    double equal_l0;            /* L0 differing by at most that part are nearly equal */
+
     enum compare_pane focus;
     bool reading;               /* both pages instead of numbers and list */
     struct pane pages[2];
@@ -206,6 +215,20 @@ bool compare_hist_set(struct view *v, const char *name, struct err *err);
 void compare_hist_paint(const struct view *v, struct canvas *c, bool focused);
 void compare_hist_finish(struct compare *s);
 
+/* -- view_compare_all.c ----------------------------------------------------------------------- */
+
+bool compare_has_all(const struct view *v); /* are there more than two? */
+void compare_all_need(struct view *v);      /* have all loaded, scanned, scored in turn */
+void compare_all_select(struct view *v);    /* which, in which order */
+void compare_all_paint(const struct view *v, struct canvas *c); /* but head and tabs */
+void compare_all_sort(struct compare *s);   /* as usual: the sparsest first */
+void compare_all_status(const struct view *v, char *buf, size_t size);
+int compare_all_tabs_row(const struct view *v);
+enum outcome compare_all_act(struct view *v, const struct press *p);
+void compare_all_mouse(struct view *v, struct mouse m);
+struct out;
+void compare_all_put(const struct view *v, struct out *o);
+
 /* -- view_compare_paint.c ------------------------------------------------------------------- */
 
 struct compare_place {
@@ -216,7 +239,7 @@ struct compare_places {
 };
 struct compare_places compare_places(const struct view *v);
 void compare_paint(const struct view *v, struct canvas *c);
-/* The list whose tab is at a column of the row of tabs, -1: none. */
+/* The list whose tab is at a column of the row of tabs, LISTS: all checkpoints, -1: none. */
 int compare_tab_at(const struct view *v, int col);
 const char *compare_pairing_text(const struct compare *s);
 

@@ -12,11 +12,16 @@ static bool has_both(const struct view *v)
 
 /* -- settings ---------------------------------------------------------------------------------- */
 
+/* Behind the lists of pairs stand all checkpoints, if they are more than two. */
 static void show_list(struct view *v, int list)
 {
     struct compare *s = v->state;
+    int n = LISTS + compare_has_all(v);
 
-    s->list = (enum compare_list)((list + LISTS) % LISTS);
+    list = (list + n) % n;
+    s->all = list == LISTS;
+    if (!s->all)
+        s->list = (enum compare_list)list;
     compare_default_sort(s);
     s->focus = COMPARE_LIST;
     compare_update(v);
@@ -71,6 +76,22 @@ static void select_row(struct view *v, int count)
     compare_follow(v);
 }
 
+static int here(const struct compare *s)
+{
+    return s->all ? LISTS : (int)s->list;
+}
+
+/* Keys of the list of checkpoints; left and right leave it. */
+static enum outcome act_on_all(struct view *v, const struct press *p)
+{
+    struct compare *s = v->state;
+
+    if (p->action != ACT_LEFT && p->action != ACT_RIGHT)
+        return compare_all_act(v, p);
+    show_list(v, here(s) + (p->action == ACT_LEFT ? -1 : 1));
+    return OUT_DONE;
+}
+
 static enum outcome act_on_list(struct view *v, const struct press *p)
 {
     struct compare *s = v->state;
@@ -82,7 +103,7 @@ static enum outcome act_on_list(struct view *v, const struct press *p)
     if (p->action == ACT_LEFT || p->action == ACT_RIGHT) {
         if (s->reading)
             return OUT_IGNORED;
-        show_list(v, (int)s->list + (p->action == ACT_LEFT ? -1 : 1));
+        show_list(v, here(s) + (p->action == ACT_LEFT ? -1 : 1));
         return OUT_DONE;
     }
     if (!table_act(&t.table, &s->table, p, rows > 1 ? rows : v->rows))
@@ -135,9 +156,19 @@ enum outcome compare_act(struct view *v, const struct press *p)
 {
     struct compare *s = v->state;
 
-    if (!has_both(v))
-        return OUT_IGNORED;
+    if (s->all)
+        return act_on_all(v, p);
+    if (!has_both(v)) {
+        bool turns = s->sae[1] >= 0 && (p->action == ACT_LEFT || p->action == ACT_RIGHT);
+        if (turns)
+            show_list(v, here(s) + (p->action == ACT_LEFT ? -1 : 1));
+        return turns ? OUT_DONE : OUT_IGNORED;
+    }
     switch (p->action) {
+    case ACT_ABLATE:
+        for (int k = 0; k < 2; k++)
+            desk_score_again(v->desk, s->sae[k]);
+        break;
     case ACT_RELOAD: again(v); return OUT_IGNORED; /* the frame tries the scans again */
     case ACT_LOCK: set_pairing(v, s->pairing == PAIR_SAME ? PAIR_BEST : PAIR_SAME); break;
     case ACT_OPEN:
@@ -202,12 +233,21 @@ enum outcome compare_mouse(struct view *v, const struct mouse *m)
     struct compare *s = v->state;
     struct compare_places p = compare_places(v);
 
-    if (!has_both(v) || s->reading || m->kind == MOUSE_RELEASE)
+    if (s->all) {
+        p.tabs = (struct compare_place){compare_all_tabs_row(v), 0, 1, v->cols};
+        if (!is_inside(&p.tabs, m)) {
+            compare_all_mouse(v, *m);
+            return OUT_DONE;
+        }
+    } else if (!has_both(v) || s->reading || m->kind == MOUSE_RELEASE) {
         return OUT_IGNORED;
+    }
     if (is_inside(&p.tabs, m) && m->kind == MOUSE_PRESS) {
         int list = compare_tab_at(v, m->col);
         if (list >= 0)
             show_list(v, list);
+    } else if (s->all) {
+        return OUT_IGNORED;
     } else if (is_inside(&p.hist, m) && m->kind == MOUSE_PRESS) {
         s->focus = COMPARE_HIST;
     } else if (is_inside(&p.list, m)) {
@@ -220,10 +260,10 @@ enum outcome compare_mouse(struct view *v, const struct mouse *m)
 
 /* -- options and commands ------------------------------------------------------------------------------ */
 
-enum { OPT_LIST, OPT_PAIRS, OPT_MATCHING, OPT_NEAR, OPT_DRIFT, OPT_SPLIT, OPT_OF };
+enum { OPT_LIST, OPT_PAIRS, OPT_MATCHING, OPT_NEAR, OPT_DRIFT, OPT_SPLIT, OPT_OF, OPT_EQUAL };
 
 static const char *const list_choices[] = {"matched", "drifted", "split", "only A", "only B",
-                                           "died",    "born",    NULL};
+                                           "died",    "born",    "all",   NULL};
 static const char *const pairs_choices[] = {"best", "one", "same", NULL};
 static const char *const matching_choices[] = {"auto", "optimal", "greedy", NULL};
 static const char *const of_choices[] = {
@@ -240,6 +280,7 @@ const struct view_option compare_options[] = {
     [OPT_DRIFT] = {"drift", "below this cosine a pair has drifted", NULL},
     [OPT_SPLIT] = {"split", "from this cosine on two features are close", NULL},
     [OPT_OF] = {"of", "what the histograms are of", of_choices},
+    [OPT_EQUAL] = {"equal", "so many percent L0 may differ and still be nearly equal", NULL},
     {NULL, NULL, NULL},
 };
 
@@ -248,12 +289,13 @@ void compare_option_get(const struct view *v, int i, char *buf, size_t size)
     const struct compare *s = v->state;
 
     switch (i) {
-    case OPT_LIST: snprintf(buf, size, "%s", compare_list_name[s->list]); break;
+    case OPT_LIST: snprintf(buf, size, "%s", list_choices[here(s)]); break;
     case OPT_PAIRS: snprintf(buf, size, "%s", pairs_choices[s->pairing]); break;
     case OPT_MATCHING: snprintf(buf, size, "%s", matching_choices[s->matching]); break;
     case OPT_NEAR: snprintf(buf, size, "%g", s->near); break;
     case OPT_DRIFT: snprintf(buf, size, "%g", s->drift); break;
     case OPT_SPLIT: snprintf(buf, size, "%g", s->split); break;
+    case OPT_EQUAL: snprintf(buf, size, "%g", 100 * s->equal_l0); break;
     default:
         snprintf(buf, size, "%s", s->of < QUANTITY_COUNT ? quantities[s->of].name : "");
     }
@@ -278,6 +320,18 @@ static bool set_cosine(struct view *v, double *to, const char *value, struct err
         return err_set(err, ERR_USAGE, "found \"%s\" (expected a cosine, -1 to 1)", value);
     *to = x;
     compare_update(v);
+    return true;
+}
+
+static bool set_equal(struct view *v, const char *value, struct err *err)
+{
+    struct compare *s = v->state;
+    char *end;
+    double x = strtod(value, &end);
+
+    if (end == value || *end || !(x >= 0 && x <= 100))
+        return err_set(err, ERR_USAGE, "equal: found \"%s\" (expected 0 to 100 percent)", value);
+    s->equal_l0 = x / 100;
     return true;
 }
 
@@ -309,6 +363,7 @@ bool compare_option_set(struct view *v, int i, const char *value, struct err *er
     case OPT_DRIFT: return set_cosine(v, &s->drift, value, err);
     case OPT_SPLIT: return set_cosine(v, &s->split, value, err);
     case OPT_OF: return compare_hist_set(v, value, err);
+    case OPT_EQUAL: return set_equal(v, value, err);
     default: break;
     }
     int k = choice(&compare_options[i], value, err);
@@ -353,8 +408,8 @@ bool compare_answer(struct view *v, enum ask what, const char *text, struct err 
     case ASK_GOTO: return go_to(v, text, err);
     default: break;
     }
-    for (int l = 0; l < LISTS; l++)
-        if (strcmp(text, compare_list_name[l]) == 0) {
+    for (int l = 0; l < LISTS + compare_has_all(v); l++)
+        if (strcmp(text, list_choices[l]) == 0) {
             show_list(v, l);
             return true;
         }
@@ -379,7 +434,8 @@ const struct view_key compare_keys[] = {
     {ACT_COLUMN_NEXT, NULL},
     {ACT_PANE_NEXT, "to the histograms, where h l choose the quantity"},
     {ACT_SEARCH, "search names"},
-    {ACT_AXIS, NULL},
+    {ACT_ABLATE, "compute the reconstruction scores"},
+    {ACT_AXIS, "logarithmic counts; of all checkpoints: FVU or reconstruction score"},
     {ACT_BINS_MORE, NULL},
     {ACT_OPTIONS, NULL},
     {ACT_SELECT, NULL},
@@ -421,6 +477,17 @@ const struct view_term compare_terms[] = {
     {"FVU", "Fraction of variance unexplained by the reconstruction; explained variance is "
             "1 - FVU."},
     {"L1", "Mean sum of activations of a token."},
+    {"all checkpoints", "One point a checkpoint: L0 against FVU and against the reconstruction "
+                        "score. Joined are those whose L0 differ by at most 5 % (:equal), "
+                        "for architectures can only be compared where they are equally "
+                        "sparse, or along the curve. The faint line is the front: those that "
+                        "no other beats in both. Enter compares A with the one under the "
+                        "cursor, c makes it B."},
+    {"reconstruction score", "(CE with zeros - CE with the reconstruction) / (CE with zeros - "
+                             "CE of the model as it is). Needs a language model (--model)."},
+    {"nats lost", "CE with the reconstruction - CE of the model as it is."},
+    {"KL", "Mean KL divergence of the next-token distributions, original against "
+           "reconstructed, in nats."},
     {"filter", "cosine < 0.8 and density_a > 0.01; name ~ \"king\" looks at both names. "
                "Columns: a b cosine encoder_cosine correlation mutual one_to_one close "
                "density_a density_b max_a max_b bias_a bias_b threshold_a threshold_b."},

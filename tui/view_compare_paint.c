@@ -12,26 +12,34 @@
 
 struct metric {
     const char *name, *brief;
-    size_t offset;   /* in struct scan_totals */
+    size_t offset;   /* in struct scan_totals; */
+    bool is_score;   /* in struct page_score */
     bool is_percent;
 };
 
 static const struct metric metrics[] = {
-    {"L0", "L0", offsetof(struct scan_totals, l0), false},
-    {"FVU", "FVU", offsetof(struct scan_totals, fvu), false},
-    {"explained variance", "expl. var.", offsetof(struct scan_totals, explained_variance), false},
-    {"dead features", "dead", offsetof(struct scan_totals, dead_fraction), true},
-    {"L1", "L1", offsetof(struct scan_totals, l1), false},
-    {"cosine", "cosine", offsetof(struct scan_totals, cosine), false},
+    {"L0", "L0", offsetof(struct scan_totals, l0), false, false},
+    {"FVU", "FVU", offsetof(struct scan_totals, fvu), false, false},
+    {"explained variance", "expl. var.", offsetof(struct scan_totals, explained_variance), false, false},
+    {"dead features", "dead", offsetof(struct scan_totals, dead_fraction), false, true},
+    {"reconstruction score", "rec. score", offsetof(struct page_score, reconstruction_score),
+     true, false},
+    {"nats lost", "nats lost", offsetof(struct page_score, nats_lost), true, false},
+    {"KL", "KL", offsetof(struct page_score, kl), true, false},
+    {"L1", "L1", offsetof(struct scan_totals, l1), false, false},
+    {"cosine", "cosine", offsetof(struct scan_totals, cosine), false, false},
 };
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
 static double metric_value(const struct view *v, int side, int m)
 {
     const struct compare *s = v->state;
+    const struct desk_score *score = desk_score(v->desk, s->sae[side]);
     double x = NAN;
 
-    if (s->index[side])
+    if (metrics[m].is_score && score->known)
+        memcpy(&x, (const char *)&score->page + metrics[m].offset, sizeof x);
+    else if (!metrics[m].is_score && s->index[side])
         memcpy(&x, (const char *)index_totals(s->index[side]) + metrics[m].offset, sizeof x);
     return x;
 }
@@ -58,11 +66,29 @@ static void difference_text(double a, double b, bool is_percent, char *buf, size
         snprintf(buf, size, "%+.4g", d);
 }
 
-enum { METRIC_NAME = 20, METRIC_BRIEF = 10, METRIC_FIGURES = 9 };
+enum { METRIC_NAME = 22, METRIC_BRIEF = 10, METRIC_FIGURES = 9 };
 
 static int name_cols(int cols)
 {
     return cols >= METRIC_NAME + 3 * METRIC_FIGURES ? METRIC_NAME : METRIC_BRIEF;
+}
+
+/* In the first row of those that there cannot be, or not yet. */
+static bool paint_why(const struct view *v, struct canvas *c, int row, int m, int name)
+{
+    const struct compare *s = v->state;
+    bool samples = v->session->samples && v->session->samples->n_shards;
+    bool first_score = metrics[m].is_score && !metrics[m - 1].is_score;
+    char text[600];
+
+    if (first_score)
+        desk_score_text(v->desk, s->sae[0], text, sizeof text);
+    else if (m == 0 && !samples)
+        snprintf(text, sizeof text, "needs --acts");
+    else
+        return false;
+    canvas_fit(c, row, name, c->cols - name, ALIGN_RIGHT, INK_DIM, text);
+    return true;
 }
 
 static void paint_metric(const struct view *v, struct canvas *c, int row, int m)
@@ -73,6 +99,8 @@ static void paint_metric(const struct view *v, struct canvas *c, int row, int m)
 
     canvas_fit(c, row, 0, name, ALIGN_LEFT, INK_LABEL,
                name < METRIC_NAME ? metrics[m].brief : metrics[m].name);
+    if (isnan(x[0]) && isnan(x[1]) && paint_why(v, c, row, m, name))
+        return;
     for (int k = 0; k < 2; k++) {
         value_text(x[k], metrics[m].is_percent, text, sizeof text);
         canvas_fit(c, row, name + k * width, width - 1, ALIGN_RIGHT,
@@ -93,14 +121,11 @@ static void paint_metrics(const struct view *v, struct canvas *c)
     canvas_fit(c, 0, name + 2 * width, width, ALIGN_RIGHT, INK_HEADER, "B - A");
     for (int m = 0; m < METRICS && m + 1 < c->rows; m++)
         paint_metric(v, c, m + 1, m);
-    if (!(v->session->samples && v->session->samples->n_shards))
-        canvas_fit(c, METRICS + 1, 0, c->cols, ALIGN_LEFT, INK_DIM,
-                   "needs activation samples (--acts FILE)");
 }
 
 /* -- places ------------------------------------------------------------------------------------- */
 
-enum { HEAD = 1, SUMMARY = 1, LIST_MIN = 8, WIDE = 150, TOP_ROWS = 12 };
+enum { HEAD = 1, SUMMARY = 1, LIST_MIN = 8, WIDE = 150, TOP_ROWS = 14 };
 
 struct compare_places compare_places(const struct view *v)
 {
@@ -193,25 +218,32 @@ static void paint_summary(const struct view *v, struct canvas *c, int row)
     str_finish(&text);
 }
 
-static void tab_text(const struct compare *s, int list, bool counted, char *buf, size_t size)
+/* list LISTS: all checkpoints. */
+static void tab_text(const struct view *v, int list, bool counted, char *buf, size_t size)
 {
+    const struct compare *s = v->state;
     char count[32];
 
-    if (counted)
+    if (list == LISTS)
+        snprintf(buf, size, "%s", compare_has_all(v) ? "  all checkpoints " : "");
+    else if (counted || (s->top && !s->all && list == (int)s->list))
         snprintf(buf, size, " %s %s ", compare_list_name[list],
                  count_text(s->counts[list], count, sizeof count));
     else
         snprintf(buf, size, " %s ", compare_list_name[list]);
 }
 
-/* Tabs with their counts where all fit, else only names. */
-static bool has_counts(const struct compare *s, int cols)
+/* Tabs with their counts where all fit, else only the one shown. */
+static bool has_counts(const struct view *v, int cols)
 {
+    const struct compare *s = v->state;
     char text[64];
     int width = 0;
 
-    for (int l = 0; l < LISTS; l++) {
-        tab_text(s, l, true, text, sizeof text);
+    if (!s->top) /* nothing has been counted */
+        return false;
+    for (int l = 0; l <= LISTS; l++) {
+        tab_text(v, l, true, text, sizeof text);
         width += text_width(text);
     }
     return width <= cols;
@@ -219,12 +251,11 @@ static bool has_counts(const struct compare *s, int cols)
 
 int compare_tab_at(const struct view *v, int col)
 {
-    const struct compare *s = v->state;
-    bool counted = has_counts(s, v->cols);
+    bool counted = has_counts(v, v->cols);
     char text[64];
 
-    for (int l = 0; l < LISTS; l++) {
-        tab_text(s, l, counted, text, sizeof text);
+    for (int l = 0; l <= LISTS; l++) {
+        tab_text(v, l, counted, text, sizeof text);
         col -= text_width(text);
         if (col < 0)
             return l;
@@ -235,17 +266,15 @@ int compare_tab_at(const struct view *v, int col)
 static void paint_tabs(const struct view *v, struct canvas *c, int row)
 {
     const struct compare *s = v->state;
-    bool counted = has_counts(s, c->cols);
+    bool counted = has_counts(v, c->cols);
     char text[64];
     int col = 0;
 
-    for (int l = 0; l < LISTS; l++) {
-        tab_text(s, l, counted, text, sizeof text);
-        col = canvas_text(c, row, col,
-                          l == (int)s->list    ? INK_TAB_ON
-                          : s->counts[l] == 0 ? INK_DIM
-                                              : INK_TAB,
-                          text);
+    for (int l = 0; l <= LISTS; l++) {
+        tab_text(v, l, counted, text, sizeof text);
+        bool on = s->all ? l == LISTS : l == (int)s->list;
+        bool empty = l < LISTS && s->counts[l] == 0;
+        col = canvas_text(c, row, col, on ? INK_TAB_ON : empty ? INK_DIM : INK_TAB, text);
     }
 }
 
@@ -338,7 +367,10 @@ void compare_paint(const struct view *v, struct canvas *c)
     }
     paint_side(v, c, 0, 1, c->cols / 2 - 2);
     paint_side(v, c, 1, c->cols / 2 + 1, c->cols - c->cols / 2 - 2);
-    if (s->err.code)
+    if (s->all) {
+        compare_all_paint(v, c);
+        paint_tabs(v, c, compare_all_tabs_row(v));
+    } else if (s->err.code)
         canvas_wrap(&body, 0, INK_ERROR, s->err.msg);
     else if (!compare_sae(v, 0) || !compare_sae(v, 1))
         canvas_wrap(&body, 0, INK_DIM, "loading ...");

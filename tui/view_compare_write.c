@@ -96,6 +96,20 @@ static void put_side(const struct view *v, struct out *o, int side)
     out_end(o);
 }
 
+static bool write_all(const struct view *v, enum export_format format, FILE *f,
+                      struct err *err)
+{
+    struct out_options options = {.form = format == EXPORT_JSON ? OUT_JSON : OUT_TSV,
+                                  .table = "saes"};
+    struct out *o = out_new(&options);
+
+    compare_all_put(v, o);
+    fflush(f);
+    bool ok = out_write(o, fileno(f), err);
+    out_free(o);
+    return ok;
+}
+
 /* The two, what the matching says as a whole, and the rows of the list. */
 bool compare_export(const struct view *v, enum export_format format, FILE *f, struct err *err)
 {
@@ -105,6 +119,8 @@ bool compare_export(const struct view *v, enum export_format format, FILE *f, st
     struct str heads = {0};
     int columns[CMP_COLUMNS], n = compare_list_columns(v, columns);
 
+    if (s->all)
+        return write_all(v, format, f, err);
     if (s->n_ids == 0)
         return err_set(err, ERR_MISSING, "no rows to write");
     for (int k = 0; k < n; k++)

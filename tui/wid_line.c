@@ -144,6 +144,59 @@ static void draw_cursor(struct canvas *c, const struct scale *s, const struct pl
         canvas_text(c, y / 4, x / 2, INK_BRUSH, c->ascii ? "X" : "◆");
 }
 
+/* May `width` cells from (row, col) on take a name? */
+static bool is_vacant(const struct canvas *c, const bool *taken, int row, int col, int width)
+{
+    if (row < 0 || row >= c->rows || col < 0 || col + width > c->cols)
+        return false;
+    for (int i = 0; i < width; i++)
+        if (taken[row * c->cols + col + i])
+            return false;
+    return true;
+}
+
+/* Right of the point, left of it, above and below to the right. */
+static void draw_name(struct canvas *c, bool *taken, const struct plot_label *l, int row,
+                      int col)
+{
+    int width = text_width(l->text);
+    const struct {
+        int row, col;
+    } places[] = {{row, col + 2}, {row, col - 1 - width}, {row - 1, col + 1}, {row + 1, col + 1},
+                  {row - 1, col - width}, {row + 1, col - width}};
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (!is_vacant(c, taken, places[i].row, places[i].col, width))
+            continue;
+        canvas_text(c, places[i].row, places[i].col, l->style, l->text);
+        if (i < 2) /* no line between the two */
+            canvas_text(c, row, i == 0 ? col + 1 : col - 1, l->style, " ");
+        for (int k = 0; k < width; k++)
+            taken[places[i].row * c->cols + places[i].col + k] = true;
+        return;
+    }
+}
+
+static void draw_labels(struct canvas *c, const struct scale *s, const struct plot *p)
+{
+    bool *taken = xcalloc((size_t)c->rows * (size_t)c->cols, sizeof *taken);
+    int x, y;
+
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < p->n_labels; i++) {
+            const struct plot_label *l = &p->labels[i];
+            if (!to_dot(s, l->x, l->y, &x, &y))
+                continue;
+            if (pass == 0) { /* points before names: no name hides a point */
+                canvas_text(c, y / 4, x / 2, l->style | STYLE_BOLD, c->ascii ? "o" : "●");
+                taken[y / 4 * c->cols + x / 2] = true;
+            } else {
+                draw_name(c, taken, l, y / 4, x / 2);
+            }
+        }
+    free(taken);
+}
+
 static void draw_legend(struct canvas *c, const struct plot *p)
 {
     int width = 0, at;
@@ -198,6 +251,7 @@ void plot_paint(struct canvas *c, const struct plot *p)
     for (int i = 0; i < p->n_series; i++)
         draw_series(&r, &s, &p->series[i]);
     put_raster(&field, &r);
+    draw_labels(&field, &s, p);
     draw_cursor(&field, &s, p);
     draw_legend(&field, p);
     if (axes)

@@ -19,6 +19,14 @@ struct plot_series {
     const char *name;   /* legend, or NULL */
 };
 
+/* A point with its name beside it, where there is room that no other name has taken: those
+ * that come first choose first. */
+struct plot_label {
+    float x, y;       /* NaN: nowhere */
+    const char *text;
+    uint32_t style;
+};
+
 struct plot {
     const struct plot_series *series;
     int n_series;
@@ -26,6 +34,8 @@ struct plot {
     const char *x_label, *y_label; /* or NULL */
     int cursor_series, cursor;     /* a point to point out; cursor < 0: none */
     bool zero_lines;               /* x = 0 and y = 0, if inside */
+    const struct plot_label *labels; /* [n_labels], borrowed */
+    int n_labels;
 };
 
 void plot_paint(struct canvas *c, const struct plot *p);

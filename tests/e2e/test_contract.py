@@ -392,6 +392,47 @@ class Two(Bundle):
         for word in ("MMCS", "optimal", "mutual", "fvu"):
             self.assertIn(word, text)
 
+    def test_pareto(self):
+        got = self.answer("compare", "--pareto", SMALL)
+        with open(os.path.join(SMALL, "bundle.json")) as f:
+            names = list(json.load(f)["saes"])
+        self.assertEqual([s["name"] for s in got["saes"]], names)
+        self.assertEqual(got["near"], 0.05)
+        for s in got["saes"]:
+            scan = self.answer("scan", SMALL, "-s", s["name"])
+            for key in ("l0", "fvu", "explained_variance", "dead_fraction"):
+                self.assertEqual(s[key], scan[key])
+            self.assertIsNone(s["reconstruction_score"])  # no language model
+            self.assertFalse(s["front_score"])
+            beaten = any(o["l0"] <= s["l0"] and o["fvu"] <= s["fvu"] and
+                         (o["l0"] < s["l0"] or o["fvu"] < s["fvu"]) for o in got["saes"])
+            self.assertEqual(s["front_fvu"], not beaten)
+        l0 = {s["name"]: s["l0"] for s in got["saes"]}
+        for percent in (0, 5, 30, 100):
+            near = self.answer("compare", "--pareto", SMALL, "--near-l0", percent)["near_l0"]
+            want = {frozenset((a, b)) for a in names for b in names if a != b and
+                    abs(l0[a] - l0[b]) <= percent / 100 * max(l0[a], l0[b])}
+            self.assertEqual({frozenset((p["a"], p["b"])) for p in near}, want)
+            self.assertEqual([p["gap"] for p in near], sorted(p["gap"] for p in near))
+            for p in near:
+                self.assertLessEqual(p["l0_a"], p["l0_b"])
+        some = ["topk", "standard", "gated"]
+        paths = [self.path("saes", n) for n in some]
+        for words in ([SMALL, *some], [SMALL, *sum((["-s", n] for n in some), [])], paths,
+                      sum((["-s", p] for p in paths), [])):
+            got = self.answer("compare", "--pareto", *words)
+            self.assertEqual([(s["name"], s["l0"]) for s in got["saes"]],
+                             [(n, l0[n]) for n in some])
+        head, rows = self.ok("compare", "--pareto", SMALL, "--tsv").tsv
+        self.assertEqual([r[head.index("name")] for r in rows], names)
+        head, rows = self.ok("compare", "--pareto", SMALL, "--tsv", "--table", "near_l0",
+                             "--near-l0", 100).tsv
+        self.assertEqual(len(rows), len(names) * (len(names) - 1) / 2)
+        self.assertIn("nearly equal", self.ok("compare", "--pareto", SMALL).out.decode())
+        self.fails(2, "compare", "--pareto")
+        self.fails(2, "compare", "--pareto", SMALL, "--near-l0", "x")
+        self.fails(1, "compare", "--pareto", SMALL, "standard", "nothing")
+
     def test_cosine(self):
         got = self.answer("cosine", SMALL, "--matrix")
         matrix = got["matrix"]

@@ -151,6 +151,31 @@ class Terminal(program.Case):
         self.assertNotIn("from position", self.screen())
         self.end()
 
+    def test_comparing(self):
+        self.explore(SMALL, "-s", "standard", "-s", "topk")
+        self.wait("Overview", "standard 12")
+        for cols, rows in ((200, 60), (80, 24)): # as it was, at the end
+            self.resize(cols, rows)
+            self.keys("C")
+            self.wait("A standard", "B topk", "MMCS", "matched 48", "1/48")
+            self.keys("j", "j", "Enter")
+            self.wait("decoder cosine")
+            self.keys("j", "q")
+            self.wait("4/48", "MMCS")
+            self.keys("x")
+            self.wait("A topk", "B standard")
+            self.keys("x", "g", "g")
+            self.wait("A standard", "1/48")
+            self.keys("h")
+            self.wait("FVU against L0", "6 scanned")
+            self.keys("l", "1")
+            self.wait("Overview", "standard 12")
+        self.keys("c")
+        self.type("gated")
+        self.keys("Enter", "5")
+        self.wait("B gated", "MMCS")
+        self.end()
+
     def test_suspending(self):
         self.explore(SMALL)
         self.wait("Overview", "standard 12")

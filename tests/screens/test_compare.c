@@ -446,6 +446,51 @@ static void weights_alone_are_compared_too(void **state)
     stop(&s, session);
 }
 
+/* Three: points, a table, and from there to two of them. */
+static void more_than_two_are_points(void **state)
+{
+    struct screen s;
+    (void)state;
+    static char path[5][256];
+    const char *names[] = {"one", "other", "permuted", "little/acts.npy"};
+    for (int i = 0; i < 4; i++)
+        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
+    const char *paths[] = {path[0], path[1], path[2]}, *acts[] = {path[3]};
+    struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
+                                .threads = 1};
+    struct session *session = session_open(&o, NULL, NULL);
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .view = "compare",
+                                              .session = session});
+    struct compare *c = state_of(&s);
+    assert_true(c->all && c->n_all == 3);
+    screen_expect(&s, "3 scanned");
+    screen_expect(&s, "● other");
+    screen_expect(&s, "needs --model");
+    const double l0[] = {index_totals(session->saes[0].index)->l0,
+                         index_totals(session->saes[1].index)->l0};
+    assert_int_equal(c->all_ids[l0[1] < l0[0] ? 0 : 2], 1); /* the sparsest first */
+    screen_expect(&s, "permuted"); /* as sparse as the one it is a copy of */
+    screen_type(&s, l0[1] < l0[0] ? "gg Enter" : "G Enter");
+    assert_false(c->all);
+    screen_expect(&s, "B other");
+    screen_expect(&s, "all checkpoints");
+    screen_type(&s, ": \"all\" Enter");
+    assert_true(c->all);
+    screen_type(&s, ": \"equal 100\" Enter");
+    screen_expect(&s, "within 100 %");
+    screen_type(&s, ": \"equal x\" Enter");
+    screen_expect(&s, "expected 0 to 100");
+    screen_type(&s, "Esc l");
+    assert_true(!c->all && c->list == LIST_MATCHED);
+    screen_type(&s, "h t ] s s I R c");
+    for (int rows = 1; rows < 40; rows += 3)
+        for (int cols = 1; cols < 160; cols += 7) {
+            screen_resize(&s, rows, cols);
+            free(screen_text(&s));
+        }
+    stop(&s, session);
+}
+
 /* Everything, at all sizes: nothing that is not a number, and nothing falls over. */
 static void no_screen_shows_what_is_no_number(void **state)
 {
@@ -490,6 +535,7 @@ int main(void)
         cmocka_unit_test(what_was_cancelled_goes_on_with_R),
         cmocka_unit_test(different_inputs_are_refused_in_one_line),
         cmocka_unit_test(weights_alone_are_compared_too),
+        cmocka_unit_test(more_than_two_are_points),
         cmocka_unit_test(no_screen_shows_what_is_no_number),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);

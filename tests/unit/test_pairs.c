@@ -12,6 +12,7 @@
 #include "model/compare.h"
 #include "model/correlate.h"
 #include "model/pairs.h"
+#include "model/pareto.h"
 
 /* f32 dot products of unit rows of up to 16 elements. */
 #define CLOSE 1e-5
@@ -237,6 +238,54 @@ static void pairs_are_measured(void **state)
     session_close(s);
 }
 
+/* ---- points */
+
+static void pairs_of_nearly_equal_L0_are_all_found(void **state)
+{
+    (void)state;
+    const double l0[] = {10, 10.4, NAN, 20, 9.6, 20, 0, 0};
+    struct pareto_pair *p;
+    int n = pareto_pairs(l0, 8, 0.05, &p);
+    static const int want[][2] = {{3, 5}, {6, 7}, {0, 1}, {4, 0}};
+    assert_int_equal(n, 4);
+    for (int k = 0; k < n; k++) {
+        assert_int_equal(p[k].a, want[k][0]);
+        assert_int_equal(p[k].b, want[k][1]);
+        assert_true(l0[p[k].a] <= l0[p[k].b]);
+    }
+    assert_true(p[0].gap == 0 && p[1].gap == 0 && fabs(p[2].gap - 0.4 / 10.4) < 1e-12);
+    free(p);
+    assert_int_equal(pareto_pairs(l0, 2, 0.01, &p), 0);
+    assert_null(p);
+    assert_int_equal(pareto_pairs(l0, 8, 1, &p), 7 * 6 / 2);
+    free(p);
+}
+
+static void the_front_is_what_no_other_beats(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    for (uint64_t seed = 1; seed < 60; seed++) {
+        double l0[N], good[N];
+        bool on[N];
+        uint64_t s = seed;
+        for (int i = 0; i < N; i++) {
+            l0[i] = (double)(next_random(&s) % 12);
+            good[i] = (double)(next_random(&s) % 12);
+            if (next_random(&s) % 9 == 0)
+                good[i] = NAN;
+        }
+        pareto_front(l0, good, N, on);
+        for (int i = 0; i < N; i++) {
+            bool beaten = isnan(good[i]);
+            for (int j = 0; j < N; j++)
+                beaten |= (l0[j] < l0[i] && good[j] >= good[i]) ||
+                          (l0[j] <= l0[i] && good[j] > good[i]);
+            assert_int_equal(on[i], !beaten);
+        }
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -250,6 +299,8 @@ int main(void)
         cmocka_unit_test(correlations_are_pearsons_over_all_tokens),
         cmocka_unit_test(candidates_are_the_best_both_ways),
         cmocka_unit_test(pairs_are_measured),
+        cmocka_unit_test(pairs_of_nearly_equal_L0_are_all_found),
+        cmocka_unit_test(the_front_is_what_no_other_beats),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
