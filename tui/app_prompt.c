@@ -86,15 +86,26 @@ static void done(struct app *app)
     edit_finish(&edit);
 }
 
+/* The view that asked sees what is typed. */
+static void tell(struct app *app, const char *text)
+{
+    const struct prompt *p = &app->prompt;
+    struct view *v = p->kind == PROMPT_VIEW ? &app->views[p->view] : NULL;
+
+    if (v && v->ops->typing)
+        v->ops->typing(v, p->ask, text);
+}
+
 void prompt_key(struct app *app, int32_t key)
 {
     app->prompt.error[0] = 0;
     switch (edit_key(&app->prompt.edit, key)) {
-    case EDIT_GOES_ON: break;
+    case EDIT_GOES_ON: tell(app, app->prompt.edit.text); break;
     case EDIT_DONE: done(app); break;
     case EDIT_CANCELLED:
         app->mode = app->prompt.back_to;
         edit_finish(&app->prompt.edit);
+        tell(app, NULL);
         break;
     }
 }

@@ -147,6 +147,9 @@ struct view_ops {
      * mistake in a filter can be mended. */
     bool (*answer)(struct view *v, enum ask what, const char *text, struct err *err);
 
+    /* The line as it is after each key, before it is answered; NULL: it was given up. */
+    void (*typing)(struct view *v, enum ask what, const char *text);
+
     /* The i-th word that may complete such a line, or NULL past the end. */
     const char *(*word)(const struct view *v, enum ask what, int i);
 

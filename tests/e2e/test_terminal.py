@@ -176,6 +176,24 @@ class Terminal(program.Case):
         self.wait("B gated", "MMCS")
         self.end()
 
+    def test_a_text_of_ones_own(self):
+        self.explore(os.path.join(program.ROOT, "data"))
+        self.wait("Overview")
+        self.keys("8")
+        self.wait("128 tokens", "loss", "next token", "#433")
+        self.keys("e", "C-u")
+        self.type("And the king of Israel")
+        self.wait("6 tokens", "text: And the king of Israel")
+        self.keys("Enter")
+        self.wait("typed", "token 6/6")
+        self.keys("a")
+        self.wait("without #", "KL", "before, after")
+        self.keys("Enter")
+        self.wait("3 Feature", "activation")
+        self.keys("q")
+        self.wait("without #")
+        self.end()
+
     def test_suspending(self):
         self.explore(SMALL)
         self.wait("Overview", "standard 12")
