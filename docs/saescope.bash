@@ -9,7 +9,8 @@ _saescope()
         encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
         --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
-        --format --fold-decoder-norms --subtract-b-dec --target --memory --threads --seed --quick --json --tsv --table
+        --format --fold-decoder-norms --subtract-b-dec --norm-factor --subtract-mean --target
+        --memory --threads --seed --quick --json --tsv --table
         --color --ascii --theme --quiet --verbose --help --version'
     local word command='' first=1
     COMPREPLY=()
@@ -53,6 +54,8 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
     --to)
         mapfile -t COMPREPLY < <(compgen -W 'saelens npy jumprelu' -- "$cur") ;;
+    --norm-factor)
+        mapfile -t COMPREPLY < <(compgen -W 'estimate' -- "$cur") ;;
     --fold-decoder-norms | --subtract-b-dec)
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
@@ -88,7 +91,7 @@ _saescope()
     --sae | -s | --acts | -a | --tokens | -t | --target | --tokenizer | --index | --labels | \
         --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
-        --memory | --threads | -j | --seed | --filter | --limit | --top | --context | \
+        --memory | --subtract-mean | --threads | -j | --seed | --filter | --limit | --top | --context | \
         --bins | --near-l0 | --range | --ablate | --text)
         compopt +o default ;;
     *)

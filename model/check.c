@@ -52,13 +52,16 @@ static bool read_runs(struct looking *l, const struct samples *s,
 
 static void conclude(struct looking *l, const float *b_dec)
 {
-    double mean = 0, bias = 0, dot = 0, n = l->check.tokens ? (double)l->check.tokens : NAN;
+    double mean = 0, bias = 0, dot = 0, lengths = 0, n = l->check.tokens ? (double)l->check.tokens : NAN;
     for (int64_t i = 0; i < l->d; i++) {
         double m = l->sum[i] / n, b = (double)b_dec[i];
         mean += m * m;
         bias += b * b;
         dot += m * b;
     }
+    for (int64_t t = 0; t < l->check.tokens; t++)
+        lengths += l->length[t];
+    l->check.factor = sqrt((double)l->d) / (lengths / n);
     l->check.median_length = stats_median(l->length, l->check.tokens);
     l->check.mean_length = sqrt(mean);
     l->check.b_dec_length = sqrt(bias);

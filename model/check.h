@@ -20,6 +20,7 @@ struct check {
     int64_t tokens;       /* looked at: those without NaN or Inf */
     int64_t broken;       /* with one */
     double median_length; /* median of |x|; NaN when tokens is 0, like all that follows */
+    double factor;        /* sqrt(d_in) over the mean of |x| */
     double mean_length;   /* |mean(x)| */
     double b_dec_length;
     double b_dec_cosine;  /* of b_dec and mean(x); 0 with a zero vector */

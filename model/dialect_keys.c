@@ -143,7 +143,9 @@ void keys_note_mean(struct sae *sae, const struct keys *k)
         if (!t)
             t = container_find(k->c, names[i]);
         if (t && t->ndim == 1 && t->shape[0] == sae->d_in) {
-            sae_add_note(sae, "'%s' in the file is not taken off the input", names[i]);
+            if (!sae->options.subtract_mean)
+                sae_add_note(sae, "'%s' in the file is not taken off the input "
+                                  "(--subtract-mean %s)", names[i], names[i]);
             return;
         }
     }

@@ -266,9 +266,7 @@ static bool bind_file(struct sae *sae, const char *path, json_t *cfg, bool is_ne
                      : normalise_old(sae, &m, progress, err);
     if (ok && m.subtracts && m.use_decoder_bias)
         ok = dialect_subtract_b_dec(sae, err);
-    if (ok && !is_new && keys_tensor(&k, "log_jumprelu_threshold"))
-        sae_add_note(sae, "trained on activations times a factor that is not in the files: "
-                          "they are used as they are and may be too small or too large");
+    sae->needs_factor = ok && !is_new && keys_tensor(&k, "log_jumprelu_threshold");
     return ok;
 }
 

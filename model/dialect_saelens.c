@@ -407,9 +407,6 @@ static void apply_input_factor(struct sae *sae, double factor)
         sae_add_note(sae, "activations are multiplied by %.9g (" SCALER ")", factor);
     } else {
         sae->needs_factor = true;
-        sae_add_note(sae, "trained with normalize_activations expected_average_only_in: its "
-                          "scale factor is not in the files, activations are used as they "
-                          "are and may be too small or too large for it");
     }
 }
 

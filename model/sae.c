@@ -2,6 +2,7 @@
 #include "model/sae.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -97,6 +98,79 @@ static bool override_b_dec(struct sae *sae, struct err *err)
     return true;
 }
 
+bool sae_set_norm_factor(struct sae *sae, double factor, const char *whence, struct err *err)
+{
+    if (sae->norm == SAE_NORM_CONSTANT || sae->norm == SAE_NORM_LAYER)
+        return err_set(err, ERR_UNSUPPORTED, "%s: --norm-factor: every input is normalised by "
+                       "itself (found %s, expected none)", sae->path,
+                       sae->norm == SAE_NORM_LAYER ? "layer_norm" : "constant_norm_rescale");
+    if (!(factor > FLT_MIN && factor < FLT_MAX))
+        return err_set(err, ERR_RANGE, "%s: bad factor of the activations (found %.9g, expected "
+                       "a number above 0)", sae->path, factor);
+    sae->norm = SAE_NORM_FACTOR;
+    sae->norm_factor = (float)factor;
+    sae->needs_factor = false;
+    sae_add_note(sae, "activations are multiplied by %.9g (%s)", factor, whence);
+    return true;
+}
+
+/* The vector called KEY, wrapped or not; NULL: there is none. */
+static const struct tensor *find_vector(const struct sae *sae, const char *key)
+{
+    size_t n = strlen(key);
+    for (int c = 0; c < sae->n_containers; c++)
+        for (size_t i = 0; i < container_count(sae->containers[c]); i++) {
+            const struct tensor *t = container_at(sae->containers[c], i);
+            size_t len = strlen(t->name);
+            if (len >= n && strcmp(t->name + len - n, key) == 0 &&
+                (len == n || t->name[len - n - 1] == '.'))
+                return t;
+        }
+    return NULL;
+}
+
+/* Trained on x - mean: the mean comes off the input and is added to the output. */
+static bool subtract_mean(struct sae *sae, struct err *err)
+{
+    const char *key = sae->options.subtract_mean;
+    float *mean = NULL;
+    if (!key)
+        return true;
+    const struct tensor *t = find_vector(sae, key);
+    if (!t)
+        return err_set(err, ERR_MISSING, "%s: --subtract-mean %s: no such vector (found none, "
+                       "expected its name in the file)", sae->path, key);
+    if (sae->norm != SAE_NORM_NONE || !sae_rebuilds_input(sae))
+        return err_set(err, ERR_UNSUPPORTED, "%s: --subtract-mean %s: not together with a %s "
+                       "(found one, expected none)", sae->path, key,
+                       sae->norm != SAE_NORM_NONE ? "normalised input" : "transcoder");
+    if (!dialect_vector(t, key, sae->d_in, &mean, err))
+        return err_path(err, sae->path);
+    if (!sae->b_in)
+        sae->b_in = xcalloc((size_t)sae->d_in, sizeof *sae->b_in);
+    for (int64_t k = 0; k < sae->d_in; k++) {
+        sae->b_in[k] += mean[k];
+        sae->b_dec[k] += mean[k];
+    }
+    free(mean);
+    sae_add_note(sae, "'%s' is taken off the input and added to the output (--subtract-mean)",
+                 key);
+    return true;
+}
+
+static bool override_norm(struct sae *sae, struct err *err)
+{
+    const struct sae_options *o = &sae->options;
+    if (!subtract_mean(sae, err) ||
+        (o->norm_factor > 0 && !sae_set_norm_factor(sae, o->norm_factor, "--norm-factor", err)))
+        return false;
+    if (sae->needs_factor && !o->factor_follows)
+        sae_add_note(sae, "trained on activations times a factor that is not in the files: they "
+                          "are used as they are and may be too small or too large "
+                          "(--norm-factor N, or estimate)");
+    return true;
+}
+
 struct sae *sae_open(const char *path, const struct sae_options *options,
                      const struct progress *progress, struct err *err)
 {
@@ -115,6 +189,7 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
     sae = sae_new(path, dialect, rule);
     sae->options = *options;
     if (!dialect->bind(sae, &c, progress, err) || !override_b_dec(sae, err) ||
+        !override_norm(sae, err) ||
         (options->fold > 0 && !fold_decoder_norms(sae, progress, err))) {
         sae_close(sae);
         sae = NULL;

@@ -58,6 +58,9 @@ struct sae_options {
     const char *format; /* --format NAME or NULL */
     int fold;           /* --fold-decoder-norms: 0 as the format says, 1 on, -1 off */
     int subtract_b_dec; /* --subtract-b-dec: likewise */
+    double norm_factor; /* --norm-factor: x is multiplied by it; 0: as the file says */
+    bool factor_follows; /* sae_set_norm_factor will be called: nothing to warn of */
+    const char *subtract_mean; /* --subtract-mean: a vector of the file, or NULL */
     bool transcoder;    /* a target is given: where the file does not tell, it is one */
 };
 
@@ -153,6 +156,10 @@ bool sae_recognise(const char *path);
 
 void sae_add_note(struct sae *sae, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* x is multiplied by `factor`, and the output divided by it, before the sae is shared.
+ * `whence` is for the note. ERR_UNSUPPORTED when inputs are normalised anyway. */
+bool sae_set_norm_factor(struct sae *sae, double factor, const char *whence, struct err *err);
 
 /* Room for a tensor that lives as long as the sae (at most SAE_MAX_VIEWS, assert). */
 struct tensor *sae_add_view(struct sae *sae);

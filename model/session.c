@@ -20,6 +20,7 @@
 #include "io/labels.h"
 #include "io/mem.h"
 #include "io/str.h"
+#include "model/check.h"
 #include "model/index_format.h"
 #include "model/kern.h"
 
@@ -315,6 +316,18 @@ static bool checks_all(const struct session *s)
     return !s->options.unchecked && !s->options.quick;
 }
 
+/* What brings the samples to a mean length of sqrt(d_in), as training did. */
+static bool estimate_factor(const struct session *s, struct sae *sae,
+                            const struct progress *progress, struct err *err)
+{
+    struct check check;
+    if (!s->samples || !s->samples->n_shards)
+        return err_set(err, ERR_MISSING, "%s: --norm-factor estimate: no activation samples "
+                       "(found none, expected --acts FILE)", sae->path);
+    return check_make(sae, s->samples, progress, &check, err) &&
+           sae_set_norm_factor(sae, check.factor, "--norm-factor estimate", err);
+}
+
 static struct sae *read_sae(const struct session *s, int i, bool checked,
                             const struct progress *progress, struct err *err)
 {
@@ -323,7 +336,8 @@ static struct sae *read_sae(const struct session *s, int i, bool checked,
     if (!sae)
         return NULL;
     if ((!checked || check_weights(sae, checks_all(s), progress, err)) &&
-        check_width(s, path, sae, err))
+        check_width(s, path, sae, err) &&
+        (!s->options.sae.factor_follows || estimate_factor(s, sae, progress, err)))
         return sae;
     sae_close(sae);
     err_path(err, path);
@@ -527,8 +541,10 @@ static bool key_samples(struct str *key, const struct samples *s, struct err *er
 static void key_options(struct str *key, const struct session *s)
 {
     const struct session_options *o = &s->options;
-    str_appendf(key, "fold %d, b_dec %d, transcoder %d\n", o->sae.fold, o->sae.subtract_b_dec,
-                o->sae.transcoder);
+    str_appendf(key, "fold %d, b_dec %d, transcoder %d, factor %.17g%s, mean %s\n", o->sae.fold,
+                o->sae.subtract_b_dec, o->sae.transcoder, o->sae.norm_factor,
+                o->sae.factor_follows ? " estimated" : "",
+                o->sae.subtract_mean ? o->sae.subtract_mean : "");
     if (s->samples)
         str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
                     (long long)s->samples->seq_len, (long long)s->samples->n_tok,

@@ -73,6 +73,7 @@ static void check_norms(struct list *l, const struct check_facts *f)
         say(l, CHECK_WAITING, name, view, of, "reading the weights");
         return;
     }
+    const struct sae *sae = f->session->saes[f->sae].sae;
     const struct summary *s = &f->info->parameter[PARAM_DECODER_NORM];
     long long zero = llround(s->zero_fraction * (double)s->count);
     if (s->count && fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01)
@@ -80,6 +81,9 @@ static void check_norms(struct list *l, const struct check_facts *f)
     else if (s->count && zero)
         say(l, CHECK_WARNING, name, view, of, "%lld of length 0: these features write nothing",
             zero);
+    else if (sae->act_scale)
+        say(l, CHECK_GOOD, name, view, of, "%s to %s, mean %s, folded into the activations",
+            figure(s->min).text, figure(s->max).text, figure(s->mean).text);
     else
         say(l, CHECK_INFO, name, view, of, "%s to %s, mean %s: activations of different "
             "features are not on one scale (--fold-decoder-norms on)",
@@ -158,12 +162,17 @@ static void check_scale(struct list *l, const struct check_facts *f)
                  norm_words[sae->norm]);
     else if (f->check)
         snprintf(length, sizeof length, "NaN or Inf in every token looked at");
-    if (!f->totals || isnan(f->totals->fvu))
+    if (sae->needs_factor && f->check && f->check->factor > 0)
+        say(l, CHECK_WARNING, name, "features", NULL, "trained on activations times a factor that "
+            "no file has: --norm-factor %.4g brings these to sqrt(d_in); %s", f->check->factor,
+            length);
+    else if (!f->totals || isnan(f->totals->fvu))
         say(l, f->check ? CHECK_INFO : CHECK_WAITING, name, "features", NULL, "%s",
             f->check ? length : "reading some of them");
     else if (f->totals->fvu > 1)
         say(l, CHECK_BAD, name, "features", NULL, "FVU %s is worse than saying the mean: wrong "
-            "layer, or missing normalisation? Try --hook, other --acts; %s",
+            "layer, or missing normalisation? Try other --acts, --hook, --norm-factor, "
+            "--subtract-b-dec; %s",
             figure(f->totals->fvu).text, length);
     else if (f->totals->fvu > .5)
         say(l, CHECK_WARNING, name, "features", NULL, "FVU %s is high: are they from the layer "

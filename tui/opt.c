@@ -79,6 +79,11 @@ static const struct option options[] = {
      "read the checkpoint as this format, whatever it looks like"},
     {"fold-decoder-norms", 0, KIND_CHOICE, OPT_GENERAL, AT(fold), "on|off",
      "scale decoder rows to unit length (default: as the format's own loader)"},
+    {"norm-factor", 0, KIND_STRING, OPT_GENERAL, AT(factor), "N|estimate",
+     "multiply the activations by N for the SAE, or by what brings their mean length to "
+     "sqrt(d_in)"},
+    {"subtract-mean", 0, KIND_STRING, OPT_GENERAL, AT(session.sae.subtract_mean), "KEY",
+     "take this vector of the checkpoint off the input and add it to the output"},
     {"subtract-b-dec", 0, KIND_CHOICE, OPT_GENERAL, AT(subtract), "on|off",
      "take b_dec off the input before encoding (default: as the format says)"},
     {"memory", 0, KIND_SIZE, OPT_GENERAL, AT(memory), "SIZE",
@@ -560,6 +565,19 @@ static int on_off(const char *word)
     return !word ? 0 : !strcmp(word, "on") ? 1 : -1;
 }
 
+static bool settle_factor(struct opts *o, struct err *err)
+{
+    struct sae_options *sae = &o->session.sae;
+    const char *s = o->factor;
+    if (!s)
+        return true;
+    sae->factor_follows = strcmp(s, "estimate") == 0;
+    return sae->factor_follows || (parse_double(&s, &sae->norm_factor) && !*s &&
+                                   sae->norm_factor > 0) ||
+           err_set(err, ERR_USAGE, "--norm-factor: found '%s', expected a number above 0 or "
+                                   "estimate", o->factor);
+}
+
 /* What is simpler said than kept: bring it to the form that the session takes. */
 static bool settle(struct opts *o, struct err *err)
 {
@@ -583,6 +601,8 @@ static bool settle(struct opts *o, struct err *err)
     o->session.threads = o->threads > 1024 ? 1024 : (int)o->threads;
     o->session.sae.fold = on_off(o->fold);
     o->session.sae.subtract_b_dec = on_off(o->subtract);
+    if (!settle_factor(o, err))
+        return false;
     o->session.sae.transcoder = o->session.target != NULL;
     return true;
 }

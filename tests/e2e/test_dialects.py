@@ -33,6 +33,14 @@ class Dialects(Case):
                     if key in case:
                         self.assertEqual(info[key], case[key], key)
 
+    def test_warnings(self):
+        for name, case in CASES.items():
+            if "warning" in case:
+                with self.subTest(name):
+                    lines = self.ok("info", *self.words(case)).err.decode().splitlines()
+                    path = os.path.join(REF, case["path"])
+                    self.assertIn("saescope: %s: warning: %s" % (path, case["warning"]), lines)
+
     def test_totals(self):
         for name, case in CASES.items():
             with self.subTest(name):
@@ -72,10 +80,33 @@ class Dialects(Case):
         self.assertEqual([r["id"] for r in rows], ids)
         self.assertEqual(rows[0]["relative_decoder_norm"], 1)
 
+    def test_words_that_are_no_factor(self):
+        for word in ("0", "-1", "x", "nan", "1e400", "1x", ""):
+            self.assertEqual(self.fails(2, "info", os.path.join(REF, "pca.pt"),
+                                        "--norm-factor=" + word),
+                             "saescope: --norm-factor: found '%s', expected a number above 0 or "
+                             "estimate\n" % word)
+
     def test_refusals(self):
         acts, target = (os.path.join(REF, n + ".npy") for n in ("acts", "target"))
         skip = os.path.join(REF, "saelens_skip")
+        factor, mean = (os.path.join(REF, n) for n in ("saelens_factor", "mean.pt"))
+        norm = os.path.join(REF, "saelens_jumprelu_skip")
         for words, says in (
+                (["info", factor, "--norm-factor", "estimate"],
+                 "%s: --norm-factor estimate: no activation samples (found none, expected --acts "
+                 "FILE)" % factor),
+                (["info", norm, "--norm-factor", "2"],
+                 "%s: --norm-factor: every input is normalised by itself (found "
+                 "constant_norm_rescale, expected none)" % norm),
+                (["info", mean, "--subtract-mean", "nothing"],
+                 "%s: --subtract-mean nothing: no such vector (found none, expected its name in "
+                 "the file)" % mean),
+                (["info", mean, "--subtract-mean", "b_enc"],
+                 "%s: b_enc has a wrong shape (found [24], expected [8])" % mean),
+                (["info", norm, "--subtract-mean", "b_dec"],
+                 "%s: --subtract-mean b_dec: not together with a normalised input (found one, "
+                 "expected none)" % norm),
                 (["scan", skip, "--target", target],
                  "%s: a target without samples (found no --acts, expected what the transcoder "
                  "reads)" % target),

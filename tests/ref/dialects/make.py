@@ -292,6 +292,27 @@ save("8.pt", {"pre_bias": t(bd), "latent_bias": t(be), "encoder.weight": t(We.T)
 f = (x - bd) @ We + be
 case("openai_identity", "8.pt", f, f @ Wd + bd, Wd, "openai", "sae", "identity", "self")
 
+# what the files do not say: a factor of the input, the data's mean
+plain = {"W_enc": We, "W_dec": Wd, "b_enc": be, "b_dec": bd}
+saelens("saelens_factor", {"architecture": "standard",
+                           "normalize_activations": "expected_average_only_in"}, plain)
+for name, s, option in (("factor", 0.37, "0.37"), ("estimated factor", np.sqrt(D) / np.mean(
+        np.linalg.norm(x, axis=1)), "estimate")):
+    f = relu((x * s - bd) @ We + be)
+    case(name, "saelens_factor", f, (f @ Wd + bd) / s, Wd / s, "saelens", "sae", "standard",
+         "self", options=["--norm-factor", option])
+f = relu((x - bd) @ We + be)
+case("no factor", "saelens_factor", f, f @ Wd + bd, Wd, "saelens", "sae", "standard", "self",
+     warning="trained on activations times a factor that is not in the files: they are used as "
+             "they are and may be too small or too large (--norm-factor N, or estimate)")
+save("mean.pt", {"state_dict": {n: t(a) for n, a in plain.items()}, "act_mean": t(mean)})
+f = relu((x - mean - bd) @ We + be)
+case("mean", "mean.pt", f, f @ Wd + bd + mean, Wd, "kissane", "sae", "standard", "self",
+     options=["--subtract-mean", "act_mean"])
+f = relu((x - bd) @ We + be)
+case("mean not taken off", "mean.pt", f, f @ Wd + bd, Wd, "kissane", "sae", "standard", "self",
+     warning="'act_mean' in the file is not taken off the input (--subtract-mean act_mean)")
+
 for name, a in (("acts", x), ("target", target), ("target_d", target_d), ("pair", pair)):
     write(name + ".npy", npy(a.reshape(ROWS, LENGTH, -1)))
 write("expected.json", json.dumps(cases, indent=None, separators=(",", ":")) + "\n")
