@@ -67,6 +67,27 @@ bool labels_set(struct labels *l, uint64_t checkpoint, int64_t feature,
                 const struct label *label, struct err *err);
 
 /*
+ * The same in two steps, so that nobody waits for the disk: labels_put changes what
+ * labels_get gives at once, and the file is written by a labels_save on any thread.
+ *
+ *   save = labels_save_new(l)            what is not in the file yet; NULL: nothing
+ *   labels_save_run(save, err)           writes it; any thread; errors as of labels_set
+ *   labels_save_take(l, save)            it is written (if it is) and no longer pending
+ *   labels_save_free(save)               NULL is fine
+ *
+ * What was put stays, and is saved with the next one, until a save has succeeded. labels_save
+ * is all of it here and now: true when there is nothing left to write.
+ */
+bool labels_put(struct labels *l, uint64_t checkpoint, int64_t feature,
+                const struct label *label, struct err *err);
+struct labels_save;
+struct labels_save *labels_save_new(const struct labels *l);
+bool labels_save_run(struct labels_save *s, struct err *err);
+void labels_save_take(struct labels *l, struct labels_save *s);
+void labels_save_free(struct labels_save *s);
+bool labels_save(struct labels *l, struct err *err);
+
+/*
  * Take over explanations exported from Neuronpedia: objects with "index" (a number, or one
  * in quotes) and "description", in a list, one a line, or in a list called "explanations".
  * The first of a feature counts; labels that the user has stay. Returns how many were

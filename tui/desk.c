@@ -660,6 +660,7 @@ void desk_free(struct desk *d)
 {
     if (!d)
         return;
+    desk_save_labels(d);
     desk_names_finish(d);
     desk_effects_finish(d);
     lm_close(d->lm);

@@ -51,6 +51,7 @@ struct desk {
     uint64_t clock;               /* one tick a desk_need */
     int n_warnings;               /* of the session that have been said */
     uint64_t labels_version;
+    bool saving;                  /* a job writes labels */
     struct desk_token *tokens;    /* owned, hashed by id; text NULL: free */
     size_t n_tokens, cap_tokens;  /* a power of 2 */
 
@@ -65,6 +66,9 @@ void desk_say_warnings(struct desk *d);
 /* The index of an entry is there, or another: what came from the old one is void. */
 void desk_names_reset(struct desk *d, int i);
 void desk_names_finish(struct desk *d);
+
+/* Write what is not in the labels' file yet, here and now: the end. */
+void desk_save_labels(struct desk *d);
 
 /* Open the language model again if that failed. */
 void desk_lm_retry(struct desk *d);

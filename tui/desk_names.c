@@ -7,6 +7,7 @@
 #include "io/labels.h"
 #include "io/mem.h"
 #include "io/str.h"
+#include "tui/cmd.h"
 #include "tui/desk_impl.h"
 
 enum {
@@ -46,6 +47,68 @@ uint64_t desk_labels_version(const struct desk *d)
     return d->labels_version;
 }
 
+/* The file is written by a job; until that has ended, and when it fails, what was said stays
+ * in memory and is saved with what is said next, or at the end. */
+struct save_job {
+    struct job job;
+    struct labels_save *save; /* owned */
+};
+
+static bool save_run(struct job *job, const struct progress *p, struct err *err)
+{
+    (void)p;
+    return labels_save_run(((struct save_job *)job)->save, err);
+}
+
+static void save_free(struct job *job)
+{
+    struct save_job *j = (struct save_job *)job;
+
+    labels_save_free(j->save);
+    free(j);
+}
+
+static const struct job_ops save_ops = {"labels", save_run, save_free};
+
+static void save_done(void *ctx, struct job *job);
+
+static void start_save(struct desk *d)
+{
+    struct labels_save *save = d->saving ? NULL : labels_save_new(d->session->labels);
+    struct save_job *j;
+
+    if (!save)
+        return;
+    j = job_new(&save_ops, sizeof *j);
+    j->save = save;
+    d->saving = true;
+    app_start(d->app, LANE_QUICK, &j->job, save_done, d);
+}
+
+static void save_done(void *ctx, struct job *job)
+{
+    struct desk *d = ctx;
+
+    d->saving = false;
+    if (job->state == JOB_DONE) {
+        labels_save_take(d->session->labels, ((struct save_job *)job)->save);
+        d->labels_version++;
+    }
+    if (job->state == JOB_FAILED)
+        app_warning(d->app, "not saved yet, kept until the next change or the end: %s",
+                    job->err.msg);
+    else
+        start_save(d); /* what was said meanwhile; ^C does not take back what was said */
+}
+
+void desk_save_labels(struct desk *d)
+{
+    struct err err = {0};
+
+    if (d->session->labels && !labels_save(d->session->labels, &err))
+        cmd_say("%s: labels of this session are not saved", err.msg);
+}
+
 static bool save(struct desk *d, int i, int64_t feature, const struct label *l)
 {
     struct session *s = d->session;
@@ -54,11 +117,12 @@ static bool save(struct desk *d, int i, int64_t feature, const struct label *l)
     if (!s->saes[i].sae)
         return false;
     if (!session_need_labels(s, &err) ||
-        !labels_set(s->labels, s->saes[i].id, feature, l, &err)) {
+        !labels_put(s->labels, s->saes[i].id, feature, l, &err)) {
         app_error(d->app, &err);
         return false;
     }
     d->labels_version++;
+    start_save(d);
     return true;
 }
 

@@ -220,6 +220,67 @@ static void failed_changes_change_nothing(void **state)
     labels_close(l);
 }
 
+static void put_label(struct labels *l, int64_t feature, const char *text)
+{
+    struct label label = {text, "", false};
+    assert_true(labels_put(l, ID, feature, &label, NULL));
+}
+
+/* What is put is there at once, and in the file when a save has succeeded; what is put while
+ * one runs, or when one fails, is in the next. */
+static void saved_in_two_steps(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char *home = xstrdup(at("later"));
+    char *path = xasprintf("%s/labels.jsonl", home);
+    struct labels *l = open_good(path);
+    assert_null(labels_save_new(l));
+    put_label(l, 1, "first");
+    put_label(l, 2, "second");
+    put_label(l, 1, "first again");
+    label_is(l, 1, "first again", "", false);
+
+    struct labels_save *save = labels_save_new(l);
+    assert_false(labels_save_run(save, &err)); /* there is no such directory */
+    assert_int_equal(err.code, ERR_OS);
+    labels_save_take(l, save);
+    labels_save_free(save);
+    label_is(l, 1, "first again", "", false);
+
+    assert_int_equal(mkdir(home, 0700), 0);
+    struct labels *other = open_good(path);
+    set(other, ID, 7, "of another process", "", false);
+    save = labels_save_new(l);
+    put_label(l, 2, "second again");
+    put_label(l, 3, "third");
+    assert_true(labels_save_run(save, &err));
+    label_is(l, 7, "", "", false);
+    labels_save_take(l, save);
+    labels_save_free(save);
+    label_is(l, 1, "first again", "", false);
+    label_is(l, 2, "second again", "", false);
+    label_is(l, 3, "third", "", false);
+    label_is(l, 7, "of another process", "", false);
+    struct labels *reader = open_good(path);
+    label_is(reader, 2, "second", "", false);
+    label_is(reader, 3, "", "", false);
+    labels_close(reader);
+
+    assert_true(labels_save(l, &err));
+    assert_null(labels_save_new(l));
+    reader = open_good(path);
+    label_is(reader, 1, "first again", "", false);
+    label_is(reader, 2, "second again", "", false);
+    label_is(reader, 3, "third", "", false);
+    label_is(reader, 7, "of another process", "", false);
+    labels_close(reader);
+    labels_close(other);
+    labels_close(l);
+    free(path);
+    free(home);
+}
+
 static void users_labels_win_over_the_bundles(void **state)
 {
     (void)state;
@@ -412,6 +473,7 @@ int main(void)
         cmocka_unit_test(lines_stay_as_they_are),
         cmocka_unit_test(foreign_files_are_left_alone),
         cmocka_unit_test(failed_changes_change_nothing),
+        cmocka_unit_test(saved_in_two_steps),
         cmocka_unit_test(users_labels_win_over_the_bundles),
         cmocka_unit_test(imports_neuronpedia),
         cmocka_unit_test(writers_lose_nothing),
