@@ -256,7 +256,7 @@ static int parse_number(struct parser *ps, int node)
     if (ps->word == WORD_NAME) {
         if ((column = find_column(ps)) < 0)
             return unknown_name(ps);
-        if (ps->columns[column].kind != FILTER_NUMBER)
+        if (ps->columns[column].kind == FILTER_TEXT)
             return unexpected(ps, "a number");
         ps->f->nodes[node].other = column;
     } else if (ps->word == WORD_NUMBER) {
@@ -362,6 +362,15 @@ static int parse_text(struct parser *ps, int node)
     return node;
 }
 
+/* "favourite": favourite != 0. */
+static int add_flag(struct parser *ps, int column)
+{
+    int node = add_node(ps->f, NODE_NUMBER);
+    ps->f->nodes[node].column = column;
+    ps->f->nodes[node].op = OP_NE;
+    return node;
+}
+
 static int parse_comparison(struct parser *ps)
 {
     if (ps->word != WORD_NAME)
@@ -369,8 +378,10 @@ static int parse_comparison(struct parser *ps)
     int column = find_column(ps);
     if (column < 0)
         return unknown_name(ps);
-    bool number = ps->columns[column].kind == FILTER_NUMBER;
+    bool number = ps->columns[column].kind != FILTER_TEXT;
     next_word(ps);
+    if (ps->word != WORD_OP && ps->columns[column].kind == FILTER_FLAG)
+        return add_flag(ps, column);
     if (ps->word != WORD_OP)
         return unexpected(ps, number ? "= != < <= > or >=" : "= != or ~");
     int node = add_node(ps->f, number ? NODE_NUMBER : NODE_TEXT);

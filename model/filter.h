@@ -4,6 +4,7 @@
  *   or < and < not, parentheses; the three words in any case
  *   NAME = != < <= > >= NUMBER, or the name of another column of numbers
  *   NAME = != "text"     the whole text, byte by byte
+ *   NAME                 alone: of a column that is yes or no
  *   NAME ~ "regex"       PCRE2 search, UTF-8 with Unicode classes; (?i) ignores case
  *
  * NAME is one of the caller's columns. A column of text gives a row no, one or several
@@ -27,7 +28,8 @@
 #define FILTER_MATCH_LIMIT  100000 /* steps of one regex search (PCRE2's match limit) */
 #define FILTER_MAX_GIVEN_UP 1000   /* searches that hit it; later ones are not tried */
 
-enum filter_kind { FILTER_NUMBER, FILTER_TEXT };
+/* FLAG: a number, 0 or 1, whose name may stand alone. */
+enum filter_kind { FILTER_NUMBER, FILTER_TEXT, FILTER_FLAG };
 
 struct filter_column {
     const char *name;

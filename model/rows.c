@@ -9,7 +9,8 @@
 
 const char *rows_column_key(int column)
 {
-    static const char *const text[] = {"label", "token", "promotes"};
+    static const char *const text[] = {"label", "token", "promotes", "labelled",
+                                       "favourite"};
     if (column < FCOL_COUNT)
         return feature_columns[column].key;
     return column < ROWS_COLUMNS ? text[column - FCOL_COUNT] : NULL;
@@ -21,7 +22,9 @@ struct filter *rows_filter_parse_lm(const char *text, struct err *err)
     for (int i = 0; i < ROWS_COLUMNS; i++)
         columns[i] = (struct filter_column){
             .name = rows_column_key(i),
-            .kind = i < FCOL_COUNT ? FILTER_NUMBER : FILTER_TEXT,
+            .kind = i < FCOL_COUNT       ? FILTER_NUMBER
+                    : i < ROWS_LABELLED ? FILTER_TEXT
+                                        : FILTER_FLAG,
         };
     return filter_parse(text, columns, ROWS_COLUMNS, err);
 }
@@ -43,6 +46,12 @@ bool rows_filter_uses(const struct filter *f, int column)
     return f && filter_uses(f, column);
 }
 
+bool rows_filter_uses_labels(const struct filter *f)
+{
+    return rows_filter_uses(f, ROWS_LABEL) || rows_filter_uses(f, ROWS_LABELLED) ||
+           rows_filter_uses(f, ROWS_FAVOURITE);
+}
+
 const char *rows_label(const struct labels *labels, uint64_t sae, int64_t feature)
 {
     struct label label;
@@ -60,6 +69,12 @@ struct reader {
 static double number_of(void *ctx, int64_t row, int column)
 {
     const struct reader *r = ctx;
+    struct label label = {0};
+    if (column >= FCOL_COUNT) {
+        const struct labels *labels = r->source->labels;
+        bool any = labels && labels_get(labels, r->source->sae, row, &label);
+        return any && (column == ROWS_FAVOURITE ? label.favourite : *label.text != 0);
+    }
     return feature_table_at(r->source->table, column, row);
 }
 
@@ -131,8 +146,11 @@ int64_t rows_select(const struct rows_source *source, struct filter *f, int colu
     int64_t n = source->table->n;
     if (f) {
         struct reader reader = {.source = source};
+        const double *numbers[ROWS_COLUMNS] = {0};
+        for (int c = 0; c < FCOL_COUNT; c++)
+            numbers[c] = source->table->v[c];
         struct filter_rows rows = {
-            .numbers = (const double *const *)source->table->v,
+            .numbers = numbers,
             .number = number_of,
             .text = text_of,
             .ctx = &reader,

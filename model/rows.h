@@ -1,11 +1,13 @@
 /*
  * rows.h - which rows of the table of features, in which order: command features, view 2.
  *
- * Filters (filter.h) see the columns of the table by their JSON keys, and three of text:
+ * Filters (filter.h) see the columns of the table by their JSON keys, and
  *
  *   label      what the user called the feature
  *   token      the tokens of its ROWS_TOP strongest examples, as bytes
  *   promotes   the tokens that its decoder row raises most; needs a language model
+ *   labelled   1 when it has a label; may stand alone: labelled and density > 0.1
+ *   favourite  1 when it is one; likewise
  */
 #pragma once
 
@@ -19,7 +21,8 @@
 #define ROWS_TOP 20
 
 /* Columns of a filter: those of enum feature_column, then these. */
-enum rows_text { ROWS_LABEL = FCOL_COUNT, ROWS_TOKEN, ROWS_PROMOTES, ROWS_COLUMNS };
+enum rows_text { ROWS_LABEL = FCOL_COUNT, ROWS_TOKEN, ROWS_PROMOTES,
+                 ROWS_LABELLED, ROWS_FAVOURITE, ROWS_COLUMNS };
 
 /* The key of a column of a filter, NULL past the end: for completion. */
 const char *rows_column_key(int column);
@@ -48,6 +51,9 @@ struct filter *rows_filter_parse_lm(const char *text, struct err *err);
 
 /* Does the filter (NULL: none) need this column? */
 bool rows_filter_uses(const struct filter *f, int column);
+
+/* Does it look at labels, which may change? */
+bool rows_filter_uses_labels(const struct filter *f);
 
 /*
  * The rows that fit `f` (NULL: all), sorted by `column` (-1: by id), greatest first unless

@@ -581,6 +581,18 @@ static void swap(struct app *app)
     }
 }
 
+/* What frame_first and frame_last do something with, whatever the view. */
+bool app_handles(enum action a)
+{
+    switch (a) {
+    case ACT_QUIT: case ACT_SUSPEND: case ACT_REDRAW: case ACT_CANCEL: case ACT_HELP:
+    case ACT_COMMAND: case ACT_GOTO: case ACT_HISTORY_BACK: case ACT_HISTORY_ON:
+    case ACT_MARK_SET: case ACT_MARK_GO: case ACT_ASCII: case ACT_BACK: case ACT_OPTIONS:
+    case ACT_RELOAD: case ACT_PARTNER: case ACT_COMPARE: case ACT_SWAP: return true;
+    default: return false;
+    }
+}
+
 /* What the frame does with what a view has no use for. */
 static void frame_last(struct app *app, const struct press *p)
 {

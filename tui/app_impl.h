@@ -79,6 +79,7 @@ int app_content_rows(const struct app *app);
 /* app.c */
 void app_request_set(struct app *app, enum app_request r);
 void app_press(struct app *app, const struct press *p);
+bool app_handles(enum action a); /* in every view */
 void app_settings_changed(struct app *app);
 int app_view_index(const struct app *app, const char *name); /* -1 */
 struct view *app_searched(struct app *app); /* goes where / and & of this view lead */

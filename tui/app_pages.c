@@ -67,6 +67,36 @@ static int paint_view_help(const struct app *app, const struct view *v, struct c
     return row;
 }
 
+static bool is_of_view(const struct view *v, enum action a)
+{
+    for (const struct view_key *k = v ? v->ops->keys : NULL; k && k->action; k++)
+        if (k->action == a)
+            return true;
+    return false;
+}
+
+/* Does it do something here, and is it not among the view's own keys? Those have been told
+ * above; of moving about every view has its share. */
+static bool is_common(const struct app *app, const struct view *v, enum action a)
+{
+    if (is_of_view(v, a))
+        return false;
+    if (a >= ACT_VIEW_1 && a <= ACT_VIEW_9) {
+        for (int i = 0; i < app->n_views; i++)
+            if (app->views[i].ops->digit == (int)(a - ACT_VIEW_1) + 1)
+                return true;
+        return false;
+    }
+    switch (a) {
+    case ACT_SEARCH:
+    case ACT_FILTER: return v && (v->ops->answer || v->ops->searched_in);
+    case ACT_COPY:
+    case ACT_COPY_ALL: return v && v->ops->copy;
+    case ACT_WRITE: return v && v->ops->export;
+    default: return action_info[a].group == GROUP_MOVE || app_handles(a);
+    }
+}
+
 /* Everything from `row` on; returns the row after. Rows above the canvas are clipped, so
  * scrolling is a negative first row. */
 static int paint_help(struct app *app, struct canvas *c, int row)
@@ -76,11 +106,16 @@ static int paint_help(struct app *app, struct canvas *c, int row)
     if (v)
         row = paint_view_help(app, v, c, row);
     for (int g = 0; g < GROUP_COUNT; g++) {
-        canvas_text(c, row++, 0, INK_TITLE, action_group_name[g]);
-        for (int a = 1; a < ACT_COUNT; a++)
-            if ((int)action_info[a].group == g)
-                row = paint_key(app, c, row, (enum action)a, NULL);
-        row++;
+        bool begun = false;
+        for (int a = 1; a < ACT_COUNT; a++) {
+            if ((int)action_info[a].group != g || !is_common(app, v, (enum action)a))
+                continue;
+            if (!begun)
+                canvas_text(c, row++, 0, INK_TITLE, action_group_name[g]);
+            begun = true;
+            row = paint_key(app, c, row, (enum action)a, NULL);
+        }
+        row += begun;
     }
     canvas_text(c, row++, 2, INK_DIM, "Alt and digits before a key are a count.");
     for (int i = 0; i < app->options.config->n_warnings; i++)

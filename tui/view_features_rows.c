@@ -168,7 +168,7 @@ static void take_rows(struct view *v, uint32_t *ids, int64_t n)
 
 static bool is_quick(const struct feature_table *t, const struct filter *filter)
 {
-    if (rows_filter_uses(filter, ROWS_LABEL)) /* labels are not for other threads */
+    if (rows_filter_uses_labels(filter)) /* labels are not for other threads */
         return true;
     return t->n <= ROWS_AT_ONCE &&
            (t->n <= TOKENS_AT_ONCE || !rows_filter_uses(filter, ROWS_TOKEN));

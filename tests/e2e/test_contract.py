@@ -290,7 +290,8 @@ class Forms(Case):
         raw = self.ok(*words, "--json").out
         self.assertIn(b"\\u202e \xc3\xa9", raw)
         for expression, ids in (('label ~ "^king"', [3]), ('label = "kings"', []),
-                                ('label ~ "KING"', []), ('label ~ "(?i)KING"', [3])):
+                                ('label ~ "KING"', []), ('label ~ "(?i)KING"', [3]), ("labelled", [3]),
+                                ("favourite", []), ("id < 2 and not labelled", [0, 1])):
             got = self.answer(*words, "--filter", expression)["features"]
             self.assertEqual([r["id"] for r in got], ids)
         self.assertEqual(self.answer("feature", *words[1:], 3)["label"], label)

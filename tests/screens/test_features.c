@@ -216,6 +216,9 @@ static void labels_and_selections(void **state)
     screen_type(&s, "# \"3\" Enter");
     screen_expect(&s, "#3 * monarchs");
     screen_expect(&s, "seen often");
+    screen_type(&s, "& \"favourite\" Enter");
+    screen_expect(&s, "1/1 of 48 · filter favourite");
+    screen_type(&s, "& ^U Enter");
     stop(&s);
     start(&s, 24, 80, false); /* kept */
     screen_expect(&s, "monarchs");

@@ -17,10 +17,10 @@
 #include "io/str.h"
 #include "model/filter.h"
 
-enum { ID, DENSITY, MAX, LABEL, TOKEN, N_COLUMNS };
+enum { ID, DENSITY, MAX, LABEL, TOKEN, STAR, N_COLUMNS };
 static const struct filter_column columns[N_COLUMNS] = {
     {"id", FILTER_NUMBER},  {"density", FILTER_NUMBER}, {"max", FILTER_NUMBER},
-    {"label", FILTER_TEXT}, {"token", FILTER_TEXT},
+    {"label", FILTER_TEXT}, {"token", FILTER_TEXT},     {"star", FILTER_FLAG},
 };
 
 static const struct row {
@@ -39,7 +39,9 @@ static const struct row {
 static double number(void *ctx, int64_t row, int column)
 {
     const struct row *t = ctx;
-    assert_true(column == ID || column == DENSITY || column == MAX);
+    assert_true(column == ID || column == DENSITY || column == MAX || column == STAR);
+    if (column == STAR)
+        return row == 1 || row == 3;
     return column == ID ? (double)row : column == DENSITY ? t[row].density : t[row].max;
 }
 
@@ -107,6 +109,13 @@ static void meanings(void **state)
         {"id=0 or id=1 or id=2 or id=3", "0123"},
         {"id>0 and id>1 and id>2 and id>3", "4"},
         {"not density < 10", "2"},
+        /* what is yes or no may stand alone */
+        {"star", "13"},
+        {"not star", "024"},
+        {"star and density > 0.01 or id = 4", "34"},
+        {"(star)", "13"},
+        {"star = 0", "024"},
+        {"id <= star", "01"},
         /* text */
         {"label = \"the king\"", "0"},
         {"label != \"the king\"", "234"},
@@ -148,9 +157,9 @@ static void refusals(void **state)
     } cases[] = {
         {"", "filter: column 1: expected a name, 'not' or '(', found the end"},
         {"densty < 1", "filter: column 1: unknown name 'densty' (expected one of id, density, "
-                       "max, label, token)"},
+                       "max, label, token, star)"},
         {"density < x", "filter: column 11: unknown name 'x' (expected one of id, density, "
-                        "max, label, token)"},
+                        "max, label, token, star)"},
         {"density <", "filter: column 10: expected a number, found the end"},
         {"density < \"a\"", "filter: column 11: expected a number, found '\"a\"'"},
         {"density < label", "filter: column 11: expected a number, found 'label'"},
