@@ -100,7 +100,7 @@ const struct command commands[] = {
     {
         .name = "prompt",
         .usage = "PATH --text STR",
-        .purpose = "the features of a text, the loss at each of its tokens, the next token",
+        .purpose = "the features of a text, the loss at each of its tokens",
         .detail = "Needs a language model (--model), its tokenizer (--tokenizer) and the hook "
                   "(--hook), or a\nbundle that has them.\n",
         .groups = OPT_PROMPT,
