@@ -398,6 +398,13 @@ void biases_paint(const struct view *v, struct canvas *c)
         paint_unloaded(v, c);
         return;
     }
+    const struct biases *b = v->state;
+    if (b->run_shown) {
+        struct canvas body = canvas_sub(c, 1, 0, c->rows - 1, c->cols);
+        paint_tabs(v, c);
+        biases_run_paint(v, &body);
+        return;
+    }
     struct biases_layout l = biases_lay_out(v, c->rows, c->cols);
     paint_tabs(v, c);
     paint_head(v, c, c->rows, c->cols);

@@ -216,16 +216,16 @@ static void draw_axes(struct canvas *c, const struct scale *s, const struct plot
     char lo[32], hi[32];
     int last = c->rows - 1, room = c->cols - left;
 
-    number_text(s->x_lo, 8, lo, sizeof lo);
-    number_text(s->x_hi, 8, hi, sizeof hi);
+    number_text(p->log_x ? pow(10, s->x_lo) : s->x_lo, 8, lo, sizeof lo);
+    number_text(p->log_x ? pow(10, s->x_hi) : s->x_hi, 8, hi, sizeof hi);
     canvas_text(c, last, left, INK_AXIS, lo);
     canvas_fit(c, last, left, room, ALIGN_RIGHT, INK_AXIS, hi);
     if (p->x_label && room > text_width(p->x_label) + text_width(lo) + text_width(hi) + 4)
         canvas_fit(c, last, left, room, ALIGN_CENTRE, INK_LABEL, p->x_label);
     if (left == 0)
         return;
-    number_text(s->y_hi, left - 1, hi, sizeof hi);
-    number_text(s->y_lo, left - 1, lo, sizeof lo);
+    number_text(p->log_y ? pow(10, s->y_hi) : s->y_hi, left - 1, hi, sizeof hi);
+    number_text(p->log_y ? pow(10, s->y_lo) : s->y_lo, left - 1, lo, sizeof lo);
     canvas_fit(c, 0, 0, left - 1, ALIGN_RIGHT, INK_AXIS, hi);
     canvas_fit(c, last - 1, 0, left - 1, ALIGN_RIGHT, INK_AXIS, lo);
     if (p->y_label && last >= 4)

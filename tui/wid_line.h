@@ -31,6 +31,7 @@ struct plot {
     const struct plot_series *series;
     int n_series;
     double x_lo, x_hi, y_lo, y_hi; /* lo == hi: taken from the data */
+    bool log_x, log_y;             /* x, y are log10 of what the axis shows: figures as 10^x */
     const char *x_label, *y_label; /* or NULL */
     int cursor_series, cursor;     /* a point to point out; cursor < 0: none */
     bool zero_lines;               /* x = 0 and y = 0, if inside */

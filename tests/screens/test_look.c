@@ -588,6 +588,182 @@ static void what_is_written_is_what_the_commands_print(void **state)
     stop(&s, session);
 }
 
+/* -- view 4, a series ------------------------------------------------------------------------ */
+
+/* Three steps of a run whose biases rise by 1 each time. */
+static struct session *open_run(bool samples)
+{
+    static char path[256], acts[256];
+    static const char *paths[] = {path}, *all_acts[] = {acts};
+    struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1};
+    struct err err = {0};
+
+    make_dir("run");
+    little_put_sae("run/step_10", -1);
+    little_put_sae("run/step_20", 0);
+    little_put_sae("run/step_100", 1);
+    snprintf(path, sizeof path, "%s", test_path("run"));
+    snprintf(acts, sizeof acts, "%s", test_path("little/acts.npy"));
+    if (samples) {
+        o.acts = all_acts;
+        o.n_acts = 1;
+    }
+    struct session *session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    return session;
+}
+
+static void a_series_shows_what_moves(void **state)
+{
+    static const int sizes[][2] = {{200, 60}, {120, 36}, {80, 24}};
+    struct screen s;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct session *session = open_run(false);
+        start(&s, session, "biases", sizes[i][0], sizes[i][1]);
+        screen_type(&s, "s");
+        screen_expect(&s, "b_enc of 3 checkpoints by step, 10 to 100");
+        /* 16 each of -0.5, -1, -10, and so on */
+        screen_expect(&s, "mean -4.833 → -2.833 · < 0: 100.0 % → 33.3 %");
+        screen_expect(&s, "-3.833");
+        screen_type(&s, "j");
+        screen_expect(&s, "series · 2/3 step_20");
+        screen_type(&s, "Tab");
+        screen_expect(&s, "b_enc by step");
+        screen_expect(&s, "fraction < 0");
+        screen_type(&s, "Tab G Enter"); /* the histogram of that one */
+        screen_expect(&s, "33.3 % of 48 biases are negative");
+        stop(&s, session);
+    }
+}
+
+static void a_series_is_scanned_one_by_one(void **state)
+{
+    struct session *session = open_run(true);
+    struct screen s;
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s : \"of density\" Enter");
+    screen_expect(&s, "density of 3 checkpoints by step, 10 to 100");
+    screen_expect_not(&s, "known");
+    for (int i = 0; i < 3; i++) /* all of them have an index now */
+        assert_int_equal(desk_sae(app_view(s.app, "biases")->desk, i)->state, DESK_COMPLETE);
+    screen_expect(&s, "dead: ");
+    stop(&s, session);
+    session = open_run(false);
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s : \"of density\" Enter");
+    screen_expect(&s, "needs activation samples (--acts FILE)");
+    stop(&s, session);
+}
+
+static void a_broken_member_does_not_stop_the_others(void **state)
+{
+    struct session *session = open_run(false);
+    struct screen s;
+    (void)state;
+    rename(test_path("run/step_20"), test_path("run/away"));
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s");
+    screen_expect(&s, "2 known");
+    screen_expect(&s, "run/step_20: ");
+    screen_expect(&s, "mean -4.833 → -2.833");
+    rename(test_path("run/away"), test_path("run/step_20"));
+    screen_type(&s, "R");
+    screen_expect_not(&s, "known");
+    screen_expect(&s, "-3.833");
+    stop(&s, session);
+}
+
+static void a_series_is_written_with_its_bins(void **state)
+{
+    struct session *session = open_run(false);
+    struct screen s;
+    char keys[400], line[600];
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s");
+    json_t *j = written(&s, "series.json");
+    const json_t *all = json_object_get(j, "histograms");
+    assert_int_equal(json_array_size(all), 3);
+    for (size_t k = 0; k < 3; k++) {
+        static const int steps[] = {10, 20, 100};
+        const json_t *one = json_array_get(all, k);
+        const json_t *edges = json_object_get(json_object_get(one, "histogram"), "edges");
+        assert_int_equal(json_integer_value(json_object_get(one, "step")), steps[k]);
+        assert_true(json_number_value(json_array_get(edges, 0)) == -11);
+        assert_true(json_number_value(json_array_get(edges, 64)) == 0.5);
+        assert_true(fabs(json_number_value(json_object_get(
+                             json_object_get(one, "quantiles"), "p50")) - ((double)k - 2)) < 1e-6);
+    }
+    json_decref(j);
+    unlink(test_path("series.tsv"));
+    snprintf(keys, sizeof keys, ": \"write %s\" Enter", test_path("series.tsv"));
+    screen_type(&s, keys);
+    FILE *f = fopen(test_path("series.tsv"), "r");
+    assert_non_null(f);
+    int lines = 0, count = 0;
+    while (fgets(line, sizeof line, f))
+        if (lines++)
+            count += atoi(strrchr(line, '\t'));
+    fclose(f);
+    assert_int_equal(lines, 1 + 3 * 64);
+    assert_int_equal(count, 3 * 48);
+    screen_type(&s, "s"); /* the histogram alone has its bins as well */
+    unlink(test_path("series.tsv"));
+    screen_type(&s, keys);
+    f = fopen(test_path("series.tsv"), "r");
+    for (lines = 0; fgets(line, sizeof line, f); lines++)
+        ;
+    fclose(f);
+    assert_int_equal(lines, 1 + 64);
+    stop(&s, session);
+}
+
+static void chosen_ones_are_a_series_too(void **state)
+{
+    struct session *session = open_both();
+    struct screen s;
+    (void)state;
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s");
+    screen_expect(&s, "b_enc of 2 checkpoints by checkpoint, relu to other");
+    stop(&s, session);
+    session = little_open(true);
+    start(&s, session, "biases", 120, 36);
+    screen_type(&s, "s");
+    screen_expect(&s, "no series: open several checkpoints, or a directory of step_*");
+    stop(&s, session);
+}
+
+static void a_series_fits_any_size(void **state)
+{
+    struct session *session = open_run(false);
+    struct screen s;
+    (void)state;
+    for (int ascii = 0; ascii < 2; ascii++) {
+        screen_start(&s, &(struct screen_options){.views = views, .cols = 120, .rows = 36,
+                                                  .view = "biases", .session = session,
+                                                  .ascii = ascii, .mono = ascii});
+        screen_type(&s, "s j + + - t ] ] ] ^D ^U G gg Tab [ s s");
+        char *text = screen_text(&s);
+        for (const char *p = text; ascii && *p; p++)
+            assert_true(*p > 0);
+        free(text);
+        for (int rows = 1; rows < 40; rows += 2)
+            for (int cols = 1; cols < 210; cols += 5) {
+                struct canvas c;
+                canvas_init(&c, rows, cols);
+                view_biases_ops.draw(app_view(s.app, "biases"), &c);
+                canvas_finish(&c);
+            }
+        screen_mouse(&s, MOUSE_WHEEL, 1, 10, 10);
+        screen_stop(&s);
+    }
+    session_close(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,6 +789,12 @@ int main(void)
         cmocka_unit_test(nothing_breaks_at_any_size),
         cmocka_unit_test(tiny_canvases_are_fine),
         cmocka_unit_test(what_is_written_is_what_the_commands_print),
+        cmocka_unit_test(a_series_shows_what_moves),
+        cmocka_unit_test(a_series_is_scanned_one_by_one),
+        cmocka_unit_test(a_broken_member_does_not_stop_the_others),
+        cmocka_unit_test(a_series_is_written_with_its_bins),
+        cmocka_unit_test(chosen_ones_are_a_series_too),
+        cmocka_unit_test(a_series_fits_any_size),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
