@@ -16,6 +16,8 @@
 /* Multiplications of some ten seconds on two cores. */
 #define CHEAP 500000000000
 
+enum { FIRST_BATCH = 8 };
+
 struct effects_job {
     struct job job;
     struct desk_work work;
@@ -44,15 +46,23 @@ static void note(void *ctx, const struct page_score *so_far)
     pthread_mutex_unlock(&j->lock);
 }
 
+/* How many at once: few at first, for they are shown when all of them are there. */
+static int64_t batch_of(const struct effects_job *j)
+{
+    int64_t most = j->done < FIRST_BATCH ? FIRST_BATCH
+                   : j->done < EFFECTS_BATCH ? j->done : EFFECTS_BATCH;
+
+    return j->n - j->done < most ? j->n - j->done : most;
+}
+
 /* Of many features, those that are done tell more than tokens. */
 static bool step(void *ctx, const char *what, int64_t done, int64_t of)
 {
     const struct effects_job *j = ctx;
 
-    if (j->n <= EFFECTS_BATCH || of <= 0)
+    if (j->n <= FIRST_BATCH || of <= 0)
         return progress_step(j->progress, what, done, of);
-    int64_t batch = j->n - j->done < EFFECTS_BATCH ? j->n - j->done : EFFECTS_BATCH;
-    int64_t part = (int64_t)((double)batch * (double)done / (double)of);
+    int64_t part = (int64_t)((double)batch_of(j) * (double)done / (double)of);
     return progress_step(j->progress, "features", j->done + part, j->n);
 }
 
@@ -62,9 +72,8 @@ static bool run_strongest(struct effects_job *j, const struct effects_inputs *in
     struct progress by_features = {step, j};
     int64_t ids[EFFECTS_BATCH], n;
 
-    while (j->done < j->n) {
-        int64_t most = j->n - j->done < EFFECTS_BATCH ? j->n - j->done : EFFECTS_BATCH;
-        n = effects_next(j->effects, j->work.error_kept, ids, most);
+    while ((n = batch_of(j)) > 0) {
+        n = effects_next(j->effects, j->work.error_kept, ids, n);
         if (n == 0)
             break;
         if (!effects_need_exact(j->effects, in, j->work.error_kept, ids, n, &by_features, err))
@@ -78,12 +87,10 @@ static bool run_exact(struct effects_job *j, const struct effects_inputs *in, st
 {
     struct progress by_features = {step, j};
 
-    for (; j->done < j->n; j->done += EFFECTS_BATCH) {
-        int64_t n = j->n - j->done < EFFECTS_BATCH ? j->n - j->done : EFFECTS_BATCH;
+    for (int64_t n; (n = batch_of(j)) > 0; j->done += n)
         if (!effects_need_exact(j->effects, in, j->work.error_kept, j->ids + j->done, n,
                                 &by_features, err))
             return false;
-    }
     return true;
 }
 

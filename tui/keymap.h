@@ -64,6 +64,7 @@
     X(FAVOURITE,   "favourite",   "*",                 NOTE,  "favourite","favourite on or off")          \
     X(LABEL,       "label",       "e",                 NOTE,  "label",    "edit label and note")          \
     X(ABLATE,      "ablate",      "a",                 WORK,  "ablate",   "compute what taking the feature out does") \
+    X(ABLATE_MORE, "ablate-more", "A",                 WORK,  "more",     "compute it for the strongest that have none yet") \
     X(PARTNER,     "partner",     "c",                 WORK,  "partner",  "pick the checkpoint to compare with") \
     X(COMPARE,     "compare",     "C",                 WORK,  "compare",  "open compare")                 \
     X(SWAP,        "swap",        "x",                 WORK,  "swap",     "swap A and B")                 \

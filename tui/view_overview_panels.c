@@ -28,13 +28,13 @@ static const struct metric metrics[] = {
     {"cosine", "cosine", "features", NULL, NULL, SCANNED(cosine)},
     {"dead features", "dead_fraction", "features", NULL, "density = 0",
      SCANNED(dead_fraction)},
-    {"reconstruction score", "reconstruction_score", NULL, NULL, NULL,
+    {"reconstruction score", "reconstruction_score", "score", NULL, NULL,
      SCORED(reconstruction_score)},
-    {"nats lost", "nats_lost", NULL, NULL, NULL, SCORED(nats_lost)},
-    {"KL", "kl", NULL, NULL, NULL, SCORED(kl)},
-    {"CE original", "ce", NULL, NULL, NULL, SCORED(ce_original)},
-    {"CE reconstructed", "ce", NULL, NULL, NULL, SCORED(ce_reconstructed)},
-    {"CE zero", "ce", NULL, NULL, NULL, SCORED(ce_zero)},
+    {"nats lost", "nats_lost", "score", NULL, NULL, SCORED(nats_lost)},
+    {"KL", "kl", "score", NULL, NULL, SCORED(kl)},
+    {"CE original", "ce", "score", NULL, NULL, SCORED(ce_original)},
+    {"CE reconstructed", "ce", "score", NULL, NULL, SCORED(ce_reconstructed)},
+    {"CE zero", "ce", "score", NULL, NULL, SCORED(ce_zero)},
 };
 enum { METRICS = sizeof metrics / sizeof *metrics, FIRST_SCORED = 6 };
 

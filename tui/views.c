@@ -7,6 +7,7 @@ extern const struct view_ops view_cosine_ops;
 extern const struct view_ops view_feature_ops;
 extern const struct view_ops view_features_ops;
 extern const struct view_ops view_overview_ops;
+extern const struct view_ops view_score_ops;
 extern const struct view_ops view_text_ops;
 
 const struct view_ops *const view_table[] = {
@@ -16,6 +17,7 @@ const struct view_ops *const view_table[] = {
     &view_biases_ops,
     &view_compare_ops,
     &view_cosine_ops,
+    &view_score_ops,
     &view_text_ops,
     NULL,
 };

@@ -93,6 +93,36 @@ class Terminal(program.Case):
                    "|| echo is sane")
         self.wait("is sane\n" + PROMPT)
 
+    def test_the_score(self):
+        """View 7 says what the command says; effects come one after the other, ^C stops."""
+        ref = os.path.join(program.ROOT, "tests", "ref", "lm")
+        words = [os.path.join(ref, "score", "sae"), "--model", os.path.join(ref, "gpt2"),
+                 "--tokens", os.path.join(ref, "score", "tokens.npy"),
+                 "--hook", "blocks.1.hook_resid_pre"]
+        want = self.ok("score", *words, "--json").json
+        effects = self.ok("ablate", words[0], "0-39", *words[1:], "--no-index",
+                          "--json").json["features"]
+        best = max(effects, key=lambda f: abs(f["delta_ce"]))
+        self.explore(*words)
+        self.wait("Overview", "%.4g" % want["reconstruction_score"])
+        self.keys("7")
+        self.wait("Score", "reconstruction score %.4g" % want["reconstruction_score"],
+                  "reconstructed %.4f" % want["ce_reconstructed"])
+        self.wait("32 of 40 exact") # unasked, the strongest
+        self.keys("A")
+        self.wait("40 of 40 exact", "%.5f" % best["delta_ce"], "#%d " % best["id"],
+                  "%+.3f" % best["worst"][0]["delta"])
+        self.keys("]", "]", "]", "s") # some column
+        self.keys("#")
+        self.type("0")
+        self.keys("Enter")
+        self.wait("3 Feature", "#0")
+        self.keys("7", "C-c")
+        self.wait("nothing is running")
+        self.keys("x")
+        self.wait("error-kept")
+        self.end()
+
     def test_a_session(self):
         self.explore(SMALL)
         self.wait("Overview", "standard 12", "0.8316") # scanned: rows stay where they are

@@ -1,4 +1,4 @@
-/* What the language model says of a checkpoint, on the screen: views 1, 2. */
+/* What the language model says of a checkpoint, on the screen: views 1, 2, 7. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "io/json.h"
 #include "little.h"
 #include "model/logitlens.h"
 #include "model/session_lm.h"
@@ -208,6 +209,144 @@ static void features_are_found_by_what_they_promote(void **state)
     stop(&s, session);
 }
 
+/* -- view 7 -------------------------------------------------------------------------- */
+
+static void nothing_was_computed_before(void)
+{
+    nftw(test_path("cache"), remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void the_view_computes_score_and_effects(void **state)
+{
+    struct screen s;
+    struct page_score score;
+    int64_t ids[32];
+    char text[64];
+    (void)state;
+    nothing_was_computed_before();
+    score_of(0, &score);
+    for (int i = 0; i < 32; i++) /* all that fire: as many as are computed unasked */
+        ids[i] = i;
+    struct session *session = little_open_lm();
+    start(&s, "score", session);
+    for (int kept = 0; kept < 2; kept++) {
+        struct page_ablations want = effects_of(ids, 32, kept);
+        int best = 0;
+        for (int i = 1; i < 32; i++)
+            if (fabs(want.features[i].delta_ce) > fabs(want.features[best].delta_ce))
+                best = i;
+        screen_type(&s, "gg");
+        screen_expect(&s, kept ? "1/32 · error-kept" : "1/32 · reconstruction");
+        screen_expect(&s, "32 of 32 exact");
+        snprintf(text, sizeof text, "── #%d · where the loss rises", best);
+        screen_expect(&s, text);
+        snprintf(text, sizeof text, " %.5f", want.features[best].delta_ce);
+        screen_expect(&s, text);
+        snprintf(text, sizeof text, "CE %.4f → %.4f", want.features[best].ce_before,
+                 want.features[best].ce_after);
+        screen_expect(&s, text);
+        const struct ablate_worst *w = &want.features[best].worst[0];
+        snprintf(text, sizeof text, "%+.3f", w->delta);
+        screen_expect(&s, text);
+        snprintf(text, sizeof text, "%s▌", little_word[w->token] + 1); /* lit, at the end */
+        screen_expect(&s, text);
+        page_ablations_finish(&want);
+        screen_type(&s, "x");
+    }
+    snprintf(text, sizeof text, "reconstruction score %.4g", score.reconstruction_score);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "CE original %.4f", score.ce_original);
+    screen_expect(&s, text);
+    screen_expect(&s, "120 of 8 sequences");
+    stop(&s, session);
+}
+
+/* Nothing unasked; then one, those selected, and the strongest, by keys. */
+static void keys_compute_what_one_wants(void **state)
+{
+    struct screen s;
+    (void)state;
+    nothing_was_computed_before();
+    struct session *session = little_open_lm();
+    session->options.quick = true;
+    start(&s, "score", session);
+    screen_expect(&s, "0 of 32 exact");
+    screen_expect(&s, "a computes its exact effect");
+    screen_type(&s, "a");
+    screen_expect(&s, "1 of 32 exact");
+    screen_expect(&s, "active tokens");
+    screen_expect_not(&s, "CE original ·"); /* the score came with it */
+    screen_type(&s, "j Space Space Space a");
+    screen_expect(&s, "4 of 32 exact");
+    screen_type(&s, ": \"set strongest=5\" Enter A");
+    screen_expect(&s, "9 of 32 exact");
+    screen_type(&s, "] s"); /* by Δ CE: those that are known first */
+    screen_expect(&s, "sort Δ CE ↓");
+    screen_type(&s, "Enter");
+    screen_expect(&s, "3 Feature");
+    stop(&s, session);
+}
+
+static void the_view_says_what_is_missing(void **state)
+{
+    struct screen s;
+    (void)state;
+    struct session *session = little_open(false);
+    start(&s, "score", session);
+    screen_expect(&s, "no language model (found none, expected --model DIR");
+    stop(&s, session);
+    session = little_open_at("little/saes/relu", little_model());
+    start(&s, "score", session);
+    screen_type(&s, "a");
+    screen_expect(&s, "no token ids");
+    stop(&s, session);
+}
+
+static void the_view_fits_all_sizes(void **state)
+{
+    static const int sizes[][2] = {{16, 60}, {24, 80}, {36, 120}, {60, 200}};
+    struct screen s;
+    (void)state;
+    struct session *session = little_open_lm();
+    start(&s, "score", session);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        screen_resize(&s, sizes[i][0], sizes[i][1]);
+        screen_expect(&s, "reconstruction score");
+        screen_expect(&s, "Δ CE");
+        screen_expect(&s, "where the loss rises most");
+        screen_type(&s, "G gg Tab Tab j Tab l ? Esc Tab");
+    }
+    stop(&s, session);
+}
+
+static void the_view_is_written(void **state)
+{
+    struct screen s;
+    struct page_score score;
+    struct err err = {0};
+    char command[512];
+    (void)state;
+    score_of(0, &score);
+    struct session *session = little_open_lm();
+    start(&s, "score", session);
+    screen_press(&s, 'w');
+    screen_type(&s, "^U");
+    snprintf(command, sizeof command, "\"%s\" Enter", test_path("score.json"));
+    screen_type(&s, command);
+    json_t *o = json_load_path(test_path("score.json"), JSON_MAX_TEXT, JSON_LAST_WINS, &err);
+    assert_non_null(o);
+    assert_true(fabs(json_number_value(json_object_get(o, "reconstruction_score")) /
+                     score.reconstruction_score - 1) < 1e-8); /* nine digits */
+    json_t *features = json_object_get(o, "features");
+    assert_int_equal(json_array_size(features), 32);
+    json_t *first = json_array_get(features, 0);
+    assert_true(json_is_number(json_object_get(first, "delta_ce")));
+    assert_true(json_is_number(json_object_get(first, "estimate")));
+    assert_true(json_is_number(json_object_get(first, "delta_reconstruction_score")));
+    json_decref(o);
+    stop(&s, session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +355,11 @@ int main(void)
         cmocka_unit_test(a_score_waits_for_the_key),
         cmocka_unit_test(effects_come_into_the_table),
         cmocka_unit_test(features_are_found_by_what_they_promote),
+        cmocka_unit_test(the_view_computes_score_and_effects),
+        cmocka_unit_test(keys_compute_what_one_wants),
+        cmocka_unit_test(the_view_says_what_is_missing),
+        cmocka_unit_test(the_view_fits_all_sizes),
+        cmocka_unit_test(the_view_is_written),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
