@@ -6,6 +6,7 @@
  * without co-occurrence, all of it. Whatever comes first is painted.
  */
 #include "tui/features_order.h"
+#include "model/session_lm.h"
 #include "tui/view_feature.h"
 
 #include <math.h>
@@ -106,9 +107,11 @@ void feature_sort_near(struct feature_view *s)
 struct feature_query feature_query(const struct view *v, enum feature_stage stage)
 {
     const struct session *session = v->session;
+    const struct lm *lm = desk_lm(v->desk);
 
     return (struct feature_query){
         .sae = feature_sae(v),
+        .lm = lm && logitlens_check(lm, feature_sae(v), NULL) ? lm : NULL,
         .samples = feature_has_samples(v) ? session->samples : NULL,
         .index = session->saes[v->target.sae].index,
         .id = v->target.feature,
@@ -150,7 +153,8 @@ void feature_load(struct view *v, bool again)
         return;
     const struct index *index = v->session->saes[v->target.sae].index;
     bool shows = feature_shows_target(v);
-    if (!again && shows && s->page_index == index && v->slots[SLOT_PAGE].err.code == 0)
+    if (!again && shows && s->page_index == index && s->page_lm == desk_lm(v->desk) &&
+        v->slots[SLOT_PAGE].err.code == 0)
         return;
     if (shows && s->page->stage == STAGE_FULL) /* without going back in between */
         start_page(v, STAGE_FULL);
@@ -168,6 +172,7 @@ void feature_show(struct view *v, int64_t id)
         id = v->target.feature < sae->d_sae && v->target.feature >= 0 ? v->target.feature : 0;
     }
     v->target.feature = id < 0 ? 0 : id;
+    feature_take_effects(v);
     feature_load(v, false);
 }
 
@@ -189,7 +194,15 @@ static void feature_go(struct view *v, const struct target *at)
         return;
     set_sae(v, desk_go(v->desk, at));
     desk_need(v->desk, v->target.sae);
+    if (session_lm_path(v->session))
+        desk_need_effects(v->desk, v->target.sae);
     feature_show(v, at->feature >= 0 ? at->feature : v->target.feature);
+}
+
+static void feature_tick(struct view *v)
+{
+    if (v->desk && v->target.feature >= 0)
+        feature_take_effects(v);
 }
 
 static void feature_changed(struct view *v)
@@ -224,6 +237,7 @@ static void begin_anew(struct view *v)
     examples_finish(&s->brush);
     s->top = s->interval = (struct rows_state){0};
     s->near_table.cursor = s->near_table.top = 0;
+    s->worst = 0;
     s->reading = false;
     s->anchor = -1;
     if (s->band == PAGE_INTERVALS)
@@ -244,6 +258,8 @@ static void take_page(struct view *v, struct feature_job *job)
     s->page = page;
     s->page_sae = v->target.sae;
     s->page_index = job->query.index;
+    s->page_lm = desk_lm(v->desk);
+    feature_take_effects(v);
     feature_fold(v);
     feature_sort_near(s);
     if (page->stage == STAGE_WEIGHTS && feature_has_samples(v))
@@ -328,7 +344,8 @@ static const char *feature_explain(const struct view *v)
 {
     static const char *const of_pane[PANE_COUNT] = {
         [PANE_HIST] = "activation", [PANE_CURVE] = "response", [PANE_TOP] = "top",
-        [PANE_INTERVAL] = "interval", [PANE_NEIGHBOURS] = "neighbours"};
+        [PANE_INTERVAL] = "interval", [PANE_NEIGHBOURS] = "neighbours",
+        [PANE_ABLATE] = "ablation"};
     const struct feature_view *s = v->state;
 
     return s->focus == PANE_STATS ? feature_stat_name[s->stat] : of_pane[s->focus];
@@ -432,6 +449,8 @@ static const struct view_key feature_keys[] = {
     {ACT_OPTIONS, "on a line marked ×N: unfold it; else options"},
     {ACT_LEFT, "histogram: bars; intervals: the one below; else the previous feature"},
     {ACT_RIGHT, "the same to the right"},
+    {ACT_ABLATE, "ablate"},
+    {ACT_SWAP, "ablation: the other mode"},
     {ACT_RANDOM, "random"},
     {ACT_SORT, "neighbours: sort by the chosen column"},
     {ACT_WRITE, "to a .json file all of it, to a .tsv file the table of the pane"},
@@ -452,6 +471,7 @@ const struct view_ops view_feature_ops = {
     .go = feature_go,
     .loaded = feature_loaded,
     .changed = feature_changed,
+    .tick = feature_tick,
     .draw = feature_draw,
     .status = feature_status,
     .act = feature_act,

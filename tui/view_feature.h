@@ -5,6 +5,7 @@
  *   view_feature_list.c   lists of examples: folding, painting
  *   view_feature_places.c where panes stand
  *   view_feature_stats.c  the numbers
+ *   view_feature_ablate.c what taking the feature out does
  *   view_feature_draw.c   all other panes
  *   view_feature_export.c copies and files
  *   view_feature_keys.c   keys and mouse
@@ -15,6 +16,7 @@
  */
 #pragma once
 
+#include "model/logitlens.h"
 #include "model/page.h"
 #include "tui/desk.h"
 #include "tui/view.h"
@@ -94,6 +96,7 @@ struct feature_page {
     float curve_x[CURVE_POINTS], curve_y[CURVE_POINTS];
     int n_curve;                /* 0: it has none */
     double gate;                /* greatest pre-activation at which it is off */
+    struct logits logits;       /* n = 0: no model, or not yet */
 };
 
 void feature_page_free(struct feature_page *page); /* NULL is fine */
@@ -103,6 +106,7 @@ struct feature_query {
     const struct sae *sae;
     const struct samples *samples; /* NULL: none */
     const struct index *index;     /* NULL: none */
+    const struct lm *lm;           /* NULL: none, or it does not fit */
     int64_t id;
     enum feature_stage stage;
     int context, examples;
@@ -134,13 +138,14 @@ struct band_job *band_job_new(const struct feature_query *query,
 
 enum pane {
     PANE_STATS, PANE_HIST, PANE_CURVE, PANE_TOP, PANE_INTERVAL, PANE_NEIGHBOURS,
+    PANE_ABLATE,
     PANE_COUNT
 };
 
 /* The numbers of the first pane. */
 enum feature_stat {
-    STAT_DENSITY, STAT_MEAN, STAT_MAX, STAT_DELTA, STAT_BIAS, STAT_THRESHOLD,
-    STAT_COSINE, STAT_NORM, STAT_TOKENS,
+    STAT_DENSITY, STAT_MEAN, STAT_MAX, STAT_DELTA, STAT_DELTA_CE, STAT_BIAS,
+    STAT_THRESHOLD, STAT_COSINE, STAT_NORM, STAT_TOKENS, STAT_PROMOTES, STAT_SUPPRESSES,
     STAT_COUNT
 };
 extern const char *const feature_stat_name[STAT_COUNT];
@@ -155,6 +160,7 @@ struct feature_view {
     struct feature_page *page; /* owned; NULL: nothing yet */
     int page_sae;              /* of which checkpoint, */
     const struct index *page_index; /* from which index */
+    const struct lm *page_lm;       /* and model */
     uint64_t random;           /* state of r */
     enum pane focus;
     unsigned visited[PANE_COUNT], visits; /* of panes that share a place the last one
@@ -170,6 +176,10 @@ struct feature_view {
     int bins;
     bool log_counts, log_values;
     int bin, anchor;           /* cursor, other end of the range; anchor -1: none */
+    bool kept;                 /* mode of ablation: error-kept */
+    struct page_ablation exact[2]; /* of the target, by mode, */
+    bool has_exact[2];             /* if it is there */
+    int worst;                 /* cursor in the positions of the mode shown */
     struct example_list brush; /* owned */
     double brush_low, brush_high;
     int64_t brush_count;
@@ -190,6 +200,8 @@ bool feature_shows_target(const struct view *v);
 void feature_show(struct view *v, int64_t id);
 /* See to it that the target's page is there, or will be. again: even if it is. */
 void feature_load(struct view *v, bool again);
+/* Take what is known of the target's ablation. */
+void feature_take_effects(struct view *v);
 /* Fold all lists for the context as it is now. */
 void feature_fold(struct view *v);
 void feature_sort_near(struct feature_view *s);
@@ -224,8 +236,16 @@ const char *feature_tokens_text(int64_t n, char *buf, size_t size); /* "1 904 to
 void feature_paint_stats(const struct view *v, struct canvas *c);
 
 /* Rows that the numbers take in so many columns, and the text of one. */
-int feature_stat_rows(int cols);
+int feature_stat_rows(const struct view *v, int cols);
 void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size);
+
+/* The pane below its title, and that. */
+void feature_ablate_title(const struct view *v, char *buf, size_t size);
+void feature_paint_ablate(const struct view *v, struct canvas *c);
+bool feature_has_model(const struct view *v);
+/* a: the mode shown; x: show the other one. */
+void feature_ablate(struct view *v);
+void feature_other_mode(struct view *v);
 
 /* Rows of a list's pane that hold examples, and rows of one example. */
 int examples_rows(int rows, bool mono);

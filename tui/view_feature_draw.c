@@ -14,7 +14,8 @@ static void others_text(unsigned others, char *buf, size_t size)
 {
     static const char *const name[PANE_COUNT] = {
         [PANE_STATS] = "numbers", [PANE_HIST] = "activation", [PANE_CURVE] = "response",
-        [PANE_TOP] = "top", [PANE_INTERVAL] = "interval", [PANE_NEIGHBOURS] = "neighbours"};
+        [PANE_TOP] = "top", [PANE_INTERVAL] = "interval", [PANE_NEIGHBOURS] = "neighbours",
+        [PANE_ABLATE] = "ablation"};
     size_t n = (size_t)snprintf(buf, size, "Tab:");
 
     for (int i = 0; i < PANE_COUNT; i++)
@@ -364,6 +365,15 @@ static void paint_near(const struct view *v, struct canvas *c)
     table_paint(&in, &table, &s->near_table, s->focus == PANE_NEIGHBOURS);
 }
 
+static void paint_ablate(const struct view *v, struct canvas *c)
+{
+    char title[160];
+
+    feature_ablate_title(v, title, sizeof title);
+    struct canvas in = paint_title(v, c, PANE_ABLATE, title);
+    feature_paint_ablate(v, &in);
+}
+
 /* -- all ------------------------------------------------------------------------------- */
 
 /* The page before stays until the next one is there, unless that failed. */
@@ -414,6 +424,7 @@ static void paint_pane(const struct view *v, struct canvas *c, enum pane pane)
     case PANE_HIST: paint_hist(v, c); break;
     case PANE_CURVE: paint_curve(v, c); break;
     case PANE_NEIGHBOURS: paint_near(v, c); break;
+    case PANE_ABLATE: paint_ablate(v, c); break;
     default: paint_list(v, c, pane); break;
     }
 }
@@ -452,7 +463,7 @@ void feature_draw(const struct view *v, struct canvas *c)
         if (pane.rows > 0 && pane.cols > 0)
             paint_pane(v, &pane, (enum pane)i);
     }
-    for (int i = PANE_TOP; i <= PANE_NEIGHBOURS; i++)
+    for (int i = PANE_TOP; i < PANE_COUNT; i++)
         if (at[i].col > 0) /* beside the numbers */
             canvas_vline(c, at[i].row, at[i].col - 1, at[i].rows, INK_RULE);
 }

@@ -7,6 +7,7 @@
 #include "tui/out_feature.h"
 #include "tui/view_feature.h"
 #include "tui/wid_hist.h"
+#include "tui/worst.h"
 
 /* -- pieces of text -------------------------------------------------------------------- */
 
@@ -106,6 +107,10 @@ static void put_cursor(struct str *s, const struct view *v)
         if (state->page->n_near > 0)
             put_near(s, v, (int)state->near_table.cursor);
         break;
+    case PANE_ABLATE:
+        if (state->has_exact[state->kept] && state->exact[state->kept].n_worst > 0)
+            worst_put(v, &state->exact[state->kept], state->worst, s);
+        break;
     default: break;
     }
 }
@@ -121,6 +126,15 @@ static void put_all(struct str *s, const struct view *v)
     str_putc(s, '\n');
     for (int i = 0; i < STAT_COUNT; i++)
         put_stat(s, v, (enum feature_stat)i);
+    for (int kept = 0; kept < 2; kept++) {
+        const struct page_ablation *e = &state->exact[kept];
+        if (!state->has_exact[kept])
+            continue;
+        str_appendf(s, "\nablation, %s\tdelta CE %.6g\tdelta score %.6g\n",
+                    kept ? "error-kept" : "reconstruction", e->delta_ce, e->delta_score);
+        for (int i = 0; i < e->n_worst; i++)
+            worst_put(v, e, i, s);
+    }
     str_puts(s, "\ntop\n");
     put_examples(s, v, &page->top);
     for (int i = page->p.n_intervals - 1; i >= 0; i--) {
@@ -170,6 +184,7 @@ bool feature_export(const struct view *v, enum export_format format, FILE *out,
     struct feature_printer f = {.out = out_new(&options), .session = v->session,
                                 .i = s->page_sae, .context = s->shown_context};
     size_t len;
+    f.logits = s->page->logits.n > 0 ? &s->page->logits : NULL;
     out_feature(&f, &s->page->p);
     const char *text = out_finish(f.out, &len);
     fwrite(text, 1, len, out); /* the caller asks ferror */

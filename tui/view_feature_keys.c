@@ -61,7 +61,9 @@ static void cycle(struct view *v, int step)
 {
     struct feature_view *s = v->state;
 
-    feature_focus(v, (enum pane)(((int)s->focus + step % PANE_COUNT + PANE_COUNT) % PANE_COUNT));
+    int n = feature_has_model(v) ? PANE_COUNT : PANE_ABLATE; /* which is the last */
+
+    feature_focus(v, (enum pane)(((int)s->focus + step % n + n) % n));
 }
 
 /* Rows of examples, or of the table with its titles, in the focused pane. */
@@ -72,7 +74,7 @@ static int focused_rows(const struct view *v)
 
     feature_places(v, at);
     int rows = at[s->focus].rows - 1;
-    if (s->focus == PANE_NEIGHBOURS)
+    if (s->focus == PANE_NEIGHBOURS || s->focus == PANE_ABLATE)
         return rows;
     if (s->page && feature_list((struct feature_view *)s, s->focus)->at_start && rows > 3)
         rows--;
@@ -158,6 +160,22 @@ static bool move_in_interval(struct view *v, const struct press *p)
     return true;
 }
 
+static bool move_in_worst(struct view *v, const struct press *p)
+{
+    struct feature_view *s = v->state;
+    int n = s->has_exact[s->kept] ? s->exact[s->kept].n_worst : 0, to = s->worst;
+
+    switch (p->action) {
+    case ACT_UP: to -= p->count; break;
+    case ACT_DOWN: to += p->count; break;
+    case ACT_FIRST: to = 0; break;
+    case ACT_LAST: to = n - 1; break;
+    default: return false;
+    }
+    s->worst = to >= n ? (n > 0 ? n - 1 : 0) : to < 0 ? 0 : to;
+    return true;
+}
+
 static bool move(struct view *v, const struct press *p)
 {
     const struct feature_view *s = v->state;
@@ -168,6 +186,7 @@ static bool move(struct view *v, const struct press *p)
     case PANE_TOP: return p->action != ACT_LEFT && p->action != ACT_RIGHT && move_in_list(v, p);
     case PANE_INTERVAL: return move_in_interval(v, p);
     case PANE_NEIGHBOURS: return move_in_near(v, p);
+    case PANE_ABLATE: return move_in_worst(v, p);
     default: return false;
     }
 }
@@ -331,6 +350,8 @@ enum outcome feature_act(struct view *v, const struct press *p)
     case ACT_COLUMN_PREV: step_feature(v, -p->count); return OUT_DONE;
     case ACT_COLUMN_NEXT: step_feature(v, p->count); return OUT_DONE;
     case ACT_RANDOM: open_random(v); return OUT_DONE;
+    case ACT_ABLATE: feature_ablate(v); return OUT_DONE;
+    case ACT_SWAP: feature_other_mode(v); return OUT_DONE;
     case ACT_FAVOURITE: toggle_favourite(v); return OUT_DONE;
     case ACT_LABEL:
         view_ask(v, ASK_LABEL, "label", desk_label(v->desk, v->target.sae, v->target.feature));

@@ -274,6 +274,9 @@ static bool feature_run(struct job *job, const struct progress *progress, struct
         return false;
     make_histograms(j->page);
     make_curve(q->sae, j->page);
+    if (q->lm && (q->stage == STAGE_FULL || !q->samples) &&
+        !logitlens_feature(q->lm, q->sae, q->id, LOGITLENS_SHOWN, false, &j->page->logits, err))
+        return false;
     r.ids = xmalloc(COMMON_HITS * sizeof *r.ids);
     bool ok = make_near(q, j->page, progress, err) && map_guard(read_guarded, &r, err);
     free(r.ids);
@@ -290,6 +293,7 @@ void feature_page_free(struct feature_page *page)
         examples_finish(&page->intervals[i]);
     hist_finish(&page->fine);
     hist_finish(&page->fine_log);
+    logits_finish(&page->logits);
     free(page->near);
     free(page);
 }

@@ -74,24 +74,28 @@ static int intervals_most(const struct view *v)
     return 3 * (1 + feature_examples(v) * (v->mono ? 2 : 1));
 }
 
-enum { ANY = 1000, CHART_MOST = 18, NEAR_MOST = 16 };
+enum { ANY = 1000, CHART_MOST = 18, NEAR_MOST = 16, ABLATE_MOST = 14 };
 
 static void place_lists(const struct view *v, unsigned others, struct place in,
                         struct place at[PANE_COUNT])
 {
+    const struct feature_view *s = v->state;
+    bool apart = s->has_exact[s->kept]; /* with nothing to show it takes no room */
     struct slot lists[] = {
         {HAS(PANE_TOP) | others, 6, ANY, 5},
         {HAS(PANE_INTERVAL), 5, intervals_most(v), 4},
-        {HAS(PANE_NEIGHBOURS), 5, NEAR_MOST, 3},
+        {HAS(PANE_NEIGHBOURS) | (apart || !feature_has_model(v) ? 0 : HAS(PANE_ABLATE)), 5,
+         NEAR_MOST, 3},
+        {HAS(PANE_ABLATE), 6, ABLATE_MOST, 2},
     };
-    stack(v->state, lists, 3, in, at);
+    stack(s, lists, apart ? 4 : 3, in, at);
 }
 
 /* Numbers and charts at the left, texts at the right. */
 static void place_wide(const struct view *v, struct place at[PANE_COUNT])
 {
     int left = v->cols * 9 / 20 > 76 ? 76 : v->cols * 9 / 20;
-    int rows = v->rows - 1, stats = feature_stat_rows(left - 1);
+    int rows = v->rows - 1, stats = feature_stat_rows(v, left - 1);
     struct slot charts[] = {
         {HAS(PANE_STATS), stats, stats, 1},
         {HAS(PANE_HIST), 6, CHART_MOST, 1},
@@ -104,7 +108,7 @@ static void place_wide(const struct view *v, struct place at[PANE_COUNT])
 
 static void place_narrow(const struct view *v, struct place at[PANE_COUNT])
 {
-    int stats = feature_stat_rows(v->cols), most = v->rows >= 18 ? stats : v->rows >= 12 ? 3 : 1;
+    int stats = feature_stat_rows(v, v->cols), most = v->rows >= 18 ? stats : v->rows >= 12 ? 3 : 1;
     int row = 1, half = v->cols / 2, charts = v->rows >= 18 ? v->rows / 4 + 1 : 0;
     unsigned others = 0;
 

@@ -3,14 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/session_lm.h"
 #include "tui/view_feature.h"
 #include "tui/wid_hist.h"
 
 const char *const feature_stat_name[STAT_COUNT] = {
     [STAT_DENSITY] = "density", [STAT_MEAN] = "mean",     [STAT_MAX] = "max",
-    [STAT_DELTA] = "Δ FVU",     [STAT_BIAS] = "bias",     [STAT_THRESHOLD] = "threshold",
-    [STAT_COSINE] = "enc·dec",  [STAT_NORM] = "|W_dec|",
-    [STAT_TOKENS] = "fires on",
+    [STAT_DELTA] = "Δ FVU",     [STAT_DELTA_CE] = "Δ CE", [STAT_BIAS] = "bias",
+    [STAT_THRESHOLD] = "threshold", [STAT_COSINE] = "enc·dec", [STAT_NORM] = "|W_dec|",
+    [STAT_TOKENS] = "fires on", [STAT_PROMOTES] = "promotes",
+    [STAT_SUPPRESSES] = "suppress.",
 };
 
 static const char *short_number(double x, char *buf, size_t size)
@@ -85,6 +87,33 @@ static void common_text(const struct view *v, const struct feature_page *page, c
                               100 * page->common[i].share);
 }
 
+/* '" God" 2.10  " thy" 1.70' */
+static void logits_text(const struct view *v, const struct feature_page *page,
+                        const struct logit *from, char *buf, size_t size)
+{
+    size_t n = (size_t)snprintf(buf, size, "%s", page->logits.n > 0 ? "" : "·");
+
+    for (int i = 0; i < page->logits.n && n < size; i++)
+        n += (size_t)snprintf(buf + n, size - n, "%s\"%s\" %.2f", i > 0 ? "  " : "",
+                              desk_token_text(v->desk, from[i].token), (double)from[i].logit);
+}
+
+/* The exact effect, else the estimate, of mode reconstruction. */
+static void delta_ce_text(const struct view *v, char *buf, size_t size)
+{
+    const struct feature_view *s = v->state;
+    const struct page_ablation *e = &s->exact[0];
+    double estimate = feature_table_at(&desk_sae(v->desk, s->page_sae)->table, FCOL_ESTIMATE,
+                                       s->page->p.id);
+
+    if (s->has_exact[0])
+        snprintf(buf, size, "%+.3g  Δ score %+.3g", e->delta_ce, e->delta_score);
+    else if (!isnan(estimate))
+        snprintf(buf, size, "about %+.3g · a: exactly", estimate);
+    else
+        snprintf(buf, size, "a computes it");
+}
+
 void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size)
 {
     const struct feature_view *s = v->state;
@@ -104,6 +133,9 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
     case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;
     case STAT_NORM: short_number(p->decoder_norm, buf, size); break;
     case STAT_TOKENS: common_text(v, s->page, buf, size); break;
+    case STAT_DELTA_CE: delta_ce_text(v, buf, size); break;
+    case STAT_PROMOTES: logits_text(v, s->page, s->page->logits.top, buf, size); break;
+    case STAT_SUPPRESSES: logits_text(v, s->page, s->page->logits.bottom, buf, size); break;
     default: snprintf(buf, size, "·"); break;
     }
 }
@@ -116,13 +148,35 @@ struct stat_cell {
     int row, col, cols;
 };
 
-static int place_stats(int cols, struct stat_cell at[STAT_COUNT])
+/* Those of the language model only where there is one. */
+static bool is_there(const struct view *v, int stat)
+{
+    return (stat != STAT_DELTA_CE && stat != STAT_PROMOTES && stat != STAT_SUPPRESSES) ||
+           session_lm_path(v->session);
+}
+
+static int span_of(int stat, int n, int rest)
+{
+    switch (stat) {
+    case STAT_DENSITY:
+    case STAT_DELTA:
+    case STAT_DELTA_CE: return 2;
+    case STAT_TOKENS: return rest > 1 ? rest : n;
+    case STAT_PROMOTES: return n == 3 ? 2 : n; /* a row each, or one for both */
+    case STAT_SUPPRESSES: return n == 3 ? 1 : n;
+    default: return 1;
+    }
+}
+
+static int place_stats(const struct view *v, int cols, struct stat_cell at[STAT_COUNT])
 {
     int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0;
 
     for (int i = 0; i < STAT_COUNT; i++) {
-        int rest = n - cell > 1 ? n - cell : n;
-        int span = i == STAT_DENSITY || i == STAT_DELTA ? 2 : i == STAT_TOKENS ? rest : 1;
+        at[i] = (struct stat_cell){.row = row};
+        if (!is_there(v, i))
+            continue;
+        int span = span_of(i, n, n - cell);
         span = span < n ? span : n;
         if (cell + span > n) {
             row++;
@@ -135,11 +189,11 @@ static int place_stats(int cols, struct stat_cell at[STAT_COUNT])
     return row + 1;
 }
 
-int feature_stat_rows(int cols)
+int feature_stat_rows(const struct view *v, int cols)
 {
     struct stat_cell at[STAT_COUNT];
 
-    return place_stats(cols, at);
+    return place_stats(v, cols, at);
 }
 
 void feature_paint_stats(const struct view *v, struct canvas *c)
@@ -149,11 +203,11 @@ void feature_paint_stats(const struct view *v, struct canvas *c)
     struct stat_cell at[STAT_COUNT];
     char buf[512];
 
-    place_stats(c->cols, at);
+    place_stats(v, c->cols, at);
     int above = focused && at[s->stat].row >= c->rows ? at[s->stat].row - c->rows + 1 : 0;
     for (int i = 0; i < STAT_COUNT; i++) {
         struct canvas cell = canvas_sub(c, at[i].row - above, at[i].col, 1, at[i].cols - 1);
-        if (at[i].row < above || cell.rows < 1)
+        if (at[i].row < above || cell.rows < 1 || at[i].cols == 0)
             continue;
         feature_stat_text(v, (enum feature_stat)i, buf, sizeof buf);
         canvas_fit(&cell, 0, 1, STAT_NAME - 1, ALIGN_LEFT, INK_LABEL, feature_stat_name[i]);

@@ -10,6 +10,16 @@ const struct view_term feature_terms[] = {
               "sum_t (2 e_t . c_t + |c_t|^2) / sum |x - mean(x)|^2 with e = x - x_hat and c_t "
               "what the feature adds to x_hat. Exact. Its rank is among all features, greatest "
               "first."},
+    {"Δ CE", "Rise of the mean next-token cross-entropy (nats) when the feature is taken out of "
+             "the reconstruction at all positions, exact; and by how much the reconstruction "
+             "score rises. Before it is computed, its estimate to first order, if there is one."},
+    {"promotes", "Tokens with the greatest logits of the decoder row, put through the final "
+                 "norm's gain and the unembedding of the language model."},
+    {"suppress.", "Tokens with the least logits."},
+    {"ablation", "What the language model loses without the feature. Mode reconstruction: x_hat "
+                 "without its contribution against x_hat; error-kept (x switches): x without "
+                 "it against x. Below, the positions whose loss rises most: by how much, the text up "
+                 "to the token that is harder to predict, sequence:position of the one before it."},
     {"bias", "The learned bias: b_enc; gated: b_gate. It gates when it only decides whether "
              "the feature fires (ProLU: m counts where m > 0 and m + b_enc > 0); it shifts "
              "when it is also added to the activation."},

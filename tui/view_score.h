@@ -2,7 +2,6 @@
  * view_score.h - the parts of view 7 that its own files share; no other file includes it.
  *
  *   view_score_rows.c   which features, in which order
- *   view_score_text.c   the worst positions and the losses of a sequence
  *   view_score_paint.c  places and painting
  *   view_score_write.c  copies and files
  *   view_score.c        state, keys and mouse, the table of operations
@@ -30,8 +29,6 @@ enum score_number {
     NUMBER_BITS, NUMBER_KL, NUMBER_L0, NUMBER_FVU, NUMBER_POSITIONS,
     NUMBER_COUNT
 };
-
-enum { SCORE_CONTEXT = 24 }; /* tokens before a worst position */
 
 struct score_view {
     enum score_focus focus;
@@ -74,9 +71,6 @@ void score_draw(const struct view *v, struct canvas *c);
 
 extern const char *const score_number_term[NUMBER_COUNT];
 void score_number_text(const struct view *v, enum score_number n, char *buf, size_t size);
-
-/* The positions whose loss rises most, below its title. */
-void score_paint_worst(const struct view *v, struct canvas *c);
 
 /* -- copies and files --------------------------------------------------------------- */
 

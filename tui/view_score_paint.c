@@ -7,6 +7,7 @@
 #include "tui/pane.h"
 #include "tui/view_score.h"
 #include "tui/wid_hist.h"
+#include "tui/worst.h"
 
 enum { NUMBER_ROWS = 5, DECIMALS = 5 };
 
@@ -241,7 +242,7 @@ static void paint_worst(const struct view *v, struct canvas *c)
              e->score_after);
     canvas_fit(&in, 0, 1, in.cols - 2, ALIGN_LEFT, INK_TEXT, text);
     struct canvas list = canvas_sub(&in, 1, 0, in.rows - 1, in.cols);
-    score_paint_worst(v, &list);
+    worst_paint(v, &list, e, s->worst, s->focus == FOCUS_WORST);
 }
 
 void score_draw(const struct view *v, struct canvas *c)

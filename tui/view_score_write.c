@@ -6,6 +6,7 @@
 #include "io/str.h"
 #include "tui/out_score.h"
 #include "tui/view_score.h"
+#include "tui/worst.h"
 
 static void put_line(struct str *s, const struct view *v, int64_t id)
 {
@@ -31,6 +32,11 @@ char *score_copy(const struct view *v, bool all)
     if (!all && state->focus == FOCUS_NUMBERS) {
         score_number_text(v, (enum score_number)state->number, value, sizeof value);
         str_appendf(&s, "%s\t%s", score_number_term[state->number], value);
+        return str_take(&s);
+    }
+    if (!all && state->focus == FOCUS_WORST && state->has_exact && state->exact.n_worst) {
+        worst_put(v, &state->exact, state->worst, &s);
+        s.data[--s.len] = 0;
         return str_take(&s);
     }
     if (!all) {

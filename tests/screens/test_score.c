@@ -1,4 +1,4 @@
-/* What the language model says of a checkpoint, on the screen: views 1, 2, 7. */
+/* What the language model says of a checkpoint, on the screen: views 1, 2, 3, 7. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,6 +49,11 @@ static void score_of(int i, struct page_score *out)
         fail_msg("%s", err.msg);
     lm_close(lm);
     session_close(session);
+}
+
+static void nothing_was_computed_before(void)
+{
+    nftw(test_path("cache"), remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void expect_number(struct screen *s, const char *name, double x)
@@ -209,12 +214,69 @@ static void features_are_found_by_what_they_promote(void **state)
     stop(&s, session);
 }
 
-/* -- view 7 -------------------------------------------------------------------------- */
+/* -- view 3 -------------------------------------------------------------------------- */
 
-static void nothing_was_computed_before(void)
+static void a_feature_shows_its_effects(void **state)
 {
-    nftw(test_path("cache"), remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    struct screen s;
+    struct err err = {0};
+    struct logits logits;
+    int64_t id = 3;
+    char text[64];
+    (void)state;
+    nothing_was_computed_before();
+    struct session *session = little_open_lm();
+    start(&s, "feature", session);
+    screen_resize(&s, 60, 200);
+    screen_type(&s, "# 3 Enter");
+    struct lm *lm = lm_open(little_model(), NULL, &err);
+    assert_true(logitlens_feature(lm, session->saes[0].sae, id, 10, false, &logits, &err));
+    lm_close(lm);
+    snprintf(text, sizeof text, "%.2f  \"", (double)logits.top[0].logit);
+    screen_expect(&s, "promotes");
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "%.2f  \"", (double)logits.bottom[0].logit);
+    screen_expect(&s, text);
+    logits_finish(&logits);
+    screen_expect(&s, "Δ CE      a computes it");
+    screen_type(&s, "a");
+    for (int kept = 0; kept < 2; kept++) {
+        struct page_ablations want = effects_of(&id, 1, kept);
+        const struct page_ablation *e = &want.features[0];
+        screen_expect(&s, kept ? "▸ ablation · error-kept" : "▸ ablation · reconstruction");
+        snprintf(text, sizeof text, "Δ CE %+.4g", e->delta_ce);
+        screen_expect(&s, text);
+        snprintf(text, sizeof text, "Δ score %+.4g", e->delta_score);
+        screen_expect(&s, text);
+        for (int i = 0; i < e->n_worst; i++) {
+            snprintf(text, sizeof text, "%+.3f", e->worst[i].delta);
+            screen_expect(&s, text);
+            screen_type(&s, "j");
+        }
+        page_ablations_finish(&want);
+        if (!kept)
+            screen_type(&s, "x a");
+    }
+    screen_resize(&s, 24, 80);
+    screen_expect(&s, "▸ ablation · error-kept");
+    screen_expect(&s, "suppress.");
+    stop(&s, session);
 }
+
+static void a_feature_without_a_model(void **state)
+{
+    struct screen s;
+    (void)state;
+    struct session *session = little_open(false);
+    start(&s, "feature", session);
+    screen_type(&s, "# 3 Enter");
+    screen_expect_not(&s, "promotes");
+    screen_type(&s, "a");
+    screen_expect(&s, "an ablation needs a language model: --model DIR");
+    stop(&s, session);
+}
+
+/* -- view 7 -------------------------------------------------------------------------- */
 
 static void the_view_computes_score_and_effects(void **state)
 {
@@ -355,6 +417,8 @@ int main(void)
         cmocka_unit_test(a_score_waits_for_the_key),
         cmocka_unit_test(effects_come_into_the_table),
         cmocka_unit_test(features_are_found_by_what_they_promote),
+        cmocka_unit_test(a_feature_shows_its_effects),
+        cmocka_unit_test(a_feature_without_a_model),
         cmocka_unit_test(the_view_computes_score_and_effects),
         cmocka_unit_test(keys_compute_what_one_wants),
         cmocka_unit_test(the_view_says_what_is_missing),

@@ -1,20 +1,23 @@
-/* view_score_text.c - view 7: where the loss changes; see view_score.h. */
+/* worst.c - see worst.h. */
+#include "tui/worst.h"
+
 #include <stdio.h>
 
+#include "io/str.h"
 #include "model/session.h"
-#include "tui/view_score.h"
+#include "tui/desk.h"
 #include "tui/wid_tokens.h"
 
-enum { DELTA_WIDTH = 8 };
+enum { DELTA_WIDTH = 8, CONTEXT = 24 /* tokens */ };
 
 /* The text up to the token that is predicted, which is lit. */
 static void paint_context(const struct view *v, struct canvas *c,
                           const struct ablate_worst *w)
 {
     const struct samples *samples = v->session->samples;
-    int64_t end = w->position + 2, first = end > SCORE_CONTEXT ? end - SCORE_CONTEXT : 0;
-    int64_t ids[SCORE_CONTEXT];
-    struct token_piece pieces[SCORE_CONTEXT];
+    int64_t end = w->position + 2, first = end > CONTEXT ? end - CONTEXT : 0;
+    int64_t ids[CONTEXT];
+    struct token_piece pieces[CONTEXT];
     struct tokens_run run = {.pieces = pieces, .n = (int)(end - first),
                              .lit = (int)(w->position + 1 - first), .cursor = -1, .max = 1};
 
@@ -42,17 +45,28 @@ static void paint_row(const struct view *v, struct canvas *c, const struct ablat
         paint_context(v, &text, w);
 }
 
-void score_paint_worst(const struct view *v, struct canvas *c)
+void worst_paint(const struct view *v, struct canvas *c, const struct page_ablation *e,
+                 int cursor, bool focused)
 {
-    const struct score_view *s = v->state;
     int each = tokens_line_rows(c);
-    int rows = c->rows / each, top = s->worst >= rows ? s->worst - rows + 1 : 0;
+    int rows = c->rows / each, top = cursor >= rows ? cursor - rows + 1 : 0;
 
-    for (int i = 0; i < rows && top + i < s->exact.n_worst; i++) {
+    for (int i = 0; i < rows && top + i < e->n_worst; i++) {
         struct canvas line = canvas_sub(c, i * each, 0, each, c->cols);
-        paint_row(v, &line, &s->exact.worst[top + i]);
-        if (top + i == s->worst)
-            canvas_ground(&line, 0, 0, DELTA_WIDTH,
-                          s->focus == FOCUS_WORST ? INK_CURSOR : INK_CURSOR_OFF);
+        paint_row(v, &line, &e->worst[top + i]);
+        if (top + i == cursor)
+            canvas_ground(&line, 0, 0, DELTA_WIDTH, focused ? INK_CURSOR : INK_CURSOR_OFF);
     }
+}
+
+void worst_put(const struct view *v, const struct page_ablation *e, int i, struct str *out)
+{
+    const struct ablate_worst *w = &e->worst[i];
+    size_t len;
+
+    str_appendf(out, "%+.6g\t%lld:%lld\t", w->delta, (long long)w->sequence,
+                (long long)w->position);
+    const char *bytes = desk_token_bytes(v->desk, w->token, &len);
+    str_visible(out, bytes, len, STR_ESCAPED);
+    str_putc(out, '\n');
 }
