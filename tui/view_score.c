@@ -103,9 +103,18 @@ static void score_tick(struct view *v)
         score_sort(v);
 }
 
+static void score_loaded(struct view *v, int slot, struct job *job)
+{
+    (void)slot; /* there is one */
+    score_text_loaded(v, job);
+}
+
 static void score_close(struct view *v)
 {
-    free(((struct score_view *)v->state)->ids);
+    struct score_view *s = v->state;
+
+    free(s->ids);
+    score_text_finish(&s->text);
 }
 
 /* -- keys ------------------------------------------------------------------------------ */
@@ -187,6 +196,8 @@ static bool move(struct view *v, const struct press *p)
     switch (s->focus) {
     case FOCUS_NUMBERS: return move_in(&s->number, NUMBER_COUNT, p);
     case FOCUS_WORST:
+        if (s->text.shown)
+            return score_text_act(v, p);
         return move_in(&s->worst, s->has_exact ? s->exact.n_worst : 0, p);
     default: return move_in_table(v, p);
     }
@@ -201,6 +212,23 @@ static void select_row(struct view *v)
     desk_select(v->desk, sae, v->target.feature,
                 !desk_selected(v->desk, sae, v->target.feature));
     move_in_table(v, &(struct press){.action = ACT_DOWN, .count = 1});
+}
+
+/* The feature; in the list of positions: the text around one, and back. */
+static void open_cursor(struct view *v)
+{
+    struct score_view *s = v->state;
+    const struct ablate_worst *w = &s->exact.worst[s->worst];
+    bool any = s->has_exact && s->exact.n_worst > 0;
+
+    if (v->target.feature < 0)
+        return;
+    if (s->focus != FOCUS_WORST)
+        app_open(v->app, "feature", &v->target);
+    else if (s->text.shown)
+        s->text.shown = false;
+    else
+        score_text_show(v, any ? w->sequence : 0, any ? w->position : 0);
 }
 
 static enum outcome score_act(struct view *v, const struct press *p)
@@ -223,10 +251,7 @@ static enum outcome score_act(struct view *v, const struct press *p)
         desk_retry(v->desk, v->target.sae);
         refresh(v);
         return OUT_DONE;
-    case ACT_OPEN:
-        if (v->target.feature >= 0)
-            app_open(v->app, "feature", &v->target);
-        return OUT_DONE;
+    case ACT_OPEN: open_cursor(v); return OUT_DONE;
     default: return move(v, p) ? OUT_DONE : OUT_IGNORED;
     }
 }
@@ -291,6 +316,8 @@ static const char *score_explain(const struct view *v)
 
     if (s->focus == FOCUS_NUMBERS)
         return score_number_term[s->number];
+    if (s->focus == FOCUS_WORST && s->text.shown)
+        return "sequence";
     return s->focus == FOCUS_WORST ? "worst" : score_table(v).columns[s->table.column].title;
 }
 
@@ -335,7 +362,7 @@ static bool score_option_set(struct view *v, int i, const char *value, struct er
 /* -- the view ---------------------------------------------------------------------------- */
 
 static const struct view_key keys[] = {
-    {ACT_OPEN, "open the feature"},
+    {ACT_OPEN, "open the feature; in the list of positions: the losses in the text"},
     {ACT_ABLATE, "exact effect"},
     {ACT_ABLATE_MORE, "of the strongest"},
     {ACT_SWAP, "other mode"},
@@ -343,6 +370,9 @@ static const struct view_key keys[] = {
     {ACT_COLUMN_NEXT, NULL},
     {ACT_PANE_NEXT, NULL},
     {ACT_SELECT, "select: a computes all that are selected"},
+    {ACT_AXIS, "text: what the feature does, or the whole reconstruction"},
+    {ACT_CONTEXT_MORE, "text: the next sequence"},
+    {ACT_CONTEXT_LESS, "text: the sequence before"},
     {ACT_CANCEL, "stop what is being computed"},
     {ACT_RELOAD, "again"},
     {ACT_OPTIONS, NULL},
@@ -380,7 +410,12 @@ static const struct view_term terms[] = {
     {"density", "Fraction of tokens where the feature is active."},
     {"worst", "The positions whose loss rises most when the feature is taken out, by how much, "
               "with the text before them. The token that becomes harder to predict is in "
-              "brackets; at the right sequence:position, of the token before it."},
+              "brackets; at the right sequence:position, of the token before it. Enter shows "
+              "the whole sequence."},
+    {"sequence", "Every token coloured by the change of the loss of predicting it: orange, or "
+                 "digits from 0, where it is harder to predict without the feature (or, after t, "
+                 "with the reconstruction in place of x); blue, or letters from a, where it is "
+                 "easier."},
     {NULL, NULL},
 };
 
@@ -396,6 +431,7 @@ const struct view_ops view_score_ops = {
     .options = options,
     .open = score_open,
     .go = score_go,
+    .loaded = score_loaded,
     .changed = score_changed,
     .tick = score_tick,
     .draw = score_draw,

@@ -2,6 +2,7 @@
  * view_score.h - the parts of view 7 that its own files share; no other file includes it.
  *
  *   view_score_rows.c   which features, in which order
+ *   view_score_text.c   the losses of one sequence in its text
  *   view_score_paint.c  places and painting
  *   view_score_write.c  copies and files
  *   view_score.c        state, keys and mouse, the table of operations
@@ -30,6 +31,17 @@ enum score_number {
     NUMBER_COUNT
 };
 
+/* The sequence in the last pane, instead of the list of worst positions. */
+struct score_text {
+    bool shown;
+    bool whole;              /* the change by the whole reconstruction; else the feature's */
+    int64_t sequence;
+    int cursor;              /* token */
+    struct page_ablation_tokens tokens[2]; /* owned, by mode; of a feature and sequence */
+};
+
+enum { SLOT_TEXT };
+
 struct score_view {
     enum score_focus focus;
     bool kept;               /* mode error-kept */
@@ -47,6 +59,7 @@ struct score_view {
     struct page_ablation exact; /* of the feature under the cursor, */
     bool has_exact;             /* if it is there */
     int worst;               /* cursor in its worst positions */
+    struct score_text text;
 };
 
 /* -- rows --------------------------------------------------------------------------- */
@@ -59,6 +72,19 @@ double score_value(const struct view *v, enum score_column column, int64_t id);
 
 void score_sort(struct view *v);  /* rows anew, from the desk's table as it is */
 void score_follow(struct view *v); /* the cursor is on another feature, or knows more */
+
+/* -- the text of a sequence --------------------------------------------------------- */
+
+/* Of the feature under the cursor; the first before 0 is the last. Cursor on the token that
+ * `position` predicts. */
+void score_text_show(struct view *v, int64_t sequence, int64_t position);
+void score_text_loaded(struct view *v, struct job *job);
+bool score_text_ready(const struct view *v);
+double score_text_change(const struct score_view *s, int64_t p); /* NaN: not predicted */
+void score_text_title(const struct view *v, char *buf, size_t size);
+void score_text_paint(const struct view *v, struct canvas *c);
+bool score_text_act(struct view *v, const struct press *p);
+void score_text_finish(struct score_text *t);
 
 /* -- painting ----------------------------------------------------------------------- */
 

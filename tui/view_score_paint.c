@@ -230,6 +230,12 @@ static void paint_worst(const struct view *v, struct canvas *c)
 
     if (v->target.feature < 0)
         return;
+    if (s->text.shown) {
+        score_text_title(v, text, sizeof text);
+        title(v, c, FOCUS_WORST, text);
+        score_text_paint(v, &in);
+        return;
+    }
     snprintf(text, sizeof text, "#%lld · where the loss rises most without it",
              (long long)v->target.feature);
     title(v, c, FOCUS_WORST, text);

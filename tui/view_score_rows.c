@@ -114,8 +114,11 @@ void score_follow(struct view *v)
     score_places(v, at);
     table_fix(&t, &s->table, at[FOCUS_TABLE].rows);
     v->target.feature = s->n_ids ? (int64_t)s->ids[s->table.cursor] : -1;
-    if (before != v->target.feature)
+    if (before != v->target.feature) {
         s->worst = 0;
+        if (s->text.shown)
+            score_text_show(v, s->text.sequence, s->text.cursor - 1);
+    }
     s->has_exact = effects && v->target.feature >= 0 &&
                    effects_exact(effects, s->kept, v->target.feature, &s->exact);
     if (!s->has_exact || s->worst >= s->exact.n_worst)

@@ -349,6 +349,70 @@ static void keys_compute_what_one_wants(void **state)
     stop(&s, session);
 }
 
+/* Of one sequence, as the model says it. */
+static struct page_ablation_tokens tokens_of(int64_t id, int64_t sequence, bool error_kept)
+{
+    struct session *session = little_open_lm();
+    struct ablate_options options = {.scan = session_scan_options(session),
+                                     .error_kept = error_kept};
+    struct page_ablation_tokens out;
+    struct lm_hook hook;
+    struct err err = {0};
+    struct lm *lm = session_lm_open(session, 0, NULL, &err);
+    if (!lm || !session_lm_hook(session, 0, lm, &hook, &err) ||
+        !ablate_tokens(lm, &hook, session->saes[0].sae, session->samples, id, sequence,
+                       &options, NULL, &out, &err))
+        fail_msg("%s", err.msg);
+    lm_close(lm);
+    session_close(session);
+    return out;
+}
+
+static void losses_stand_in_the_text(void **state)
+{
+    struct screen s;
+    char text[96];
+    (void)state;
+    struct session *session = little_open_lm();
+    start(&s, "score", session);
+    screen_resize(&s, 36, 160);
+    screen_type(&s, "gg");
+    int64_t id = app_view(s.app, "score")->target.feature;
+    struct page_ablations all = effects_of(&id, 1, false);
+    const struct ablate_worst *w = &all.features[0].worst[1];
+    struct page_ablation_tokens plain = tokens_of(id, w->sequence, false);
+    struct page_ablation_tokens kept = tokens_of(id, w->sequence, true);
+    int64_t p = w->position;
+    screen_type(&s, "Tab j Enter"); /* the second of the worst */
+    snprintf(text, sizeof text, "sequence %d · without #%d", (int)w->sequence, (int)id);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "\"%s\" at %d: loss %.3f → %.3f (%+.3f)",
+             little_word[w->token], (int)p + 1, plain.before[p], plain.before[p] + w->delta,
+             w->delta);
+    screen_expect(&s, text);
+    screen_type(&s, "t"); /* what the reconstruction does: against x itself */
+    snprintf(text, sizeof text, "loss %.3f → %.3f", kept.before[p], plain.before[p]);
+    screen_expect(&s, text);
+    screen_type(&s, "t x");
+    snprintf(text, sizeof text, "(%+.3f)", kept.delta[p]);
+    screen_expect(&s, text);
+    screen_type(&s, "gg");
+    screen_expect(&s, "the first token is not predicted");
+    for (int k = 0; k < LITTLE_LEN; k++) /* beyond the end is the end */
+        screen_type(&s, "l");
+    snprintf(text, sizeof text, "at %d: loss", LITTLE_LEN - 1);
+    screen_expect(&s, text);
+    screen_type(&s, "}");
+    snprintf(text, sizeof text, "sequence %d", ((int)w->sequence + 1) % LITTLE_SEQ);
+    screen_expect(&s, text);
+    screen_type(&s, "Esc x");
+    screen_expect(&s, "where the loss rises most");
+    page_ablation_tokens_finish(&plain);
+    page_ablation_tokens_finish(&kept);
+    page_ablations_finish(&all);
+    stop(&s, session);
+}
+
 static void the_view_says_what_is_missing(void **state)
 {
     struct screen s;
@@ -376,7 +440,7 @@ static void the_view_fits_all_sizes(void **state)
         screen_expect(&s, "reconstruction score");
         screen_expect(&s, "Δ CE");
         screen_expect(&s, "where the loss rises most");
-        screen_type(&s, "G gg Tab Tab j Tab l ? Esc Tab");
+        screen_type(&s, "G gg Tab Enter l t Esc Tab j Tab ? Esc");
     }
     stop(&s, session);
 }
@@ -421,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_feature_without_a_model),
         cmocka_unit_test(the_view_computes_score_and_effects),
         cmocka_unit_test(keys_compute_what_one_wants),
+        cmocka_unit_test(losses_stand_in_the_text),
         cmocka_unit_test(the_view_says_what_is_missing),
         cmocka_unit_test(the_view_fits_all_sizes),
         cmocka_unit_test(the_view_is_written),
