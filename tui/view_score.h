@@ -48,7 +48,7 @@ struct score_view {
     int number;              /* cursor in the numbers */
     struct table_state table;
     uint32_t *ids;           /* owned: the rows */
-    int64_t n_ids;
+    int64_t n_ids, n_exact;
     uint64_t version;        /* of the desk's table that they are of */
     bool moved;              /* the user has; until then the cursor stays on top */
     double greatest;         /* |effect| of all, for the bars */

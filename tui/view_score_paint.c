@@ -91,7 +91,6 @@ static void work_text(const struct view *v, char *buf, size_t size)
 {
     const struct score_view *s = v->state;
     const struct desk_work *work = desk_work(v->desk, v->target.sae);
-    struct effects *effects = desk_effects(v->desk, v->target.sae);
     char part[256] = "", n[32], of[32];
     struct lm_hook hook;
     struct err err = {0};
@@ -107,11 +106,11 @@ static void work_text(const struct view *v, char *buf, size_t size)
         snprintf(buf, size, "cancelled: a this feature, A the strongest, R the score again");
     else if (work->err.code)
         snprintf(buf, size, "%s", work->err.msg);
-    else if (!effects)
+    else if (!desk_effects(v->desk, v->target.sae))
         snprintf(buf, size, "opening the language model");
     else
         snprintf(buf, size, "%s of %s exact · a computes this one, A the next %d",
-                 count_text(effects_columns(effects, s->kept, NULL, NULL), n, sizeof n),
+                 count_text(s->n_exact, n, sizeof n),
                  count_text(s->n_ids, of, sizeof of), s->strongest);
 }
 

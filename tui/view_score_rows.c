@@ -89,8 +89,11 @@ void score_sort(struct view *v)
     s->ids = xmalloc((size_t)(t->n + 1) * sizeof *s->ids);
     s->n_ids = alive(t, s->ids);
     s->greatest = 0;
-    for (int64_t k = 0; k < s->n_ids; k++)
+    s->n_exact = 0;
+    for (int64_t k = 0; k < s->n_ids; k++) {
         s->greatest = fmax(s->greatest, fabs(score_effect(v, s->ids[k], &exact)));
+        s->n_exact += exact;
+    }
     sort_by(v, (enum score_column)s->table.sort, s->ids, s->n_ids);
     while (s->moved && at < s->n_ids && s->ids[at] != v->target.feature)
         at++;

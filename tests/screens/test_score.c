@@ -368,6 +368,29 @@ static struct page_ablation_tokens tokens_of(int64_t id, int64_t sequence, bool 
     return out;
 }
 
+static void work_is_cancelled(void **state)
+{
+    struct screen s;
+    (void)state;
+    nothing_was_computed_before();
+    struct session *session = little_open_lm();
+    session->options.quick = true;
+    start(&s, "score", session);
+    screen_press(&s, 'A');
+    screen_press(&s, K_CTRL | 'c');
+    screen_press(&s, K_CTRL | 'c');
+    screen_wait(&s);
+    screen_type(&s, "j");
+    const struct desk *desk = app_view(s.app, "score")->desk;
+    if (desk_work(desk, 0)->err.code == ERR_CANCELLED) /* else it was faster than the key */
+        screen_expect(&s, "cancelled: a this feature, A the strongest");
+    else
+        screen_expect(&s, "32 of 32 exact");
+    screen_type(&s, "A");
+    screen_expect(&s, "32 of 32 exact");
+    stop(&s, session);
+}
+
 static void losses_stand_in_the_text(void **state)
 {
     struct screen s;
@@ -485,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_feature_without_a_model),
         cmocka_unit_test(the_view_computes_score_and_effects),
         cmocka_unit_test(keys_compute_what_one_wants),
+        cmocka_unit_test(work_is_cancelled),
         cmocka_unit_test(losses_stand_in_the_text),
         cmocka_unit_test(the_view_says_what_is_missing),
         cmocka_unit_test(the_view_fits_all_sizes),
