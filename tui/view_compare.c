@@ -99,26 +99,6 @@ int compare_close(const struct compare *s, int side, int64_t id)
     return n;
 }
 
-double compare_mmcs(const struct compare *s, int side)
-{
-    double sum = 0;
-
-    if (!s->top || !s->top->whole || !s->top->n[side])
-        return NAN;
-    for (int64_t i = 0; i < s->top->n[side]; i++)
-        sum += (double)s->top->v[side][i * MATCH_TOP].cosine;
-    return sum / (double)s->top->n[side];
-}
-
-int64_t compare_mutual(const struct compare *s)
-{
-    int64_t n = 0;
-
-    for (int64_t i = 0; i < compare_known(s, 0); i++)
-        n += compare_is_mutual(s, 0, i);
-    return n;
-}
-
 /* -- what follows from what -------------------------------------------------------------- */
 
 void compare_follow(struct view *v)
@@ -243,7 +223,7 @@ static bool compare_open(struct view *v, struct err *err)
     s->equal_l0 = PARETO_NEAR;
     s->all = v->session && v->session->n_chosen > 2;
     compare_all_sort(s);
-    s->one_mean = NAN;
+    s->one_mean = s->mmcs[0] = s->mmcs[1] = NAN;
     s->of = QUANTITY_COUNT; /* the first that there is */
     s->pages[0] = s->pages[1] = PANE_EMPTY;
     compare_default_sort(s);

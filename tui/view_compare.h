@@ -97,6 +97,8 @@ struct compare {
     int64_t *one[2];            /* owned [n] partners one to one, -1: none; NULL: not known */
     bool optimal;               /* that matching is (to be) */
     double one_mean;            /* mean cosine of these pairs */
+    double mmcs[2];             /* from A to B, from B to A; NaN until whole */
+    int64_t n_mutual;
 
     /* settings */
     enum compare_list list;
@@ -161,10 +163,6 @@ int compare_close(const struct compare *s, int side, int64_t id);
 
 /* Rows of a side that candidates are known of. */
 int64_t compare_known(const struct compare *s, int side);
-
-/* MMCS from a side to the other, and how many of it are mutual; NaN until they are whole. */
-double compare_mmcs(const struct compare *s, int side);
-int64_t compare_mutual(const struct compare *s);
 
 /* A setting has changed: do what follows. */
 void compare_update(struct view *v);

@@ -45,7 +45,7 @@ void compare_forget(struct view *v, bool only_figures)
         free(s->one[k]);
         s->one[k] = NULL;
     }
-    s->one_mean = NAN;
+    s->one_mean = s->mmcs[0] = s->mmcs[1] = NAN;
     s->n_ids = 0;
     s->seen = s->seen_figures = 0;
     memset(s->counts, 0, sizeof s->counts);
@@ -249,6 +249,20 @@ void compare_start(struct view *v)
         start_assign(v);
 }
 
+static void take_top(struct compare *s)
+{
+    s->top->whole = true;
+    s->n_mutual = 0;
+    for (int k = 0; k < 2; k++) {
+        double sum = 0;
+        for (int64_t i = 0; i < s->top->n[k]; i++)
+            sum += (double)s->top->v[k][i * MATCH_TOP].cosine;
+        s->mmcs[k] = s->top->n[k] ? sum / (double)s->top->n[k] : NAN;
+    }
+    for (int64_t i = 0; i < s->top->n[0]; i++)
+        s->n_mutual += compare_is_mutual(s, 0, i);
+}
+
 void compare_jobs_loaded(struct view *v, int slot, struct job *job)
 {
     struct compare *s = v->state;
@@ -256,7 +270,7 @@ void compare_jobs_loaded(struct view *v, int slot, struct job *job)
     if (slot != SLOT_MATCH)
         return; /* figures are where they belong already */
     if (job->ops == &match_ops)
-        s->top->whole = true;
+        take_top(s);
     else
         take_one(s, (struct match_job *)job);
 }

@@ -200,8 +200,8 @@ static void paint_summary(const struct view *v, struct canvas *c, int row)
             str_appendf(&text, ", %s: R goes on", v->slots[SLOT_MATCH].err.msg);
     } else {
         const char *one = c->cols < 110 ? "1 to 1" : "one to one";
-        str_appendf(&text, "MMCS A→B %.4f · B→A %.4f · mutual %s", compare_mmcs(s, 0),
-                    compare_mmcs(s, 1), count_text(compare_mutual(s), mutual, sizeof mutual));
+        str_appendf(&text, "MMCS A→B %.4f · B→A %.4f · mutual %s", s->mmcs[0],
+                    s->mmcs[1], count_text(s->n_mutual, mutual, sizeof mutual));
         if (c->cols >= 110)
             str_appendf(&text, " of %s", count_text(s->top->n[0], of, sizeof of));
         if (s->one[0])

@@ -129,8 +129,8 @@ bool compare_export(const struct view *v, enum export_format format, FILE *f, st
     put_side(v, o, 0);
     put_side(v, o, 1);
     out_begin(o, "mmcs");
-    out_num(o, "a_to_b", compare_mmcs(s, 0));
-    out_num(o, "b_to_a", compare_mmcs(s, 1));
+    out_num(o, "a_to_b", s->mmcs[0]);
+    out_num(o, "b_to_a", s->mmcs[1]);
     out_end(o);
     out_text(o, "list", compare_list_name[s->list]);
     out_text(o, "pairs", compare_pairing_text(s));
