@@ -319,6 +319,26 @@ static void name_points(const struct view *v, struct cloud *c)
     }
 }
 
+/* From so many times the least on, what is far out would press the others together. */
+#define LOG_FROM 8
+
+/* Over logarithms where the values, all above 0, span much. */
+static bool to_log(float *x, int n)
+{
+    float lo = INFINITY, hi = -INFINITY;
+
+    for (int i = 0; i < n; i++)
+        if (isfinite(x[i])) {
+            lo = fminf(lo, x[i]);
+            hi = fmaxf(hi, x[i]);
+        }
+    if (!(lo > 0 && hi > LOG_FROM * lo))
+        return false;
+    for (int i = 0; i < n; i++)
+        x[i] = log10f(x[i]);
+    return true;
+}
+
 static void spread(const float *x, int n, double *lo, double *hi)
 {
     *lo = INFINITY;
@@ -353,6 +373,7 @@ static void paint_scatter(const struct view *v, struct canvas *c, int column, co
         if (column == ALL_FVU)
             y[k] = -y[k];
     }
+    bool log_x = to_log(cloud.x, n), log_y = column == ALL_FVU && to_log(cloud.y, n);
     if (known) {
         join_pairs(s, l0, &cloud);
         draw_front(s, l0, y, &cloud);
@@ -362,6 +383,7 @@ static void paint_scatter(const struct view *v, struct canvas *c, int column, co
             {cloud.line_x, cloud.line_y, cloud.n_line, true, INK_MARKER, NULL},
         };
         struct plot p = {.series = series, .n_series = 2, .x_label = "L0", .cursor = -1,
+                         .log_x = log_x, .log_y = log_y,
                          .labels = cloud.labels, .n_labels = n};
         spread(cloud.x, n, &p.x_lo, &p.x_hi);
         spread(cloud.y, n, &p.y_lo, &p.y_hi);
