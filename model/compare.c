@@ -72,6 +72,53 @@ static bool match(struct page_compare *p, const struct match_rows *a,
     return ok;
 }
 
+/* The same, keeping the candidates that come after the best. */
+static bool match_close(struct page_compare *p, const struct match_rows *a,
+                        const struct match_rows *b, int threads,
+                        const struct progress *progress, struct err *err)
+{
+    int64_t n = a->rows, m = b->rows;
+    struct match_near *best = mem_try((size_t)(n + m), sizeof *best, "best matches", err);
+    struct match_near *back = mem_try((size_t)m * MATCH_TOP, sizeof *back, "matches", err);
+    p->close = mem_try((size_t)n * MATCH_TOP, sizeof *p->close, "matches", err);
+    bool ok = best && back && p->close &&
+              match_top(a, b, threads, progress, p->close, back, NULL, err);
+    for (int64_t i = 0; i < n && ok; i++)
+        best[i] = p->close[i * MATCH_TOP];
+    for (int64_t j = 0; j < m && ok; j++)
+        best[n + j] = back[j * MATCH_TOP];
+    if (ok)
+        take_best(p, best, n, best + n, m);
+    free(back);
+    free(best);
+    return ok;
+}
+
+int compare_split(const struct page_compare *p, int64_t i)
+{
+    int n = 0;
+    while (n < MATCH_TOP && p->close[i * MATCH_TOP + n].id >= 0 &&
+           (double)p->close[i * MATCH_TOP + n].cosine >= COMPARE_SPLIT)
+        n++;
+    return n;
+}
+
+static bool measure(struct page_compare *p, int threads, const struct progress *progress,
+                    struct err *err)
+{
+    struct pairs_side a = {p->side[0].sae, p->side[0].index};
+    struct pairs_side b = {p->side[1].sae, p->side[1].index};
+    int64_t n = a.sae->d_sae;
+    int64_t *partner = mem_try((size_t)n, sizeof *partner, "pairs", err);
+    p->figures = mem_try((size_t)n, sizeof *p->figures, "pairs", err);
+    for (int64_t i = 0; i < n && partner; i++)
+        partner[i] = p->matches[i].b;
+    bool ok = partner && p->figures &&
+              pairs_measure(&a, &b, partner, n, threads, progress, p->figures, NULL, err);
+    free(partner);
+    return ok;
+}
+
 struct dense {
     float *value; /* [rows of the one, columns] */
     int64_t columns;
@@ -178,10 +225,12 @@ bool page_compare_make(const struct compare_side *a, const struct compare_side *
               compare_matching(a->sae, b->sae, options, &p.optimal, err) &&
               match_rows_init(&rows[0], &a->sae->W_dec, err) &&
               match_rows_init(&rows[1], &b->sae->W_dec, err) &&
-              match(&p, &rows[0], &rows[1], options->threads, progress, err) &&
+              (options->measured ? match_close : match)(&p, &rows[0], &rows[1],
+                                                        options->threads, progress, err) &&
               pair_up(&p, &rows[0], &rows[1], options->threads, progress, err);
     match_rows_finish(&rows[0]);
     match_rows_finish(&rows[1]);
+    ok = ok && (!options->measured || measure(&p, options->threads, progress, err));
     if (!ok) {
         page_compare_finish(&p);
         return false;
@@ -198,6 +247,8 @@ void page_compare_finish(struct page_compare *p)
         summary_finish(&p->side[i].b_enc);
         free(p->unmatched[i]);
     }
+    free(p->close);
+    free(p->figures);
     free(p->matches);
     free(p->one_to_one);
     *p = (struct page_compare){0};

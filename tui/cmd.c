@@ -118,7 +118,7 @@ const struct command commands[] = {
                   "have nearly the same L0; a BUNDLE\nalone stands for all that is in it.\n",
         .two = true,
         .groups = OPT_COMPARE,
-        .tables = "matches,one_to_one,saes,near_l0",
+        .tables = "matches,one_to_one,split,saes,near_l0",
         .run = cmd_compare,
     },
     {

@@ -19,7 +19,8 @@ static struct cmd side_of(const struct cmd *c, int side)
 
 /* --- the reconstruction score, where there is all that it takes --------------------------- */
 
-static bool score_sides(struct cmd *c, struct compare_side *sides, struct err *err)
+static bool score_sides(struct cmd *c, struct compare_side *sides, struct page_score *pages,
+                        struct err *err)
 {
     const struct samples *samples = c->session->samples;
     if (!cmd_model_path(c) || c->opts.session.quick || !samples || !samples->tokens)
@@ -28,39 +29,36 @@ static bool score_sides(struct cmd *c, struct compare_side *sides, struct err *e
     bool ok = lm != NULL;
     for (int i = 0; i < 2 && ok; i++) {
         struct cmd one = side_of(c, i);
-        struct page_score page;
         bool scored;
-        ok = cmd_try_score(&one, lm, &page, &scored, err);
+        ok = cmd_try_score(&one, lm, &pages[i], &scored, err);
         if (ok && scored)
-            sides[i].reconstruction_score = page.reconstruction_score;
+            sides[i].score = &pages[i];
     }
     lm_close(lm);
     return ok;
 }
 
-/* What is known beside the weights; scans where there are samples. */
-static bool find_sides(struct cmd *c, struct compare_side *sides, struct err *err)
+/* What is known beside the weights; scans where there are samples. pages [2]: room for
+ * scores. */
+static bool find_sides(struct cmd *c, struct compare_side *sides, struct page_score *pages,
+                       struct err *err)
 {
     for (int i = 0; i < 2; i++) {
         struct cmd one = side_of(c, i);
         sides[i] = (struct compare_side){.sae = one.sae,
-                                         .name = c->session->saes[one.i].name,
-                                         .reconstruction_score = NAN};
-        if (!cmd_samples(c))
-            continue;
-        const struct index *ix = cmd_need_index(&one, err);
-        if (!ix)
+                                         .name = c->session->saes[one.i].name};
+        if (cmd_samples(c) && !(sides[i].index = cmd_need_index(&one, err)))
             return false;
-        sides[i].totals = index_totals(ix);
     }
-    return score_sides(c, sides, err);
+    return score_sides(c, sides, pages, err);
 }
 
 /* --- for scripts ----------------------------------------------------------------------------- */
 
 static void put_side(struct out *o, const char *key, const struct compare_side *s)
 {
-    const struct scan_totals *t = s->totals;
+    const struct scan_totals *t = s->index ? index_totals(s->index) : NULL;
+    const struct page_score *score = s->score;
     out_begin(o, key);
     out_text(o, "name", s->name);
     out_text(o, "path", s->sae->path);
@@ -68,21 +66,56 @@ static void put_side(struct out *o, const char *key, const struct compare_side *
     out_int(o, "d_sae", s->sae->d_sae);
     out_num(o, "l0", t ? t->l0 : NAN);
     out_num(o, "fvu", t ? t->fvu : NAN);
+    out_num(o, "explained_variance", t ? t->explained_variance : NAN);
     out_num(o, "dead_fraction", t ? t->dead_fraction : NAN);
+    out_num(o, "l1", t ? t->l1 : NAN);
+    out_num(o, "cosine", t ? t->cosine : NAN);
     out_summary(o, "b_enc", s->has_b_enc ? &s->b_enc : NULL);
-    out_num(o, "reconstruction_score", s->reconstruction_score);
+    out_num(o, "reconstruction_score", score ? score->reconstruction_score : NAN);
+    out_num(o, "nats_lost", score ? score->nats_lost : NAN);
+    out_num(o, "kl", score ? score->kl : NAN);
     out_end(o);
 }
 
 static void put_matches(struct out *o, const struct page_compare *p, int64_t n)
 {
-    out_rows(o, "matches", "a,b,cosine,mutual");
+    out_rows(o, "matches", "a,b,cosine,mutual,encoder_cosine,correlation");
     for (int64_t i = 0; i < n; i++) {
+        struct pair_figures f = p->figures ? p->figures[i] : PAIR_UNKNOWN;
         out_begin(o, NULL);
         out_int(o, "a", p->matches[i].a);
         out_int(o, "b", p->matches[i].b);
         out_num(o, "cosine", (double)p->matches[i].cosine);
         out_bool(o, "mutual", p->matches[i].mutual);
+        out_num(o, "encoder_cosine", (double)f.encoder);
+        out_num(o, "correlation", (double)f.correlation);
+        out_end(o);
+    }
+    out_end(o);
+}
+
+/* Features of a to which two or more of b are close; null when nobody has looked. */
+static void put_split(struct out *o, const struct page_compare *p)
+{
+    if (!p->close) {
+        out_null(o, "split");
+        return;
+    }
+    out_rows(o, "split", "a,b,cosines");
+    for (int64_t i = 0; i < p->side[0].sae->d_sae; i++) {
+        int n = compare_split(p, i);
+        if (n < 2)
+            continue;
+        out_begin(o, NULL);
+        out_int(o, "a", i);
+        out_list(o, "b");
+        for (int k = 0; k < n; k++)
+            out_int(o, NULL, p->close[i * MATCH_TOP + k].id);
+        out_end(o);
+        out_list(o, "cosines");
+        for (int k = 0; k < n; k++)
+            out_num(o, NULL, (double)p->close[i * MATCH_TOP + k].cosine);
+        out_end(o);
         out_end(o);
     }
     out_end(o);
@@ -127,6 +160,7 @@ static void put_all(struct out *o, const struct page_compare *p)
     put_ids(o, "a", p->unmatched[0], p->n_unmatched[0]);
     put_ids(o, "b", p->unmatched[1], p->n_unmatched[1]);
     out_end(o);
+    put_split(o, p);
 }
 
 /* --- for people ------------------------------------------------------------------------------ */
@@ -151,7 +185,9 @@ static void line(struct out *o, const char *what, double a, double b)
 
 static double total(const struct compare_side *s, size_t offset)
 {
-    return s->totals ? *(const double *)((const char *)s->totals + offset) : NAN;
+    if (!s->index)
+        return NAN;
+    return *(const double *)((const char *)index_totals(s->index) + offset);
 }
 
 static void show_sides(struct out *o, const struct compare_side *a,
@@ -168,7 +204,13 @@ static void show_sides(struct out *o, const struct compare_side *a,
          total(b, offsetof(struct scan_totals, fvu)));
     line(o, "dead_fraction", total(a, offsetof(struct scan_totals, dead_fraction)),
          total(b, offsetof(struct scan_totals, dead_fraction)));
-    line(o, "reconstruction_score", a->reconstruction_score, b->reconstruction_score);
+    line(o, "l1", total(a, offsetof(struct scan_totals, l1)),
+         total(b, offsetof(struct scan_totals, l1)));
+    line(o, "reconstruction_score", a->score ? a->score->reconstruction_score : NAN,
+         b->score ? b->score->reconstruction_score : NAN);
+    line(o, "nats_lost", a->score ? a->score->nats_lost : NAN,
+         b->score ? b->score->nats_lost : NAN);
+    line(o, "kl", a->score ? a->score->kl : NAN, b->score ? b->score->kl : NAN);
     line(o, "b_enc mean", a->has_b_enc ? a->b_enc.mean : NAN,
          b->has_b_enc ? b->b_enc.mean : NAN);
     line(o, "b_enc std", a->has_b_enc ? a->b_enc.std : NAN,
@@ -206,6 +248,7 @@ static void show(struct out *o, const struct page_compare *p)
 bool cmd_compare(struct cmd *c, struct err *err)
 {
     struct compare_side sides[2];
+    struct page_score scores[2];
     struct page_compare page;
     const char *how = c->opts.matching;
     struct compare_options options = {
@@ -214,10 +257,11 @@ bool cmd_compare(struct cmd *c, struct err *err)
                                              : COMPARE_OPTIMAL,
         .memory = c->session->options.memory,
         .threads = c->opts.session.threads,
+        .measured = !c->opts.session.quick,
     };
     if (c->opts.pareto)
         return cmd_pareto(c, err);
-    if (!find_sides(c, sides, err) ||
+    if (!find_sides(c, sides, scores, err) ||
         !page_compare_make(&sides[0], &sides[1], &options, &c->progress, &page, err))
         return false;
     if (out_form(c->out) == OUT_TEXT)

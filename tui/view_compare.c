@@ -218,8 +218,8 @@ static bool compare_open(struct view *v, struct err *err)
     (void)err;
     s->sae[0] = s->sae[1] = -1;
     s->near = COMPARE_UNMATCHED;
-    s->drift = 0.9;
-    s->split = 0.7;
+    s->drift = COMPARE_DRIFT;
+    s->split = COMPARE_SPLIT;
     s->equal_l0 = PARETO_NEAR;
     s->all = v->session && v->session->n_chosen > 2;
     compare_all_sort(s);

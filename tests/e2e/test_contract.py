@@ -325,6 +325,16 @@ class Two(Bundle):
         self.assertEqual(got["unmatched"]["threshold"], 0.5)
         self.assertEqual(got["unmatched"]["a"],
                          [m["a"] for m in got["matches"] if m["cosine"] < 0.5])
+        other = self.answer("cosine", SMALL, "-s", "standard", "--against", "jumprelu",
+                            "--matrix")["matrix"]
+        close = {a: [b for b in sorted(range(48), key=lambda b: -row[b]) if row[b] >= 0.7][:8]
+                 for a, row in enumerate(other)}
+        self.assertEqual({s["a"]: s["b"] for s in got["split"]},
+                         {a: b for a, b in close.items() if len(b) > 1})
+        quick = self.answer("compare", SMALL, "standard", "jumprelu", "--quick")
+        self.assertIsNone(quick["split"])
+        self.assertEqual([(m["a"], m["b"], m["cosine"], m["mutual"]) for m in quick["matches"]],
+                         [(m["a"], m["b"], m["cosine"], m["mutual"]) for m in got["matches"]])
         greedy = self.answer("compare", SMALL, "standard", "jumprelu", "--matching", "greedy")
         self.assertEqual(greedy["matching"], "greedy")
         best = max(got["matches"], key=lambda m: m["cosine"])
@@ -354,7 +364,13 @@ class Two(Bundle):
         shutil.copytree(one, alone)
         without_samples = self.answer("compare", alone, alone)
         self.assertIsNone(without_samples["a"]["l0"])
-        self.assertEqual(without_samples["matches"], same["matches"])
+        self.assertEqual([without(m, "correlation") for m in without_samples["matches"]],
+                         [without(m, "correlation") for m in same["matches"]])
+        self.assertTrue(all(m["correlation"] is None for m in without_samples["matches"]))
+        for m in same["matches"]:
+            self.assertAlmostEqual(m["encoder_cosine"], 1, delta=1e-6)
+            if m["correlation"] is not None:  # it fires
+                self.assertAlmostEqual(m["correlation"], 1, delta=1e-6)
         given = self.answer("compare", alone, alone, "-a", self.path("acts.npy"))
         self.assertEqual(given["a"]["l0"], want["a"]["l0"])
 
