@@ -85,7 +85,7 @@ _saescope()
     --table)
         mapfile -t COMPREPLY < <(compgen -W 'tensors histogram features top intervals examples
             neighbours encoder_neighbours promotes suppresses coactive worst tokens parts
-            matches one_to_one split saes near_l0 best composites alone matrix histograms files next' -- "$cur") ;;
+            matches one_to_one split saes near_l0 best composites alone matrix histograms series files next' -- "$cur") ;;
     --theme)
         mapfile -t COMPREPLY < <(compgen -W 'default light dark mono contrast' -- "$cur") ;;
     --sae | -s | --acts | -a | --tokens | -t | --target | --tokenizer | --index | --labels | \

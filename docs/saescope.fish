@@ -59,7 +59,7 @@ complete -c saescope -l quick -d 'Leave out what is slow'
 complete -c saescope -l json -d 'Print one JSON object'
 complete -c saescope -l tsv -d 'Print tab-separated values'
 complete -c saescope -l table -x -d 'Which nested list --tsv prints' \
-    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst matches one_to_one split saes near_l0 best composites alone matrix histograms files next'
+    -a 'tensors histogram features top intervals examples neighbours encoder_neighbours promotes suppresses coactive worst matches one_to_one split saes near_l0 best composites alone matrix histograms series files next'
 complete -c saescope -l color -x -a 'auto always never 16 256 truecolor' -d 'Colours'
 complete -c saescope -l ascii -d 'Draw with ASCII only'
 complete -c saescope -l theme -x -a 'default light dark mono contrast' -d 'Colours of the explorer'

@@ -2,7 +2,6 @@
 #include "model/series.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,4 +123,48 @@ void series_place(struct series *s)
     s->by = SERIES_BY_ORDER;
     for (int k = 0; k < s->n; k++)
         s->members[k].x = k;
+}
+
+/* -- one feature -------------------------------------------------------------------- */
+
+bool series_has(const struct series *s, int i)
+{
+    for (int k = 0; k < s->n && s->by == SERIES_BY_STEP; k++)
+        if (s->members[k].sae == i)
+            return true;
+    return false;
+}
+
+static struct series_feature look_at(const struct session *session, int i, int64_t id,
+                                     const struct progress *progress)
+{
+    struct series_feature f = {NAN, NAN, NAN};
+    struct err why = {0};
+    struct sae *sae = sae_open(session->saes[i].path, &session->options.sae, progress, &why);
+
+    if (sae && id < sae->d_sae) {
+        const float *bias = sae_bias(sae);
+        struct index *index = session_read_index(session, i, &why);
+        f.bias = bias ? (double)bias[id] : NAN;
+        f.threshold = sae->threshold ? (double)sae->threshold[id] : NAN;
+        if (index && id < index_d_sae(index)) {
+            double counted = (double)index_totals(index)->tokens;
+            f.density = counted > 0 ? (double)index_record(index, id)->count / counted : NAN;
+        }
+        index_close(index);
+    }
+    sae_close(sae);
+    return f;
+}
+
+bool series_feature(const struct session *session, const struct series *s, int64_t id,
+                    const struct progress *progress, struct series_feature *out,
+                    struct err *err)
+{
+    for (int k = 0; k < s->n; k++) {
+        if (!progress_step(progress, "checkpoints", k, s->n))
+            return err_set(err, ERR_CANCELLED, "cancelled");
+        out[k] = look_at(session, s->members[k].sae, id, progress);
+    }
+    return true;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/session.h"
@@ -37,6 +38,21 @@ struct series {
  * configuration, as the L1 coefficients do (series_place adds what is found later).
  */
 void series_around(const struct session *s, int i, struct series *out);
+
+/* Are they steps of a run, and is checkpoint i one of them? */
+bool series_has(const struct series *s, int i);
+
+/* What a member knows of one feature; NaN: it has no such number, or no index. */
+struct series_feature {
+    double bias, threshold, density;
+};
+
+/* Of feature `id` of every member, which is the same feature in all steps of a run: out
+ * [s->n]. Opens headers and indexes, one after the other; a member that cannot be opened,
+ * or has fewer features, knows nothing. ERR_CANCELLED. */
+bool series_feature(const struct session *session, const struct series *s, int64_t id,
+                    const struct progress *progress, struct series_feature *out,
+                    struct err *err);
 
 /* Bring members in order by what is known of them now. */
 void series_place(struct series *s);

@@ -50,7 +50,7 @@ const struct command commands[] = {
         .ids = true,
         .groups = OPT_PAGE,
         .tables = "features,histogram,top,intervals,examples,neighbours,"
-                  "encoder_neighbours,promotes,suppresses,coactive",
+                  "encoder_neighbours,promotes,suppresses,coactive,series",
         .run = cmd_feature,
     },
     {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/page.h"
+#include "model/series.h"
 #include "tui/cmd_lm.h"
 #include "tui/out_feature.h"
 
@@ -45,6 +46,30 @@ static int strongest(const struct cmd *c)
     return n > INT_MAX ? INT_MAX : n < 0 ? 0 : n == 0 ? -1 : (int)n;
 }
 
+/* Where the SAE is a step of a training run: the feature at all steps of it. */
+static bool put_series(struct cmd *c, int64_t id, struct err *err)
+{
+    struct series_feature f[SERIES_MAX];
+    struct series s;
+    series_around(c->session, c->i, &s);
+    if (!series_has(&s, c->i))
+        return true;
+    if (!series_feature(c->session, &s, id, &c->progress, f, err))
+        return false;
+    out_rows(c->out, "series", "name,step,bias,threshold,density");
+    for (int k = 0; k < s.n; k++) {
+        out_begin(c->out, NULL);
+        out_text(c->out, "name", c->session->saes[s.members[k].sae].name);
+        out_int(c->out, "step", s.members[k].step);
+        out_num(c->out, "bias", f[k].bias);
+        out_num(c->out, "threshold", f[k].threshold);
+        out_num(c->out, "density", f[k].density);
+        out_end(c->out);
+    }
+    out_end(c->out);
+    return true;
+}
+
 static bool one_page(struct cmd *c, const struct lm *lm, int64_t id, struct err *err)
 {
     struct session *s = c->session;
@@ -73,7 +98,7 @@ static bool one_page(struct cmd *c, const struct lm *lm, int64_t id, struct err 
     out_feature(&printer, &page);
     page_feature_finish(&page);
     logits_finish(&logits);
-    return true;
+    return put_series(c, id, err);
 }
 
 bool cmd_check_ids(const struct cmd *c, struct err *err)

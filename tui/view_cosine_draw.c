@@ -56,10 +56,12 @@ static void paint_subject(const struct view *v, struct canvas *c)
         snprintf(figures, sizeof figures, "mean %.4f · std %.4f%s", s->page.mean, s->page.std,
                  s->page.self ? " off the diagonal" : "");
     int room = c->cols - text_width(figures) - 4;
-    char text[480];
-    snprintf(text, sizeof text, "%s (%s) against %s (%s)", rows, n, columns, m);
+    char text[480], of[40] = "";
+    if (!s->page.self)
+        snprintf(of, sizeof of, " (%s)", m);
+    snprintf(text, sizeof text, "%s (%s) against %s%s", rows, n, columns, of);
     if (text_width(text) > room)
-        snprintf(text, sizeof text, "%s (%s) × %s (%s)", rows, n, columns, m);
+        snprintf(text, sizeof text, "%s (%s) × %s%s", rows, n, columns, of);
     canvas_fit(c, 0, 1, room, ALIGN_LEFT, INK_VALUE | STYLE_BOLD, text);
     canvas_fit(c, 0, 1, c->cols - 2, ALIGN_RIGHT, INK_VALUE, figures);
 }

@@ -498,6 +498,26 @@ class Two(Bundle):
         self.fails(2, "cosine", self.bundle, "--against", "topk", "--truth", "x")
 
 
+    def test_a_feature_over_a_run(self):
+        """The steps of a run, in their order, each with its own numbers."""
+        run = self.path("run")
+        for step, name in ((200, "topk"), (30, "standard"), (1000, "jumprelu")):
+            shutil.copytree(os.path.join(SMALL, "saes", name), os.path.join(run, "step_%d" % step))
+        acts = os.path.join(self.bundle, "acts.npy")
+        words = ["-s", "step_200"] + (["--acts", acts] if os.path.exists(acts) else [])
+        if len(words) > 2:
+            self.ok("scan", run, *words)
+        page = self.answer("feature", run, 5, *words)
+        self.assertEqual([p["step"] for p in page["series"]], [30, 200, 1000])
+        for point, name in zip(page["series"], ("standard", "topk", "jumprelu")):
+            own = self.answer("features", SMALL, "-s", name)["features"][5]
+            self.assertEqual(point["bias"], own["bias"])
+            self.assertEqual(point["threshold"], own["threshold"])
+        if len(words) > 2:
+            self.assertEqual(page["series"][1]["density"], page["density"])
+        self.assertIsNone(page["series"][0]["density"])
+        self.assertNotIn("series", self.answer("feature", SMALL, 5))
+
     def test_hist_of_several(self):
         """Each is what it is alone, but for the edges, which all share."""
         several = self.answer("hist", SMALL, "-s", "standard", "-s", "topk", "--of", "b_enc")

@@ -206,6 +206,29 @@ class Terminal(program.Case):
         self.wait("B gated", "MMCS")
         self.end()
 
+    def test_maps_and_series(self):
+        self.explore(SMALL, "-s", "standard", "-s", "topk")
+        self.wait("Overview", "standard 12")
+        for cols, rows in ((200, 60), (80, 24)):
+            self.resize(cols, rows)
+            self.keys("6")
+            self.wait("decoder of standard (48)", "decoder of topk (48)", "mean", "b_dec")
+            self.keys("s")
+            self.wait("by best match")
+            self.keys("+", "+", "+")
+            self.wait("a cell a cosine", "#")
+            self.keys("Enter")
+            self.wait("3 Feature")
+            self.keys("q", "-", "-", "-", "]")
+            self.wait("itself", "off the diagonal")
+            self.keys("[", "s", "s")
+            self.wait("decoder of topk (48)", "by id")
+            self.keys("4", "s")
+            self.wait("of 2 checkpoints", "standard", "topk", "mean")
+            self.keys("s", "1")
+            self.wait("Overview")
+        self.end()
+
     def test_a_text_of_ones_own(self):
         self.explore(os.path.join(program.ROOT, "data"))
         self.wait("Overview")

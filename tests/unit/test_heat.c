@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "io/team.h"
 #include "model/heat.h"
 #include "model/heat_order.h"
 #include "arrays.h"
@@ -228,6 +229,39 @@ static void parts_are_finer(void **state)
     rows_free(a);
 }
 
+static void compute_beside(void *ctx, int thread)
+{
+    struct heat *h = ctx;
+    float value[40 * 40];
+    struct heat_window w = {0, 0, 64, 64, 40, 40, HEAT_MEAN};
+    if (thread == 0) {
+        assert_true(heat_sample(h, 2, NULL, NULL) && heat_compute(h, 2, NULL, NULL));
+        return;
+    }
+    enum heat_quality q = HEAT_UNKNOWN, worst = HEAT_UNKNOWN;
+    for (int k = 0; q != HEAT_EXACT && k < 100000; k++) {
+        q = heat_look(h, NULL, &w, value);
+        assert_true(q >= worst); /* it only gets better */
+        worst = q;
+        for (int i = 0; i < 40 * 40; i++)
+            assert_true(isnan(value[i]) || fabsf(value[i]) <= 1);
+    }
+}
+
+/* The screen looks while a job computes. */
+static void it_can_be_looked_at_while_it_is_computed(void **state)
+{
+    (void)state;
+    struct rows *a = rows_new(2560, 4, 73);
+    struct heat h;
+    rows_make(a);
+    assert_true(heat_init(&h, &a->unit, NULL, NULL, NULL, NULL));
+    team_run(2, compute_beside, &h);
+    assert_true(heat_done(&h) == 1);
+    heat_finish(&h);
+    rows_free(a);
+}
+
 /* ---- orders */
 
 static void check_permutation(const int64_t *at, int64_t n)
@@ -391,6 +425,7 @@ int main(void)
         cmocka_unit_test(small_maps_agree_with_the_definition_at_every_zoom),
         cmocka_unit_test(large_maps_are_pooled),
         cmocka_unit_test(parts_are_finer),
+        cmocka_unit_test(it_can_be_looked_at_while_it_is_computed),
         cmocka_unit_test(a_permuted_copy_has_its_matches_on_the_diagonal),
         cmocka_unit_test(matches_form_a_staircase),
         cmocka_unit_test(clusters_stand_together),
