@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist token score ablate compare cosine convert prompt
+set -l commands info scan features feature hist token score ablate compare cosine convert prompt capture
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -24,6 +24,8 @@ complete -c saescope -n $no_command -a compare \
     -d 'Two checkpoints side by side'
 complete -c saescope -n $no_command -a cosine \
     -d 'Cosines with true features, another SAE, each other'
+complete -c saescope -n $no_command -a capture \
+    -d 'Activation samples of a text, as a bundle'
 complete -c saescope -n $no_command -a prompt \
     -d 'The features of a text, its losses, the next token'
 complete -c saescope -n $no_command -a convert \
@@ -104,6 +106,14 @@ complete -c saescope -n $of_ablate -l at -x \
     -d 'What changes at every token of this sequence'
 complete -c saescope -n $of_ablate -l by -x -a "estimate max*density $columns" \
     -d 'Features greatest in this'
+
+set -l of_capture '__fish_seen_subcommand_from capture'
+complete -c saescope -n $of_capture -l text -r -F -d 'The text'
+complete -c saescope -n $of_capture -s o -l output -x -a '(__fish_complete_directories)' \
+    -d 'The bundle to be made'
+complete -c saescope -n $of_capture -l dtype -x -a 'f16 f32' -d 'Of the samples'
+complete -c saescope -n $of_capture -l zstd -d 'Pack the samples'
+complete -c saescope -n $of_capture -l bos -x -a 'yes no' -d 'Begin-of-text in front'
 
 set -l of_prompt '__fish_seen_subcommand_from prompt'
 complete -c saescope -n $of_prompt -l text -x -d 'The text'

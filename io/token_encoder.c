@@ -48,6 +48,11 @@ void token_encoder_close(struct token_encoder *te)
     free(te);
 }
 
+const char *token_encoder_path(const struct token_encoder *te)
+{
+    return te->path;
+}
+
 const int32_t *token_encoder_bos(const struct token_encoder *te, size_t *n)
 {
     *n = te->bos.n;

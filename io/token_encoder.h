@@ -37,6 +37,9 @@ struct token_encoder;
 struct token_encoder *token_encoder_open(const char *path, struct err *err);
 void token_encoder_close(struct token_encoder *te); /* NULL is fine */
 
+/* The file: of a directory, the one in it. */
+const char *token_encoder_path(const struct token_encoder *te);
+
 enum token_encoder_flags {
     TOKEN_SPECIALS_AS_TEXT = 1, /* special tokens in the text are ordinary text */
     TOKEN_CONTINUES = 2,        /* the text goes on behind a cut of token_encoder_cut */

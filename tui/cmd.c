@@ -141,6 +141,16 @@ const struct command commands[] = {
         .table = "files",
         .run = cmd_convert,
     },
+    {
+        .name = "capture",
+        .usage = "[PATH] --text FILE -o DIR",
+        .purpose = "activation samples of a text at a hook of a language model, as a bundle",
+        .detail = "Needs --model, --tokenizer and --hook; or PATH, a bundle or an SAE, says what "
+                  "is not given.\nWhat was begun goes on from where it was: DIR.partial.\n",
+        .alone = true,
+        .groups = OPT_CAPTURE,
+        .run = cmd_capture,
+    },
     {0},
 };
 
@@ -313,6 +323,8 @@ static bool sort_words(struct cmd *c, struct err *err)
     if (o->n_words < command->more)
         return err_set(err, ERR_USAGE, "%s: found %d words (expected saescope %s %s)",
                        command->name, o->n_words, command->name, command->usage);
+    if (command->alone && o->n_words == 0)
+        return true;
     bool no_path = o->n_words == command->more ||
                    (command->ids && o->n_saes && opt_is_ids(o->words[0]));
     if (no_path && !o->n_saes)
@@ -430,8 +442,9 @@ static bool run(struct cmd *c, struct err *err)
     bool verbose = c->opts.verbose;
     struct verbose_index index = {0};
     c->progress = cmd_progress(c->opts.quiet, verbose);
-    bool ok = open_session(c, err);
-    if (ok && verbose) {
+    bool alone = c->command->alone && !c->opts.n_words && !c->opts.n_saes;
+    bool ok = alone || open_session(c, err);
+    if (ok && verbose && c->session) {
         verbose_inputs(c->session, c->i);
         index = verbose_index_before(c->session, c->i);
     }
@@ -444,7 +457,7 @@ static bool run(struct cmd *c, struct err *err)
         ok = err_set(err, ERR_CANCELLED, "cancelled");
     if (!ok || !out_write(c->out, STDOUT_FILENO, err))
         return false;
-    for (int i = 0; i < c->session->n_warnings; i++)
+    for (int i = 0; c->session && i < c->session->n_warnings; i++)
         say(c->session->warnings[i]);
     return true;
 }

@@ -25,6 +25,8 @@ struct command {
     bool two;                           /* it is about two SAEs: [BUNDLE] A B */
     bool many;                          /* it can be about several SAEs: PATH ... */
     int more;                           /* words behind PATH that are its own to read */
+    bool alone;                         /* PATH may be left out: then session and sae are
+                                           NULL */
     unsigned groups;                    /* enum opt_group, beyond OPT_GENERAL */
     const char *tables;                 /* what --table knows, "top,intervals"; or NULL */
     const char *table;                  /* what --tsv prints without it; NULL: one row */
@@ -57,6 +59,7 @@ bool cmd_compare(struct cmd *c, struct err *err);
 bool cmd_cosine(struct cmd *c, struct err *err);
 bool cmd_convert(struct cmd *c, struct err *err);
 bool cmd_prompt(struct cmd *c, struct err *err);
+bool cmd_capture(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */
 extern const struct command commands[];

@@ -134,9 +134,12 @@ static const struct option options[] = {
     {"order", 0, KIND_CHOICE, OPT_TOKEN, AT(order), "norm|projection",
      "greatest parts first (default), or those that point most along the activation"},
 
-    {"text", 0, KIND_STRING, OPT_PROMPT, AT(text), "STR", "the text"},
-    {"bos", 0, KIND_CHOICE, OPT_PROMPT, AT(bos), "yes|no",
+    {"text", 0, KIND_STRING, OPT_PROMPT | OPT_CAPTURE, AT(text), "STR|FILE",
+     "prompt: the text; capture: the file that holds it"},
+    {"bos", 0, KIND_CHOICE, OPT_PROMPT | OPT_CAPTURE, AT(bos), "yes|no",
      "begin-of-text in front of the text or not (default: as tokenizer and checkpoint say)"},
+    {"output", 'o', KIND_STRING, OPT_CAPTURE, AT(output), "DIR", "the bundle to be made"},
+    {"dtype", 0, KIND_CHOICE, OPT_CAPTURE, AT(dtype), "f16|f32", "of the samples (default f16)"},
     {"ablate", 0, KIND_IDS, OPT_PROMPT, LIST_AT(ablate), "ID,..",
      "take these features out, and show what becomes of losses and next token"},
 
@@ -155,8 +158,8 @@ static const struct option options[] = {
 
     {"to", 0, KIND_CHOICE, OPT_CONVERT, AT(to), "saelens|npy|jumprelu",
      "the form: SAELens 6 (default), plain arrays, an equivalent JumpReLU in SAELens' form"},
-    {"zstd", 0, KIND_FLAG, OPT_CONVERT, AT(zstd), NULL,
-     "with --to npy: each array packed as NAME.npy.zst"},
+    {"zstd", 0, KIND_FLAG, OPT_CONVERT | OPT_CAPTURE, AT(zstd), NULL,
+     "arrays (of --to npy) packed as NAME.npy.zst"},
 
     {"json", 0, KIND_FLAG, OPT_GENERAL, AT(json), NULL, "print one JSON object"},
     {"tsv", 0, KIND_FLAG, OPT_GENERAL, AT(tsv), NULL, "print tab-separated values"},

@@ -28,6 +28,7 @@ enum opt_group {
     OPT_CONVERT = 1 << 8, /* convert: to what */
     OPT_TOKEN = 1 << 9,   /* token: in which order */
     OPT_PROMPT = 1 << 10, /* prompt: which text, what is taken out */
+    OPT_CAPTURE = 1 << 11, /* capture: of which text, to where */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -68,7 +69,8 @@ struct opts {
 
     const char *mode, *by; /* ablate; its N is top */
     int64_t at;            /* ablate: a sequence, -1: none */
-    const char *text, *bos; /* prompt: the text; "yes", "no" or NULL */
+    const char *text, *bos; /* prompt: the text, capture: its file; "yes", "no" or NULL */
+    const char *output, *dtype; /* capture; "f16", "f32" or NULL; zstd is below */
     int64_t *ablate;        /* prompt: owned */
     int n_ablate;
     const char *order;     /* token: "norm", "projection" or NULL */

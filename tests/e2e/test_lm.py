@@ -1,8 +1,10 @@
 """Commands that run a language model, over the tiny models of tests/ref/lm."""
+import array
 import json
 import os
 import shutil
 import signal
+import time
 import unittest
 
 from program import FIXTURES, ROOT, SMALL, Case
@@ -398,6 +400,121 @@ class Prompt(Case):
                                                  "--text", "x"))
         self.assertIn("longer than the context",
                       self.fails(1, "prompt", self.DATA, "--text", "a b " * 1000))
+
+
+class Capture(Case):
+    DATA = os.path.join(ROOT, "data")
+    TEXT = os.path.join(ROOT, "README.md")
+
+    def words(self, out, *more):
+        return ("capture", "--model", os.path.join(self.DATA, "model"), "--tokenizer",
+                os.path.join(self.DATA, "tokenizer.json"), "--hook", "blocks.2.hook_resid_pre",
+                "--text", self.TEXT, "-o", out, *more)
+
+    def test_the_bundle_opens_and_fits(self):
+        sae = os.path.join(self.DATA, "saes", "relu")
+        losses = set()
+        for name, more in (("f16", ()), ("f32", ("--dtype", "f32")), ("z", ("--zstd",))):
+            out = os.path.join(self.tmp, name)
+            got = self.ok(*self.words(out, "--json", *more)).json
+            self.assertEqual(got["seq_len"], 128)
+            self.assertEqual(got["tokens"], got["rows"] * 128)
+            self.assertEqual(sorted(os.listdir(out)), sorted(
+                ["bundle.json", "tokenizer.json", "tokens.npy",
+                 "acts.npy.zst" if name == "z" else "acts.npy"]))
+            # no warning: the samples are what the model gives at the hook
+            r = self.ok("score", out, "--sae", sae, "--model", os.path.join(self.DATA, "model"),
+                        "--sequences", 6, "--json")
+            self.assertEqual(r.err, b"")
+            losses.add(r.json["ce_original"])
+            self.assertEqual(self.ok("scan", out, "--sae", sae, "--json").json["tokens"],
+                             got["tokens"])
+        self.assertEqual(len(losses), 1)
+
+    def test_what_path_says_is_taken(self):
+        out = os.path.join(self.tmp, "out")
+        got = self.ok("capture", self.DATA, "--text", self.TEXT, "-o", out, "--tokens-limit", 256,
+                      "--json").json
+        self.assertEqual((got["rows"], got["hook"]), (2, "blocks.2.hook_resid_pre"))
+
+    def test_nothing_is_written_over(self):
+        out = os.path.join(self.tmp, "out")
+        os.mkdir(out)
+        self.assertIn("is there already", self.fails(1, *self.words(out)))
+        self.assertEqual(os.listdir(out), [])
+        self.assertFalse(os.path.exists(out + ".partial"))
+
+    def test_stopped_and_going_on(self):
+        text = os.path.join(self.tmp, "long.txt")
+        with open(self.TEXT, "rb") as f, open(text, "wb") as g:
+            g.write(f.read() * 12)
+        for number, status in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+            out = os.path.join(self.tmp, "out%d" % number)
+            words = self.words(out, "--text", text, "--json", "-j1")
+            process = self.start(*words)
+            state = os.path.join(out + ".partial", "capture.json")
+            end = time.time() + 60
+            done = 0
+            while done < 1 and time.time() < end:
+                try:
+                    with open(state) as f:
+                        done = json.load(f)["done"]
+                except (FileNotFoundError, ValueError):
+                    pass
+                time.sleep(0.02)
+            process.send_signal(number)
+            stdout, err = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, stdout), (status, b""))
+            self.assertFalse(os.path.exists(out))
+            if number == signal.SIGINT:
+                self.assertRegex(err, rb"\Asaescope: .*out2\.partial: \d+ rows are kept; [^\n]*\n\Z")
+            got = self.ok(*self.words(out, "--text", text, "--json", "-j1")).json
+            self.assertGreaterEqual(got["resumed"], done)
+            self.assertLess(got["resumed"], got["rows"])
+            self.assertFalse(os.path.exists(out + ".partial"))
+
+    def test_beyond_f16(self):
+        """The embedding ten million times too large."""
+        model = os.path.join(self.tmp, "model")
+        shutil.copytree(MODEL, model)
+        name = os.path.join(model, "model.safetensors")
+        with open(name, "rb") as f:
+            data = f.read()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + size])
+        key = next(k for k in header if k.endswith("wte.weight"))
+        self.assertEqual(header[key]["dtype"], "F32")
+        a, b = (8 + size + n for n in header[key]["data_offsets"])
+        values = array.array("f", data[a:b])
+        data = data[:a] + array.array("f", [v * 1e7 for v in values]).tobytes() + data[b:]
+        with open(name, "wb") as f:
+            f.write(data)
+        tokenizer = os.path.join(self.tmp, "tokenizer.json")
+        with open(tokenizer, "w") as f:
+            json.dump({"model": {"type": "BPE", "merges": [], "vocab": {"a": 0, "b": 1}}}, f)
+        text = os.path.join(self.tmp, "text")
+        with open(text, "w") as f:
+            f.write("ab" * 100)
+        out = os.path.join(self.tmp, "out")
+        words = ("capture", "--model", model, "--tokenizer", tokenizer, "--hook",
+                 "blocks.1.hook_resid_pre", "--text", text, "-o", out, "--seq-len", 20)
+        said = self.fails(1, *words)
+        self.assertIn("beyond f16", said)
+        self.assertIn("--dtype f32", said)
+        self.assertFalse(os.path.exists(out + ".partial") or os.path.exists(out))
+        self.ok(*words, "--dtype", "f32")
+
+    def test_what_is_missing(self):
+        out = os.path.join(self.tmp, "out")
+        words = list(self.words(out))
+        for option in ("--model", "--tokenizer", "--hook"):
+            i = words.index(option)
+            self.assertIn(option, self.fails(1, *words[:i], *words[i + 2:]))
+        for option in ("--text", "-o"):
+            i = words.index(option)
+            self.assertIn(option, self.fails(2, *words[:i], *words[i + 2:]))
+        self.assertIn("no such hook", self.fails(1, *words, "--hook", "blocks.99.hook_resid_pre"))
+        self.assertFalse(os.path.exists(out + ".partial"))
 
 
 if __name__ == "__main__":
