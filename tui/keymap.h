@@ -48,6 +48,7 @@
     X(VIEW_7,      "view-7",      "7",                 VIEW,  "",         "view 7")                       \
     X(VIEW_8,      "view-8",      "8",                 VIEW,  "",         "view 8")                       \
     X(VIEW_9,      "view-9",      "9",                 VIEW,  "",         "view 9")                       \
+    X(PARTS,       "parts",       "v",                 VIEW,  "parts",    "what the activation at this token is made of") \
     X(GOTO,        "goto",        "#",                 VIEW,  "feature",  "open the feature of a number") \
     X(RANDOM,      "random",      "r",                 VIEW,  "random",   "a random feature or row")      \
     X(MARK_SET,    "mark-set",    "m",                 VIEW,  "mark",     "remember this place under a letter") \

@@ -451,6 +451,7 @@ static const struct view_key feature_keys[] = {
     {ACT_RIGHT, "the same to the right"},
     {ACT_ABLATE, "ablate"},
     {ACT_SWAP, "ablation: the other mode"},
+    {ACT_PARTS, "what the activation at the token of an example is made of"},
     {ACT_RANDOM, "random"},
     {ACT_SORT, "neighbours: sort by the chosen column"},
     {ACT_WRITE, "to a .json file all of it, to a .tsv file the table of the pane"},

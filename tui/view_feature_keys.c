@@ -258,6 +258,28 @@ static enum outcome go_back(struct view *v)
     return OUT_DONE;
 }
 
+/* What the activation at the token of an example, or of a position, is made of. */
+static void open_parts(struct view *v)
+{
+    struct feature_view *s = v->state;
+    const struct page_ablation *e = &s->exact[s->kept];
+    struct target at = TARGET_NONE;
+    enum pane pane = s->focus == PANE_INTERVAL ? PANE_INTERVAL : PANE_TOP;
+
+    at.sae = v->target.sae;
+    if (s->focus == PANE_ABLATE && s->has_exact[s->kept] && e->n_worst > 0) {
+        const struct ablate_worst *w = &e->worst[s->worst];
+        at.token = w->sequence * v->session->samples->seq_len + w->position;
+    } else if (feature_list(s, pane)->n_lines > 0) {
+        const struct example_list *l = feature_list(s, pane);
+        at.token = l->v[l->lines[feature_rows(s, pane)->cursor].example].e.token;
+    }
+    if (at.token >= 0)
+        app_open(v->app, "token", &at);
+    else
+        app_message(v->app, "no example is under the cursor");
+}
+
 /* On a folded line: unfold. */
 static enum outcome unfold(struct view *v)
 {
@@ -314,6 +336,7 @@ static enum outcome act_on_page(struct view *v, const struct press *p)
     case ACT_OPEN: return open_cursor(v);
     case ACT_BACK: return go_back(v);
     case ACT_OPTIONS: return unfold(v);
+    case ACT_PARTS: open_parts(v); return OUT_DONE;
     default: return move(v, p) ? OUT_DONE : OUT_IGNORED;
     }
 }

@@ -231,6 +231,25 @@ static void open_cursor(struct view *v)
         score_text_show(v, any ? w->sequence : 0, any ? w->position : 0);
 }
 
+/* Of the token whose prediction changes: of the list, or under the cursor in the text. */
+static void open_parts(struct view *v)
+{
+    const struct score_view *s = v->state;
+    const struct ablate_worst *w = &s->exact.worst[s->worst];
+    struct target at = TARGET_NONE;
+    int64_t T = v->session->samples ? v->session->samples->seq_len : 0;
+
+    at.sae = v->target.sae;
+    if (s->text.shown)
+        at.token = s->text.sequence * T + s->text.cursor;
+    else if (s->has_exact && s->exact.n_worst > 0)
+        at.token = w->sequence * T + w->position;
+    if (at.token >= 0)
+        app_open(v->app, "token", &at);
+    else
+        app_message(v->app, "no token is under the cursor");
+}
+
 static enum outcome score_act(struct view *v, const struct press *p)
 {
     struct score_view *s = v->state;
@@ -245,6 +264,7 @@ static enum outcome score_act(struct view *v, const struct press *p)
         desk_ablate_strongest(v->desk, v->target.sae, s->kept, s->strongest);
         return OUT_DONE;
     case ACT_SWAP: other_mode(v); return OUT_DONE;
+    case ACT_PARTS: open_parts(v); return OUT_DONE;
     case ACT_SELECT: select_row(v); return OUT_DONE;
     case ACT_RELOAD:
         s->begun[0] = s->begun[1] = false;
@@ -370,6 +390,7 @@ static const struct view_key keys[] = {
     {ACT_COLUMN_NEXT, NULL},
     {ACT_PANE_NEXT, NULL},
     {ACT_SELECT, "select: a computes all that are selected"},
+    {ACT_PARTS, "what the activation at the token is made of"},
     {ACT_AXIS, "text: what the feature does, or the whole reconstruction"},
     {ACT_CONTEXT_MORE, "text: the next sequence"},
     {ACT_CONTEXT_LESS, "text: the sequence before"},

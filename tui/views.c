@@ -9,6 +9,7 @@ extern const struct view_ops view_features_ops;
 extern const struct view_ops view_overview_ops;
 extern const struct view_ops view_score_ops;
 extern const struct view_ops view_text_ops;
+extern const struct view_ops view_token_ops;
 
 const struct view_ops *const view_table[] = {
     &view_overview_ops,
@@ -19,5 +20,6 @@ const struct view_ops *const view_table[] = {
     &view_cosine_ops,
     &view_score_ops,
     &view_text_ops,
+    &view_token_ops,
     NULL,
 };

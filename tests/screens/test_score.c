@@ -9,6 +9,7 @@
 
 #include "io/json.h"
 #include "little.h"
+#include "model/contributions.h"
 #include "model/logitlens.h"
 #include "model/session_lm.h"
 #include "screen.h"
@@ -496,6 +497,96 @@ static void the_view_is_written(void **state)
     stop(&s, session);
 }
 
+/* -- what a token is made of --------------------------------------------------------- */
+
+static void a_token_is_taken_apart(void **state)
+{
+    struct screen s;
+    struct err err = {0};
+    struct page_contributions page;
+    float x[LITTLE_WORDS];
+    char text[96];
+    int n = 0;
+    (void)state;
+    struct session *session = little_open(false); /* samples will do */
+    start(&s, "feature", session);
+    screen_type(&s, "# 3 Enter v"); /* the strongest example of " king" */
+    const struct view *v = app_view(s.app, "token");
+    int64_t token = v->target.token;
+    assert_int_equal(little_id((int)token), 3);
+    for (int order = 0; order < 2; order++) {
+        assert_true(contributions_x(session->samples, NULL, NULL, LITTLE_WORDS,
+                                    token / LITTLE_LEN, token % LITTLE_LEN, NULL, x, &err));
+        assert_true(contributions_make(session->saes[0].sae, x, order ? CONTRIBUTIONS_PROJECTION
+                                                                      : CONTRIBUTIONS_NORM,
+                                       1, NULL, &page, &err));
+        snprintf(text, sizeof text, "token %d:%d  |x| %.4g · %d active features",
+                 (int)token / LITTLE_LEN, (int)token % LITTLE_LEN, page.norm, (int)page.l0);
+        screen_expect(&s, text);
+        screen_expect(&s, order ? "by projection" : "by length");
+        const struct contribution *first = &page.parts[0];
+        char *row = screen_row(&s, 5); /* below title, head and the columns' titles */
+        if (first->kind == PART_FEATURE)
+            snprintf(text, sizeof text, "#%d ", (int)first->id);
+        else
+            snprintf(text, sizeof text, "%s ", part_kind_names[first->kind]);
+        assert_non_null(strstr(row, text));
+        snprintf(text, sizeof text, "%.1f %%", 100 * first->share);
+        assert_non_null(strstr(row, text));
+        free(row);
+        n = (int)page.n;
+        page_contributions_finish(&page);
+        screen_type(&s, "] s");
+    }
+    assert_true(n > 3); /* b_dec, the error, and the two features that fire on " king" */
+    screen_type(&s, "G");
+    snprintf(text, sizeof text, "%d/%d", n, n);
+    screen_expect(&s, text);
+    for (int k = 0; k < LITTLE_LEN; k++)
+        screen_type(&s, "l");
+    screen_expect(&s, "the sequence ends here");
+    snprintf(text, sizeof text, "token %d:%d", (int)token / LITTLE_LEN, LITTLE_LEN - 1);
+    screen_expect(&s, text);
+    screen_type(&s, "gg");
+    for (bool opened = false; !opened;) { /* b_dec and the error open nothing */
+        screen_type(&s, "Enter");
+        char *title = screen_row(&s, 0);
+        opened = strstr(title, "3 Feature") != NULL;
+        free(title);
+        if (!opened)
+            screen_type(&s, "j");
+    }
+    screen_type(&s, "q");
+    screen_expect(&s, text);
+    static const int sizes[][2] = {{16, 60}, {24, 80}, {60, 200}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        screen_resize(&s, sizes[i][0], sizes[i][1]);
+        screen_expect(&s, "share");
+        screen_expect(&s, "b_dec");
+    }
+    stop(&s, session);
+}
+
+static void a_token_without_samples_comes_from_the_model(void **state)
+{
+    struct screen s;
+    struct target at = TARGET_NONE;
+    (void)state;
+    rename(test_path("little/acts.npy"), test_path("little/away.npy"));
+    write_text("little/bundle.json",
+               "{\"name\":\"little\",\"tokens\":\"tokens.npy\","
+               "\"tokenizer\":\"tokenizer.json\",\"saes\":{\"relu\":\"saes/relu\"}}");
+    struct session *session = little_open_lm();
+    at.token = 20;
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .session = session,
+                                              .view = "token", .at = &at});
+    screen_wait(&s);
+    screen_expect(&s, "token 1:4  |x| ");
+    screen_expect(&s, "error");
+    stop(&s, session);
+    little_make();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +604,8 @@ int main(void)
         cmocka_unit_test(the_view_says_what_is_missing),
         cmocka_unit_test(the_view_fits_all_sizes),
         cmocka_unit_test(the_view_is_written),
+        cmocka_unit_test(a_token_is_taken_apart),
+        cmocka_unit_test(a_token_without_samples_comes_from_the_model),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
 }
