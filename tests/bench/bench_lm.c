@@ -9,7 +9,8 @@
  * peer:  peer_lm.py beside this file: the same in PyTorch, same weights and inputs
  * ours:  lm_run_from and lm_losses, one sequence a thread
  *
- * Prints the ratio, the difference of the losses, and the greatest anonymous memory.
+ * Prints the ratio, the difference of the losses, the greatest anonymous memory, and what
+ * the gradient at the hook (lm_run_back) costs in runs forwards.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct tail {
     const float *resid; /* [TOKENS, LM_D] */
     const int64_t *ids; /* [TOKENS] */
     double *ce;         /* [TOKENS / T, T - 1] */
+    bool back;          /* the gradient too */
     _Atomic int64_t next;
 };
 
@@ -40,16 +42,30 @@ static void tail_thread(void *ctx, int thread)
     struct lm_run *run = lm_run_new(t->lm, T, NULL, &err);
     bench_need(run, &err);
     float *x = xmalloc((size_t)(T * LM_D) * sizeof *x);
+    double *weight = xmalloc((size_t)T * sizeof *weight);
+    struct lm_back *back = t->back ? lm_back_new(t->lm, &t->hook, T, &err) : NULL;
+    bench_need(back || !t->back ? run : NULL, &err);
+    for (int64_t p = 0; p < T; p++)
+        weight[p] = 1;
     (void)thread;
     for (int64_t s; (s = atomic_fetch_add(&t->next, 1)) < TOKENS / T;) {
         const float *final[] = {x};
         double *ce[] = {t->ce + s * (T - 1)};
-        memcpy(x, t->resid + s * T * LM_D, (size_t)(T * LM_D) * sizeof *x);
-        bool ok = lm_run_from(run, &t->hook, x, T, &err) &&
-                  lm_losses(run, 1, final, t->ids + s * T, T, ce, NULL, &err);
+        const float *resid = t->resid + s * T * LM_D;
+        const int64_t *sequence = t->ids + s * T;
+        bool ok = true;
+        if (back) {
+            ok = lm_run_back(run, back, &t->hook, resid, sequence, T, weight, ce[0], x, &err);
+        } else {
+            memcpy(x, resid, (size_t)(T * LM_D) * sizeof *x);
+            ok = lm_run_from(run, &t->hook, x, T, &err) &&
+                 lm_losses(run, 1, final, sequence, T, ce, NULL, &err);
+        }
         bench_need(ok ? run : NULL, &err);
     }
     free(x);
+    free(weight);
+    lm_back_free(back);
     lm_run_free(run);
 }
 
@@ -115,6 +131,24 @@ static void compare(struct tail *t, int64_t T, const char *dir, const char *scri
         puts("  no peer: PyTorch is not there");
 }
 
+static void gradients(struct tail *t, int64_t T)
+{
+    double forwards = 1e9, back = 1e9, greatest = 0, mean;
+    t->T = T;
+    for (int i = 0; i < REPEATS; i++) {
+        double before = memory_now();
+        t->back = false;
+        forwards = fmin(forwards, tail_seconds(t, &mean));
+        t->back = true;
+        memory_watch();
+        back = fmin(back, tail_seconds(t, &mean));
+        greatest = fmax(greatest, memory_greatest() - before);
+    }
+    t->back = false;
+    printf("gradient at its hook, sequences of %lld: %.2f s, %.1f runs forwards, anonymous "
+           "memory %.0f MiB\n", (long long)T, back, back / forwards, greatest);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3 && argc != 4) {
@@ -138,6 +172,8 @@ int main(int argc, char **argv)
     t.ce = xmalloc(TOKENS * sizeof *t.ce);
     compare(&t, 128, argv[1], argv[2], argc == 4 ? argv[3] : "python3");
     compare(&t, 1024, argv[1], argv[2], argc == 4 ? argv[3] : "python3");
+    gradients(&t, 128);
+    gradients(&t, 1024);
     free(t.ce);
     free(resid);
     free(ids);

@@ -162,12 +162,12 @@ static void parts_are_what_they_say(void **state)
     double sum = 0;
     for (int64_t i = 0; i < p.n; i++) {
         const struct contribution *c = &p.parts[i];
-        const float *row = c->kind == PART_B_DEC ? sae->b_dec : &W_dec[c->id * D];
         double a = 1, squares = 0, along = 0;
         sum += c->share;
         assert_true(fabs(c->cumulative - sum) < 1e-12);
         if (c->kind == PART_ERROR)
             continue;
+        const float *row = c->kind == PART_B_DEC ? sae->b_dec : &W_dec[c->id * D];
         if (c->kind == PART_FEATURE) {
             a = sae->b_enc[c->id];
             for (int k = 0; k < D; k++)
