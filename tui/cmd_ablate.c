@@ -52,18 +52,21 @@ static int column_of(const char *key)
 }
 
 /* Of all features, by a column of the table, or by max * density. */
-static bool keys_of_table(struct cmd *c, double *keys, struct err *err)
+static bool keys_of_table(struct cmd *c, struct cmd_effects *e, double *keys,
+                          struct err *err)
 {
     struct feature_table table = {0};
     bool product = strcmp(c->opts.by, "max*density") == 0;
     int column = product ? FCOL_MAX : column_of(c->opts.by);
+    const bool wanted[] = {false, column == FCOL_ESTIMATE_KEPT};
     if (column == FCOL_COUNT)
         return err_set(err, ERR_USAGE, "--by: no column '%s' (expected estimate, max*density "
                        "or one of saescope features --help)", c->opts.by);
     bool ok = cmd_table_make(c, true, &table, err) &&
               (column != FCOL_NEAREST_COSINE ||
                feature_table_nearest(&table, c->sae, c->opts.session.threads, &c->progress,
-                                     err));
+                                     err)) &&
+              (!e->kept || cmd_effects_columns(c, e, wanted, &table, err));
     for (int64_t i = 0; i < table.n && ok; i++)
         keys[i] = feature_table_at(&table, column, i) *
                   (product ? feature_table_at(&table, FCOL_DENSITY, i) : 1);
@@ -105,7 +108,7 @@ static bool choose_by(struct cmd *c, struct cmd_effects *e, bool error_kept,
     int64_t n = c->sae->d_sae, top = c->opts.top < 0 ? DEFAULT_TOP : c->opts.top;
     double *keys = xmalloc((size_t)n * sizeof *keys);
     bool ok = is_estimate(c) ? keys_of_estimates(c, e, error_kept, keys, err)
-                             : keys_of_table(c, keys, err);
+                             : keys_of_table(c, e, keys, err);
     if (ok)
         choose_greatest(keys, n, top, out);
     free(keys);

@@ -129,41 +129,80 @@ static void put_rows(struct cmd *c, const struct query *q, const struct feature_
     str_finish(&heads);
 }
 
-/* The tokens that every feature promotes, if the filter asks for them: owned, else NULL. */
-static bool find_promoted(struct cmd *c, const struct query *q, uint32_t **promoted, int *n,
+/* --- what a language model tells ------------------------------------------------------------ */
+
+/* Does the query look at this column? */
+static bool asks_for(const struct query *q, int column)
+{
+    bool shown = false;
+    for (int i = 0; i < q->n_columns; i++)
+        shown |= q->column[i] == column;
+    return shown || q->sort == column || rows_filter_uses(q->filter, column);
+}
+
+/* The tokens that every feature promotes into *promoted, owned. */
+static bool find_promoted(struct cmd *c, const struct lm *lm, uint32_t **promoted, int *n,
                           struct err *err)
 {
-    *promoted = NULL;
-    if (!rows_filter_uses(q->filter, ROWS_PROMOTES))
+    struct cmd_effects e = {0};
+    uint32_t *tokens = mem_try((size_t)c->sae->d_sae * EFFECTS_PROMOTED, sizeof *tokens,
+                               "tokens", err);
+    bool ok = tokens && cmd_effects_open(c, lm, NULL, &e, err) &&
+              effects_need_promoted(e.kept, &e.in, &c->progress, err);
+    if (ok) {
+        *n = effects_promoted(e.kept, tokens);
+        *promoted = tokens;
+    } else {
+        free(tokens);
+    }
+    cmd_effects_close(c, &e);
+    return ok;
+}
+
+/* Estimates are computed for those who ask; exact effects are those that are known. */
+static bool find_effects(struct cmd *c, const struct query *q, const struct lm *lm,
+                         struct feature_table *t, struct err *err)
+{
+    struct lm_hook hook;
+    struct cmd_effects e = {0};
+    const bool wanted[] = {asks_for(q, FCOL_ESTIMATE), asks_for(q, FCOL_ESTIMATE_KEPT)};
+    bool ok = cmd_need_hook(c, lm, &hook, err) && cmd_effects_open(c, lm, &hook, &e, err) &&
+              cmd_effects_columns(c, &e, wanted, t, err);
+    cmd_effects_close(c, &e);
+    return ok;
+}
+
+/* Both, where they are asked for. Without a model the effects stay unknown, but a filter by
+ * promoted tokens is refused. */
+static bool ask_model(struct cmd *c, const struct query *q, struct feature_table *t,
+                      uint32_t **promoted, int *n, struct err *err)
+{
+    bool promotes = rows_filter_uses(q->filter, ROWS_PROMOTES), effects = false;
+    for (int i = 0; i < FCOL_COUNT; i++)
+        effects |= is_of_model(i) && asks_for(q, i);
+    if (effects && !promotes && !cmd_model_path(c)) {
+        session_warn(c->session, "%s: warning: no language model, so the effect on the loss "
+                     "is not known (expected --model DIR)", c->sae->path);
+        return true;
+    }
+    if (!effects && !promotes)
         return true;
     struct lm *lm = cmd_need_lm(c, err);
-    if (!lm)
-        return false;
-    struct cmd_effects e = {0};
-    *promoted = mem_try((size_t)c->sae->d_sae * EFFECTS_PROMOTED, sizeof **promoted,
-                        "tokens", err);
-    bool ok = *promoted && cmd_effects_open(c, lm, NULL, &e, err) &&
-              effects_need_promoted(e.kept, &e.in, &c->progress, err);
-    if (ok)
-        *n = effects_promoted(e.kept, *promoted);
-    cmd_effects_close(c, &e);
+    bool ok = lm && (!effects || find_effects(c, q, lm, t, err)) &&
+              (!promotes || find_promoted(c, lm, promoted, n, err));
     lm_close(lm);
-    if (ok)
-        return true;
-    free(*promoted);
-    return false;
+    return ok;
 }
 
 static bool answer(struct cmd *c, const struct query *q, struct feature_table *t,
                    struct err *err)
 {
     const struct session *s = c->session;
-    if (q->nearest && !feature_table_nearest(t, c->sae, c->opts.session.threads,
-                                             &c->progress, err))
-        return false;
-    uint32_t *promoted;
+    uint32_t *promoted = NULL;
     int n_promoted = 0;
-    if (!find_promoted(c, q, &promoted, &n_promoted, err))
+    if ((q->nearest && !feature_table_nearest(t, c->sae, c->opts.session.threads,
+                                              &c->progress, err)) ||
+        !ask_model(c, q, t, &promoted, &n_promoted, err))
         return false;
     uint32_t *ids = mem_try((size_t)t->n, sizeof *ids, "rows", err);
     if (!ids) {

@@ -30,5 +30,11 @@ struct cmd_effects {
 /* hook may be NULL for what needs none (promoted tokens). lm and hook are borrowed. */
 bool cmd_effects_open(struct cmd *c, const struct lm *lm, const struct lm_hook *hook,
                       struct cmd_effects *out, struct err *err);
+struct feature_table;
+/* Fill the columns estimate and delta_ce of the table, for both modes: estimates are
+ * computed for the modes that are wanted (by error_kept), else they and the exact effects
+ * are those that are known. */
+bool cmd_effects_columns(struct cmd *c, struct cmd_effects *e, const bool wanted[2],
+                         struct feature_table *table, struct err *err);
 /* Saves what is new; where that fails, a warning. A zeroed one is fine. */
 void cmd_effects_close(struct cmd *c, struct cmd_effects *e);

@@ -249,6 +249,37 @@ class Ablate(Case):
         self.fails(2, "ablate", SAE, "--by", "beauty", *self.MODEL)
 
 
+class Features(Case):
+    MODEL = ("--model", MODEL, "--tokens", TOKENS, "--hook", "blocks.1.hook_resid_pre")
+
+    def test_effects_are_columns(self):
+        with open(os.path.join(REF, "score", "score.json")) as f:
+            want = json.load(f)["scores"][0]
+        known = self.ok("ablate", SAE, "3,7", *self.MODEL, "--json").json["features"]
+        got = self.ok("features", SAE, *self.MODEL, "--columns",
+                      "estimate,estimate_kept,delta_ce,delta_ce_kept", "--json").json
+        for f in got["features"]:
+            for key, name in (("estimate", "estimate"),
+                              ("estimate_kept", "estimate_error_kept")):
+                self.assertAlmostEqual(f[key], want[name][f["id"]], delta=1e-4)
+            exact = [k["delta_ce"] for k in known if k["id"] == f["id"]]
+            self.assertEqual(f["delta_ce"], exact[0] if exact else None)
+            self.assertIsNone(f["delta_ce_kept"])
+        top = self.ok("features", SAE, *self.MODEL, "--sort", "estimate", "--filter",
+                      "estimate > 0", "--json").json["features"]
+        order = sorted((i for i in range(40) if want["estimate"][i] > 0),
+                       key=lambda i: -want["estimate"][i])
+        self.assertEqual([f["id"] for f in top], order)
+        by = self.ok("ablate", SAE, *self.MODEL, "--by", "delta_ce", "--top", 1, "--json").json
+        self.assertEqual(by["features"][0]["id"],
+                         max(known, key=lambda k: k["delta_ce"])["id"])
+
+    def test_without_a_model(self):
+        r = self.ok("features", SMALL, "--columns", "estimate", "--json")
+        self.assertIn(b"no language model", r.err)
+        self.assertIsNone(r.json["features"][0]["estimate"])
+
+
 class Token(Case):
     MODEL = ("--model", MODEL, "--tokens", TOKENS, "--hook", "blocks.1.hook_resid_pre")
 
