@@ -45,12 +45,18 @@ void token_encoder_close(struct token_encoder *te)
     token_set_finish(&te->normalized);
     free(te->bos.id);
     free(te->path);
+    free(te->merges);
     free(te);
 }
 
 const char *token_encoder_path(const struct token_encoder *te)
 {
     return te->path;
+}
+
+const char *token_encoder_merges(const struct token_encoder *te)
+{
+    return te->merges;
 }
 
 const int32_t *token_encoder_bos(const struct token_encoder *te, size_t *n)

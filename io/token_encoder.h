@@ -39,6 +39,8 @@ void token_encoder_close(struct token_encoder *te); /* NULL is fine */
 
 /* The file: of a directory, the one in it. */
 const char *token_encoder_path(const struct token_encoder *te);
+/* The merges.txt beside a vocab.json; NULL: it has none. */
+const char *token_encoder_merges(const struct token_encoder *te);
 
 enum token_encoder_flags {
     TOKEN_SPECIALS_AS_TEXT = 1, /* special tokens in the text are ordinary text */

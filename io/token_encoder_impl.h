@@ -181,7 +181,7 @@ void token_set_split(const struct token_set *set, const char *s, size_t n, bool 
 /* --- the whole ------------------------------------------------------------------------------ */
 
 struct token_encoder {
-    char *path;
+    char *path, *merges; /* owned; merges: the file of a vocab.json, else NULL */
     struct token_bpe bpe;
     struct token_steps norm, split;
     struct token_set raw, normalized; /* added tokens by their `normalized` */

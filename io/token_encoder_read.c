@@ -173,8 +173,8 @@ static bool read_model(struct token_bpe *b, struct jscan *js, struct parts *p, s
 static bool check_model(struct token_bpe *b, const struct parts *p, struct err *err)
 {
     if (p->dropout > 0)
-        return err_set(err, ERR_UNSUPPORTED, "the model drops merges at random (found dropout "
-                       "%g, expected null): no text has fixed ids", p->dropout);
+        return err_set(err, ERR_UNSUPPORTED, "no text has fixed ids: the model drops merges at "
+                       "random (found dropout %g, expected null)", p->dropout);
     if (p->has_unk) {
         b->unk = token_vocab_find(&b->vocab, str_text(&p->unk), p->unk.len);
         if (b->unk < 0)
@@ -397,14 +397,13 @@ static bool read_vocab_json(struct token_encoder *te, struct jscan *js, struct e
     if (token_vocab_find(&te->bpe.vocab, "<0x0A>", 6) >= 0)
         return err_set(err, ERR_UNSUPPORTED, "it does not say how text is cut (found a vocab.json "
                        "with byte tokens, expected tokenizer.json or tokenizer.model)");
-    char *path = merges_path(te->path);
+    const char *path = te->merges = merges_path(te->path);
     size_t n;
     char *text = fs_read_file(path, TOKENIZER_MAX_FILE, &n, err);
     bool ok = text && read_merges_text(&te->bpe, text, n, err);
     if (!ok)
         err_path(err, path);
     free(text);
-    free(path);
     if (!ok)
         return false;
     token_bpe_find_bytes(&te->bpe);

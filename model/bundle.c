@@ -254,7 +254,9 @@ static bool open_by_name(struct bundle *b, struct err *err)
     if (!b->n_saes && !find_saes(b, b->path, "", 1, true, err))
         return false;
     b->tokens = find_part(b->path, "tokens.npy", is_file);
-    b->tokenizer = find_part(b->path, "tokenizer.json", is_file);
+    static const char *const tokenizers[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+    for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers && !b->tokenizer; i++)
+        b->tokenizer = find_part(b->path, tokenizers[i], is_file);
     b->model = find_part(b->path, "model", is_dir);
     b->ground_truth = find_part(b->path, "ground_truth.npy", is_file);
     if (b->n_saes || b->n_acts)

@@ -68,7 +68,7 @@ static bool key_of(struct capture *c, struct err *err)
     const struct capture_options *o = c->o;
     struct str key = {0};
     const char *path;
-    bool ok = session_key_file(&key, o->text, err) && session_key_file(&key, o->tokenizer, err);
+    bool ok = session_key_file(&key, o->text, err) && session_key_file(&key, token_encoder_path(c->te), err);
     for (int i = 0; ok && (path = lm_file(c->lm, i)) != NULL; i++)
         ok = session_key_file(&key, path, err);
     str_appendf(&key, "hook %s T %lld limit %lld dtype %s zstd %d bos %d %d\n", o->hook_name,
@@ -341,20 +341,29 @@ static bool run_rows(struct capture *c, const struct progress *progress, struct 
 
 /* ---- the end */
 
-static bool copy_tokenizer(const struct capture *c, char **name, struct err *err)
+static bool copy_file(const struct capture *c, const char *from, const char *name,
+                      struct err *err)
 {
-    const char *from = c->o->tokenizer, *slash = strrchr(from, '/');
-    const char *base = slash ? slash + 1 : from;
-    size_t n, len = strlen(base);
-    bool model = len > 6 && strcmp(base + len - 6, ".model") == 0;
-    bool vocab = len >= 10 && strcmp(base + len - 10, "vocab.json") == 0;
+    size_t n;
     char *text = fs_read_file(from, TOKENIZER_MAX_FILE, &n, err);
-    *name = xstrdup(model ? "tokenizer.model" : vocab ? "vocab.json" : "tokenizer.json");
-    char *to = xasprintf("%s/%s", c->partial, *name);
+    char *to = xasprintf("%s/%s", c->partial, name);
     bool ok = text && fs_write_atomic(to, text, n, err);
     free(text);
     free(to);
     return ok;
+}
+
+static bool copy_tokenizer(const struct capture *c, char **name, struct err *err)
+{
+    const char *from = token_encoder_path(c->te), *slash = strrchr(from, '/');
+    const char *base = slash ? slash + 1 : from;
+    size_t len = strlen(base);
+    bool model = len > 6 && strcmp(base + len - 6, ".model") == 0;
+    bool vocab = token_encoder_merges(c->te);
+    *name = xstrdup(model ? "tokenizer.model" : vocab ? "vocab.json" : "tokenizer.json");
+    return copy_file(c, from, *name, err) &&
+           (!token_encoder_merges(c->te) ||
+            copy_file(c, token_encoder_merges(c->te), "merges.txt", err));
 }
 
 static bool write_bundle(const struct capture *c, struct err *err)

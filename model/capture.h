@@ -31,7 +31,6 @@
 
 struct capture_options {
     const char *text, *out;      /* files */
-    const char *tokenizer;       /* the file that te was opened from */
     const char *hook_name;
     struct lm_hook hook;
     int64_t seq_len;             /* 0: the model's context, at most CAPTURE_SEQ_LEN */

@@ -68,7 +68,6 @@ static bool run(struct cmd *c, const struct inputs *in, const struct lm *lm,
     struct capture_options options = {
         .text = c->opts.text,
         .out = c->opts.output,
-        .tokenizer = token_encoder_path(te),
         .hook_name = in->hook,
         .seq_len = c->opts.session.seq_len,
         .tokens_limit = c->opts.session.tokens_limit,

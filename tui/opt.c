@@ -50,7 +50,7 @@ static const struct option options[] = {
     {"seq-len", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.seq_len), "N",
      "cut flat samples into sequences of N"},
     {"tokenizer", 0, KIND_STRING, OPT_GENERAL, AT(session.tokenizer), "FILE",
-     "tokenizer.json or vocab.json"},
+     "tokenizer.json, tokenizer.model or vocab.json, or the directory that has one"},
     {"model", 'm', KIND_STRING, OPT_GENERAL, AT(session.model), "DIR",
      "language model: config.json and model.safetensors"},
     {"truth", 0, KIND_STRING, OPT_GENERAL, AT(session.truth), "FILE",

@@ -11,6 +11,7 @@ import struct
 import zipfile
 
 D, F = 5, 9
+DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data")
 CASES = {}
 
 
@@ -422,6 +423,51 @@ for name, make in {
         "invalid UTF-8": tokenizer(b'{"model": {"type": "BPE", "vocab": {"\xff": 0}, "merges": []}}'),
         "deep": tokenizer('{"model": ' + "[" * 100000)}.items():
     case("tokenizer " + name, make)
+
+
+# ---- tokenizers that cannot encode: the same model with one part changed, and a text
+
+def encoder(value):
+    def make():
+        data = value if isinstance(value, (str, bytes)) else json.dumps(value)
+        return ["prompt", DEMO, "--tokenizer", write("tokenizer.json", data), "--text", "ab"]
+    return make
+
+
+def part(**parts):
+    vocab = {"a": 0, "b": 1, "ab": 2, "<unk>": 3}
+    model = dict({"type": "BPE", "vocab": vocab, "merges": ["a b"]}, **parts.pop("model", {}))
+    return encoder(dict({"model": model}, **parts))
+
+
+def regex(text):
+    return part(pre_tokenizer={"type": "Split", "pattern": {"Regex": text}, "behavior": "Isolated"})
+
+
+for name, make in {
+        "merge of one": part(model={"merges": ["ab"]}), "merge of three": part(model={"merges": ["a b b"]}),
+        "merge of a list of one": part(model={"merges": [["a"]]}), "merge of numbers": part(model={"merges": [[0, 1]]}),
+        "merge of a number": part(model={"merges": [5]}), "merge of unknown tokens": part(model={"merges": ["a b", "a x"]}),
+        "merge into an unknown token": part(model={"merges": ["b a"]}), "merges in words": part(model={"merges": "a b"}),
+        "unk_token that is none": part(model={"unk_token": "<none>"}), "dropout": part(model={"dropout": 0.5}),
+        "prefix that no merge has": part(model={"continuing_subword_prefix": "####"}),
+        "normalizer of no type": part(normalizer={"kind": "NFC"}), "normalizer unknown": part(normalizer={"type": "Precompiled"}),
+        "normalizers without end": part(normalizer={"type": "Sequence", "normalizers": [{"type": "NFC"}] * 65}),
+        "replace without a pattern": part(normalizer={"type": "Replace", "content": "x"}),
+        "pre_tokenizer of no type": part(pre_tokenizer={}), "pre_tokenizer unknown": part(pre_tokenizer={"type": "UnicodeScripts"}),
+        "split of an odd behavior": part(pre_tokenizer={"type": "Split", "pattern": {"String": "a"}, "behavior": "Odd"}),
+        "pattern that does not close": regex("(a"), "pattern of intersections": regex("[a-z&&[aeiou]]"),
+        "pattern of classes in classes": regex("[a[bc]]"), "pattern of repeated repeats": regex("a{1,3}+"),
+        "pattern that ends in a backslash": regex("a\\"), "pattern of 100 kB": regex("a" * 100000),
+        "pieces of no length": part(pre_tokenizer={"type": "FixedLength", "length": 0}),
+        "metaspace of two characters": part(pre_tokenizer={"type": "Metaspace", "replacement": "__"}),
+        "BOS without ids": part(post_processor={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}),
+        "BOS of a word": part(post_processor={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}], "special_tokens": {"<s>": {"ids": ["x"]}}}),
+        "list": encoder(["a", "b"]), "vocab.json without merges": encoder({"a": 0, "b": 1}),
+        "vocab.json with byte tokens": encoder({"a": 0, "<0x0A>": 1}),
+        "model cut short": encoder(b"\n\x0e\n\x05<unk>"),
+        "model of words": encoder(b"\n\x03\n\x01a\x12\x02\x18\x03"), "model with a table": encoder(b"\n\x03\n\x01a\x1a\x03\x12\x01x")}.items():
+    case("encoder " + name, make)
 
 
 # ---- bundles

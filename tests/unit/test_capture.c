@@ -73,7 +73,7 @@ static int tear_down(void **state)
 
 static struct capture_options options_to(const char *out)
 {
-    struct capture_options o = {.text = "text", .out = out, .tokenizer = "tokenizer.json",
+    struct capture_options o = {.text = "text", .out = out,
                                 .hook_name = HOOK, .seq_len = T, .dtype = DTYPE_F32,
                                 .threads = 2};
     assert_true(lm_hook_parse(lm, HOOK, &o.hook, NULL));
@@ -324,6 +324,31 @@ static void what_is_refused(void **state)
     assert_false(is_there("x") || is_there("x.partial"));
 }
 
+/* A vocab.json takes its merges along. */
+static void vocab_and_merges(void **state)
+{
+    (void)state;
+    static const char vocab[] = "{\"a\": 0, \"b\": 1, \"\u0120\": 2, \"ab\": 3, \"\u010a\": 4}";
+    struct err err = {0};
+    write_bytes("vocab.json", vocab, sizeof vocab - 1);
+    write_bytes("merges.txt", "#version: 0.2\na b\n", 18);
+    char text[400];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = "ab ba"[i % 5];
+    write_bytes("abs", text, sizeof text);
+    struct token_encoder *own = token_encoder_open("vocab.json", &err), *was = te;
+    assert_non_null(own);
+    struct capture_options o = options_to("gpt2");
+    o.text = "abs";
+    te = own;
+    capture(&o);
+    te = was;
+    token_encoder_close(own);
+    own = token_encoder_open("gpt2/vocab.json", &err);
+    assert_non_null(own);
+    token_encoder_close(own);
+}
+
 /* A text of one line that is longer than what is read at once, and one without a space. */
 static void long_lines(void **state)
 {
@@ -362,6 +387,7 @@ int main(void)
         cmocka_unit_test(stopped_before_there_is_a_row),
         cmocka_unit_test(after_a_kill),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(vocab_and_merges),
         cmocka_unit_test(long_lines),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
