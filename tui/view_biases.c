@@ -18,6 +18,8 @@ static bool biases_open(struct view *v, struct err *err)
     b->anchor = -1;
     b->range_lo = b->range_hi = NAN;
     b->list = (struct table_state){.sort = 2, .column = 2};
+    /* Who opens a directory of checkpoints asks how they moved. */
+    b->run_shown = v->session && v->session->bundle.series;
     v->target = TARGET_NONE;
     return true;
 }

@@ -622,7 +622,6 @@ static void a_series_shows_what_moves(void **state)
     for (int i = 0; i < 3; i++) {
         struct session *session = open_run(false);
         start(&s, session, "biases", sizes[i][0], sizes[i][1]);
-        screen_type(&s, "s");
         screen_expect(&s, "b_enc of 3 checkpoints by step, 10 to 100");
         /* 16 each of -0.5, -1, -10, and so on */
         screen_expect(&s, "mean -4.833 → -2.833 · < 0: 100.0 % → 33.3 %");
@@ -644,7 +643,7 @@ static void a_series_is_scanned_one_by_one(void **state)
     struct screen s;
     (void)state;
     start(&s, session, "biases", 120, 36);
-    screen_type(&s, "s : \"of density\" Enter");
+    screen_type(&s, ": \"of density\" Enter");
     screen_expect(&s, "density of 3 checkpoints by step, 10 to 100");
     screen_expect_not(&s, "known");
     for (int i = 0; i < 3; i++) /* all of them have an index now */
@@ -653,7 +652,7 @@ static void a_series_is_scanned_one_by_one(void **state)
     stop(&s, session);
     session = open_run(false);
     start(&s, session, "biases", 120, 36);
-    screen_type(&s, "s : \"of density\" Enter");
+    screen_type(&s, ": \"of density\" Enter");
     screen_expect(&s, "needs activation samples (--acts FILE)");
     stop(&s, session);
 }
@@ -665,7 +664,6 @@ static void a_broken_member_does_not_stop_the_others(void **state)
     (void)state;
     rename(test_path("run/step_20"), test_path("run/away"));
     start(&s, session, "biases", 120, 36);
-    screen_type(&s, "s");
     screen_expect(&s, "2 known");
     screen_expect(&s, "run/step_20: ");
     screen_expect(&s, "mean -4.833 → -2.833");
@@ -683,7 +681,6 @@ static void a_series_is_written_with_its_bins(void **state)
     char keys[400], line[600];
     (void)state;
     start(&s, session, "biases", 120, 36);
-    screen_type(&s, "s");
     json_t *j = written(&s, "series.json");
     const json_t *all = json_object_get(j, "histograms");
     assert_int_equal(json_array_size(all), 3);
@@ -746,7 +743,7 @@ static void a_series_fits_any_size(void **state)
         screen_start(&s, &(struct screen_options){.views = views, .cols = 120, .rows = 36,
                                                   .view = "biases", .session = session,
                                                   .ascii = ascii, .mono = ascii});
-        screen_type(&s, "s j + + - t ] ] ] ^D ^U G gg Tab [ s s");
+        screen_type(&s, "j + + - t ] ] ] ^D ^U G gg Tab [ s s");
         char *text = screen_text(&s);
         for (const char *p = text; ascii && *p; p++)
             assert_true(*p > 0);
