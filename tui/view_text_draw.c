@@ -27,9 +27,9 @@ static struct layout lay_out(const struct text_view *s, int rows, int cols)
 {
     struct layout l = {0};
     int change = s->shown.n_out > 0;
-    l.strip_features = rows >= 44 ? 6 : rows >= 30 ? 4 : 3;
+    l.strip_features = rows >= 44 ? 6 : rows >= 30 ? 4 : rows >= 16 ? 3 : 1;
     int strip = 2 + change + l.strip_features; /* token, loss, change, features */
-    int text = rows / 4 < 2 ? 2 : rows / 4;
+    int text = rows < 16 ? 2 : rows / 4;
     l.text = (struct rect){1, 0, text, cols};
     l.strip = (struct rect){1 + text + 1, 0, strip, cols};
     int below = l.strip.row + strip + 1;
@@ -57,7 +57,9 @@ static float light_of(const struct text_view *s, int64_t p, int64_t feature)
 static int64_t first_painted(const struct view *v, int rows, int cols)
 {
     const struct text_view *s = v->state;
-    int64_t cells = 0, first = s->token, budget = (int64_t)cols * (rows > 2 ? rows - 2 : 1) * 3 / 4;
+    int lines = v->mono ? rows / 2 : rows; /* without colour digits stand below each */
+    int64_t cells = 0, first = s->token;
+    int64_t budget = (int64_t)cols * (lines > 2 ? lines - 2 : 1) * 3 / 4;
     for (; first > 0; first--) {
         size_t len;
         const char *bytes = desk_token_bytes(v->desk, s->shown.page.tokens[first - 1].id, &len);
