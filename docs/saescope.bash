@@ -10,7 +10,7 @@ _saescope()
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
         --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
         --format --fold-decoder-norms --subtract-b-dec --norm-factor --subtract-mean --target
-        --memory --threads --seed --quick --json --tsv --table
+        --token-dtype        --memory --threads --seed --quick --json --tsv --table
         --color --ascii --theme --quiet --verbose --help --version'
     local word command='' first=1
     COMPREPLY=()
@@ -55,6 +55,8 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -W 'optimal greedy' -- "$cur") ;;
     --to)
         mapfile -t COMPREPLY < <(compgen -W 'saelens npy jumprelu' -- "$cur") ;;
+    --token-dtype)
+        mapfile -t COMPREPLY < <(compgen -W 'uint16 uint32 int32 int64' -- "$cur") ;;
     --norm-factor)
         mapfile -t COMPREPLY < <(compgen -W 'estimate' -- "$cur") ;;
     --fold-decoder-norms | --subtract-b-dec)

@@ -34,6 +34,7 @@ complete -c saescope -n $no_command -a convert \
 complete -c saescope -s s -l sae -r -F -d 'Which SAE: name in the bundle, or path'
 complete -c saescope -s a -l acts -r -F -d 'Activation samples'
 complete -c saescope -s t -l tokens -r -F -d 'Token ids'
+complete -c saescope -l token-dtype -x -a 'uint16 uint32 int32 int64' -d 'The tokens are nothing but such numbers'
 complete -c saescope -l target -r -F -d 'Of transcoders, what their output should be'
 complete -c saescope -l seq-len -x -d 'Cut flat samples into sequences'
 complete -c saescope -l tokenizer -r -F -d 'tokenizer.json, tokenizer.model or vocab.json'

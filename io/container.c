@@ -47,18 +47,6 @@ static bool starts(const unsigned char *head, size_t n, const char *magic, size_
     return n >= len && memcmp(head, magic, len) == 0;
 }
 
-static bool is_arrow(const unsigned char *head, size_t n, const struct map *m)
-{
-    (void)m;
-    return starts(head, n, "ARROW1", 6) || starts(head, n, "\xff\xff\xff\xff", 4);
-}
-
-static bool is_parquet(const unsigned char *head, size_t n, const struct map *m)
-{
-    (void)m;
-    return starts(head, n, "PAR1", 4);
-}
-
 static bool is_hdf5(const unsigned char *head, size_t n, const struct map *m)
 {
     (void)m;
@@ -75,12 +63,6 @@ static bool is_tar(const unsigned char *head, size_t n, const struct map *m)
 static const struct reader tar_reader = {
     .kind = "tar", .recognise = is_tar,
     .refusal = "a tar file is not read (expected npy, npz, safetensors or PyTorch)"};
-static const struct reader arrow_reader = {
-    .kind = "arrow", .recognise = is_arrow,
-    .refusal = "an Arrow file is not read (expected npy, npz, safetensors or PyTorch)"};
-static const struct reader parquet_reader = {
-    .kind = "parquet", .recognise = is_parquet,
-    .refusal = "a Parquet file is not read (expected npy, npz, safetensors or PyTorch)"};
 static const struct reader hdf5_reader = {
     .kind = "hdf5", .recognise = is_hdf5,
     .refusal = "an HDF5 file is not read (expected npy, npz, safetensors or PyTorch)"};
@@ -148,6 +130,36 @@ static bool open_npy(struct container *c, const struct progress *progress, struc
 }
 
 const struct reader npy_reader = {.kind = "npy", .recognise = is_npy, .open = open_npy};
+
+/* ---- numbers and nothing else */
+
+static const struct reader raw_reader = {.kind = "raw"};
+
+struct container *container_open_raw(const char *path, enum dtype dtype, struct err *err)
+{
+    struct container *c = xcalloc(1, sizeof *c);
+    struct tensor t = {.dtype = dtype, .ndim = 1};
+    c->path = xstrdup(path);
+    c->reader = &raw_reader;
+    bool ok = map_open(&c->map[0], path, err);
+    if (ok) {
+        c->n_maps = 1;
+        t.shape[0] = c->map[0].size / dtype_info[dtype].size;
+        t.data = c->map[0].data;
+        tensor_set_strides(&t, false);
+        if (!t.shape[0] || c->map[0].size % dtype_info[dtype].size)
+            ok = err_set(err, ERR_FORMAT, "not raw %s numbers (found %lld bytes, expected a "
+                         "multiple of %d)", dtype_info[dtype].name,
+                         (long long)c->map[0].size, dtype_info[dtype].size);
+    }
+    if (ok) {
+        container_add(c, &t, "");
+        return c;
+    }
+    err_path(err, path);
+    container_close(c);
+    return NULL;
+}
 
 /* ---- for readers */
 

@@ -13,6 +13,8 @@
  *   torch        every tensor in what torch.save or pickle wrote (.pt, .pth, .pkl), by its
  *                way there: "encoder.weight", "state_dict.W_enc"; "" if it is the whole.
  *                Nothing in the file is executed (io/pickle.h)
+ *   arrow        of an Arrow IPC stream every column of numbers, or of lists of them of one
+ *                length, a tensor for each batch: several have one name
  *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel),
  *   or gzip (".pkl.gz")
  *
@@ -34,6 +36,10 @@ struct container *container_open(const char *path, const struct progress *progre
                                  struct err *err);
 void container_close(struct container *c); /* NULL is fine */
 
+/* A file that is nothing but numbers of one dtype, little-endian: one tensor, flat, named "".
+ * ERR_FORMAT when its size is no multiple of theirs. */
+struct container *container_open_raw(const char *path, enum dtype dtype, struct err *err);
+
 /* Checksums that the format has and that opening did not look at, because that would have
  * read all the data (stored members of an npz). True when there are none. ERR_FORMAT names
  * the member; ERR_CANCELLED. */
@@ -49,7 +55,7 @@ bool container_unpacked(const struct container *c);
 
 const char *container_path(const struct container *c);
 const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors",
-                                                          * "torch" */
+                                                          * "torch", "arrow", "raw" */
 
 /* Tensors in file order. Borrowed: they live until container_close. */
 size_t container_count(const struct container *c);

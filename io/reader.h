@@ -32,7 +32,7 @@ struct reader {
     const char *refusal;
 };
 
-extern const struct reader npy_reader, npz_reader, pickle_reader, safetensors_reader,
+extern const struct reader arrow_reader, parquet_reader, npy_reader, npz_reader, pickle_reader, safetensors_reader,
     torch_reader;
 
 /* The bytes that the container's format is in: the file, or what zstd made of it. */

@@ -552,7 +552,7 @@ bool ablate_tokens(const struct lm *lm, const struct lm_hook *hook, const struct
     bool ok = replace_init(&a.r, progress, err);
     if (ok && (sequence < 0 || sequence >= a.r.n_seq))
         ok = err_set(err, ERR_RANGE, "%s: no such sequence (found %lld, expected 0 to %lld)",
-                     container_path(samples->tokens_container), (long long)sequence,
+                     samples_tokens_path(samples), (long long)sequence,
                      (long long)a.r.n_seq - 1);
     ok = ok && run_tokens(&a, &made, err);
     ablating_finish(&a);

@@ -212,7 +212,7 @@ static bool from_model(const struct samples *samples, const struct lm *lm,
                        const struct progress *progress, float *x, struct err *err)
 {
     int64_t T = position + 1, d = lm_d_model(lm);
-    const char *tokens = container_path(samples->tokens_container);
+    const char *tokens = samples_tokens_path(samples);
     struct lm_work work = {.progress = progress, .what = "tokens", .tokens = T,
                            .of = T * lm_cost_to(lm, hook)};
     struct running r = {.hook = hook, .T = T, .err = err};

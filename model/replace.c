@@ -29,7 +29,7 @@ static bool check_sae(const struct replace *r, struct err *err)
 
 static bool check_tokens(const struct replace *r, struct err *err)
 {
-    const char *tokens = container_path(r->samples->tokens_container);
+    const char *tokens = samples_tokens_path(r->samples);
     if (r->T < 2 || r->n_seq < 1)
         return err_set(err, ERR_RANGE, "%s: no next token to predict (found %lld whole "
                        "sequences of %lld, expected at least one of 2 or more)", tokens,
@@ -84,7 +84,7 @@ bool replace_check(const struct replace *r, int64_t positions, bool finite,
     if (positions == 0)
         return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
                        "one; see --skip-first and --skip-tokens)",
-                       container_path(r->samples->tokens_container));
+                       samples_tokens_path(r->samples));
     if (finite)
         return true;
     if (!lm_check_finite(r->lm, progress, err))

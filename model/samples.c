@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "io/fs.h"
+#include "io/json.h"
 #include "io/map.h"
 #include "io/mem.h"
 #include "model/kern.h"
@@ -16,6 +17,7 @@
 #define MAX_D_IN    ((int64_t)1 << 20)
 #define READ_BYTES  ((size_t)256 << 10) /* of a file at a time */
 #define CHECK_IDS   65536               /* token ids at a time */
+#define MAX_STATE   ((size_t)4 << 20)   /* bytes of a state.json */
 
 /* --- names: FILE, FILE:KEY, GLOB --- */
 
@@ -51,16 +53,74 @@ static void sources_finish(struct sources *s)
     *s = (struct sources){0};
 }
 
+static void sources_push(struct sources *s, const char *path, const char *key)
+{
+    array_grow(s->v, s->n, s->cap);
+    s->v[s->n++] = (struct source){xstrdup(path), xstrdup(key)};
+}
+
+/* The files that a dataset's state.json lists, which lie beside it. */
+static bool sources_add_dataset(struct sources *s, const char *dir, const char *state,
+                                const char *key, struct err *err)
+{
+    json_t *root = json_load_path(state, MAX_STATE, JSON_LAST_WINS, err);
+    const json_t *files = json_object_get(root, "_data_files");
+    bool ok = root != NULL;
+    if (ok && (!json_is_array(files) || !json_array_size(files)))
+        ok = err_set(err, ERR_FORMAT, "%s: no list of files (found no _data_files, expected "
+                     "some)", state);
+    for (size_t i = 0; ok && i < json_array_size(files); i++) {
+        const char *name = json_string_value(
+            json_object_get(json_array_get(files, i), "filename"));
+        char *path = name ? fs_resolve_below(dir, name, err) : NULL;
+        ok = path || (!name && err_set(err, ERR_FORMAT, "%s: _data_files without a name (found "
+                                       "none, expected 'filename')", state));
+        if (path)
+            sources_push(s, path, key);
+        free(path);
+    }
+    json_decref(root);
+    return ok;
+}
+
+static bool sources_add_directory(struct sources *s, const char *dir, const char *key,
+                                  struct err *err)
+{
+    static const char *const patterns[] = {"*.safetensors", "*.npy", "*.npy.zst", "*.arrow"};
+    char *state = xasprintf("%s/state.json", dir);
+    bool listed = exists(state), ok = listed && sources_add_dataset(s, dir, state, key, err);
+    free(state);
+    for (size_t i = 0; !listed && !ok && i < sizeof patterns / sizeof *patterns; i++) {
+        struct fs_names names = {0};
+        char *pattern = xasprintf("%s/%s", dir, patterns[i]);
+        ok = fs_glob(pattern, &names, NULL);
+        for (size_t k = 0; k < names.n; k++)
+            sources_push(s, names.name[k], key);
+        fs_names_free(&names);
+        free(pattern);
+    }
+    if (ok || listed)
+        return ok;
+    return err_set(err, ERR_MISSING, "%s: no samples in the directory (found none, expected "
+                   ".safetensors, .npy or .arrow files)", dir);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static bool sources_add_glob(struct sources *s, const char *pattern, const char *key,
                              struct err *err)
 {
     struct fs_names names = {0};
+    if (is_directory(pattern))
+        return sources_add_directory(s, pattern, key, err);
     if (!fs_glob(pattern, &names, err))
         return false;
-    for (size_t i = 0; i < names.n; i++) {
-        array_grow(s->v, s->n, s->cap);
-        s->v[s->n++] = (struct source){xstrdup(names.name[i]), xstrdup(key)};
-    }
+    for (size_t i = 0; i < names.n; i++)
+        sources_push(s, names.name[i], key);
     fs_names_free(&names);
     return true;
 }
@@ -114,11 +174,14 @@ static const struct tensor *pick(const struct container *c, const char *key,
 {
     const struct tensor *found = key ? container_find(c, key) : NULL;
     size_t n_fit = 0, n = container_count(c);
-    for (size_t i = 0; i < n && !key; i++)
-        if (fits(container_at(c, i))) {
-            found = container_at(c, i);
+    for (size_t i = 0; i < n && !key; i++) {
+        const struct tensor *t = container_at(c, i);
+        /* A column of several batches is one array. */
+        if (fits(t) && !(found && strcmp(found->name, t->name) == 0)) {
+            found = n_fit ? found : t;
             n_fit++;
         }
+    }
     if (!key && n == 1) { /* say what is wrong with it rather than that there is none */
         found = container_at(c, 0);
         n_fit = 1;
@@ -169,17 +232,9 @@ static bool shards_disagree(const struct samples *s, const struct container *c,
                    tensor_shape_text(s->shards[0].tensor, b, sizeof b));
 }
 
-/* The next shard, whose container now belongs to s. */
-static bool add_shard(struct samples *s, struct container *c, const char *key,
-                      struct err *err)
+static bool add_part(struct samples *s, struct container *c, const struct tensor *t, bool owns,
+                     struct err *err)
 {
-    struct samples_shard shard = {.container = c, .first = s->n_tok};
-    s->shards[s->n_shards++] = shard;
-    const struct tensor *t = pick(c, key, is_samples,
-                                  "floating point [n_seq, seq_len, d_in] or [n_tok, d_in]",
-                                  err);
-    if (!t)
-        return false;
     int64_t n_tok, seq_len, d_in;
     char shape[64];
     layout_of(t, &n_tok, &seq_len, &d_in);
@@ -187,9 +242,9 @@ static bool add_shard(struct samples *s, struct container *c, const char *key,
         return err_set(err, ERR_SHAPE, "%s: no samples (found %s, expected 1 token or more of 1 to "
                        "%lld values)", container_path(c), tensor_shape_text(t, shape, sizeof shape),
                        (long long)MAX_D_IN);
-    struct samples_shard *last = &s->shards[s->n_shards - 1];
-    last->tensor = t;
-    last->n_tok = n_tok;
+    struct samples_shard shard = {c, owns, t, s->n_tok, n_tok};
+    array_grow(s->shards, s->n_shards, s->cap_shards);
+    s->shards[s->n_shards++] = shard;
     if (s->n_shards == 1) {
         s->path = xstrdup(container_path(c));
         s->d_in = d_in;
@@ -202,6 +257,33 @@ static bool add_shard(struct samples *s, struct container *c, const char *key,
     return true;
 }
 
+/* The next shard, or as many as its array has batches. The container now belongs to s. */
+static bool add_shard(struct samples *s, struct container *c, const char *key,
+                      struct err *err)
+{
+    if (!key && container_find(c, "locations") && container_find(c, "activations")) {
+        err_set(err, ERR_UNSUPPORTED, "%s: firings are not samples (found locations and "
+                "activations, expected activations of every token)", container_path(c));
+        container_close(c);
+        return false;
+    }
+    const struct tensor *t = pick(c, key, is_samples,
+                                  "floating point [n_seq, seq_len, d_in] or [n_tok, d_in]",
+                                  err);
+    bool taken = false, ok = t != NULL;
+    for (size_t i = 0; ok && i < container_count(c); i++) {
+        const struct tensor *part = container_at(c, i);
+        if (strcmp(part->name, t->name) != 0 || !is_samples(part))
+            continue;
+        int before = s->n_shards;
+        ok = add_part(s, c, part, !taken, err);
+        taken = taken || s->n_shards > before;
+    }
+    if (!taken)
+        container_close(c);
+    return ok;
+}
+
 static bool open_shards(struct samples *s, const struct samples_options *o,
                         const struct progress *progress, struct err *err)
 {
@@ -212,7 +294,6 @@ static bool open_shards(struct samples *s, const struct samples_options *o,
     if (ok && sources.n > MAX_SHARDS)
         ok = err_set(err, ERR_UNSUPPORTED, "%s: %zu shards (expected at most %d)",
                      o->acts[0], sources.n, MAX_SHARDS);
-    s->shards = xcalloc(sources.n ? sources.n : 1, sizeof *s->shards);
     for (size_t i = 0; i < sources.n && ok; i++) {
         struct container *c = container_open(sources.v[i].path, progress, err);
         ok = c && add_shard(s, c, sources.v[i].key, err);
@@ -223,8 +304,62 @@ static bool open_shards(struct samples *s, const struct samples_options *o,
 
 /* --- tokens --- */
 
-static bool open_tokens(struct samples *s, const char *word, const struct progress *progress,
-                        struct err *err)
+const char *samples_tokens_path(const struct samples *s)
+{
+    return s->tokens_container ? container_path(s->tokens_container) : s->path;
+}
+
+/* The ids that lie beside the samples of shard i; NULL: there are none that fit. */
+static const struct tensor *ids_beside(const struct samples *s, int i)
+{
+    static const char *const names[] = {"tokens", "token_ids", "input_ids"};
+    const struct samples_shard *shard = &s->shards[i];
+    int batch = 0;
+    for (int k = i; !s->shards[k].owns; k--)
+        batch++;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (size_t k = 0, seen = 0; k < container_count(shard->container); k++) {
+            const struct tensor *t = container_at(shard->container, k);
+            if (strcmp(t->name, names[n]) == 0 && (int)seen++ == batch)
+                return is_tokens(t) && tensor_count(t) == shard->n_tok ? t : NULL;
+        }
+    return NULL;
+}
+
+struct ids_copy {
+    const struct tensor *t;
+    int64_t *out;
+};
+
+static void copy_ids(void *ctx)
+{
+    struct ids_copy *c = ctx;
+    tensor_read_i64(c->t, 0, tensor_count(c->t), c->out);
+}
+
+/* Ids beside the samples of every shard, one behind the other. */
+static bool take_ids_beside(struct samples *s, struct err *err)
+{
+    for (int i = 0; i < s->n_shards; i++)
+        if (!ids_beside(s, i))
+            return true;
+    if (!s->n_shards || !scratch_init(&s->ids, NULL, (size_t)s->n_tok * sizeof(int64_t),
+                                      "token ids", err))
+        return !s->n_shards;
+    for (int i = 0; i < s->n_shards; i++) {
+        struct ids_copy copy = {ids_beside(s, i), (int64_t *)s->ids.data + s->shards[i].first};
+        if (!map_guard(copy_ids, &copy, err))
+            return false;
+    }
+    s->ids_tensor = (struct tensor){.name = "tokens", .dtype = DTYPE_I64, .ndim = 1,
+                                    .shape = {s->n_tok}, .data = s->ids.data};
+    tensor_set_strides(&s->ids_tensor, false);
+    s->tokens = &s->ids_tensor;
+    return true;
+}
+
+static bool open_tokens(struct samples *s, const char *word, enum dtype raw,
+                        const struct progress *progress, struct err *err)
 {
     struct sources sources = {0};
     bool ok = sources_add(&sources, word, err);
@@ -232,7 +367,9 @@ static bool open_tokens(struct samples *s, const char *word, const struct progre
         ok = err_set(err, ERR_UNSUPPORTED, "%s: not one file of token ids (found %zu, expected 1)",
                      word, sources.n);
     if (ok) {
-        s->tokens_container = container_open(sources.v[0].path, progress, err);
+        s->tokens_container = raw != DTYPE_F32
+                                  ? container_open_raw(sources.v[0].path, raw, err)
+                                  : container_open(sources.v[0].path, progress, err);
         if (s->tokens_container)
             s->tokens = pick(s->tokens_container, sources.v[0].key, is_tokens,
                              "integers [n_seq, seq_len] or [n_tok]", err);
@@ -245,7 +382,7 @@ static bool open_tokens(struct samples *s, const char *word, const struct progre
 static bool tokens_disagree(const struct samples *s, struct err *err)
 {
     char a[64], b[64];
-    const char *path = container_path(s->tokens_container);
+    const char *path = samples_tokens_path(s);
     tensor_shape_text(s->tokens, a, sizeof a);
     if (s->n_shards == 1)
         return err_set(err, ERR_SHAPE, "%s: token ids do not fit the samples in %s (found %s and "
@@ -263,7 +400,7 @@ static bool check_tokens(const struct samples *s, struct err *err)
     bool flat = s->tokens->ndim == 1;
     if (s->n_shards == 0)
         return ids > 0 || err_set(err, ERR_SHAPE, "%s: no token ids (found 0, expected 1 or more)",
-                                  container_path(s->tokens_container));
+                                  samples_tokens_path(s));
     if (ids != s->n_tok || (!flat && s->seq_len && s->tokens->shape[1] != s->seq_len))
         return tokens_disagree(s, err);
     return true;
@@ -282,7 +419,7 @@ static bool check_ids(const struct samples *s, struct err *err)
                 ok = err_set(err, ERR_RANGE,
                              "%s: bad token id in sequence %lld at position %lld (found "
                              "%lld, expected 0 or more)",
-                             container_path(s->tokens_container),
+                             samples_tokens_path(s),
                              (long long)samples_sequence(s, t + i),
                              (long long)samples_position(s, t + i), (long long)ids[i]);
     }
@@ -300,10 +437,10 @@ static bool cut_sequences(struct samples *s, int64_t n, struct err *err)
                                                          : 0;
     char shape[64];
     const struct tensor *t = s->n_shards ? s->shards[0].tensor : s->tokens;
-    const char *path = s->n_shards ? s->path : container_path(s->tokens_container);
+    const char *path = s->n_shards ? s->path : samples_tokens_path(s);
     tensor_shape_text(s->seq_len || !s->tokens ? t : s->tokens, shape, sizeof shape);
     if (!s->seq_len && s->tokens)
-        path = container_path(s->tokens_container);
+        path = samples_tokens_path(s);
     if (n && shaped && n != shaped)
         return err_set(err, ERR_SHAPE, "%s: sequences of another length (found %s, expected --seq-len "
                        "%lld)", path, shape, (long long)n);
@@ -327,7 +464,7 @@ static bool apply_limits(struct samples *s, const struct samples_options *o,
     if (s->n_tok > MAX_TOKENS)
         return err_set(err, ERR_RANGE,
                        "%s: %lld tokens (expected at most %lld; --tokens-limit takes fewer)",
-                       s->path ? s->path : container_path(s->tokens_container),
+                       s->path ? s->path : samples_tokens_path(s),
                        (long long)s->n_tok, (long long)MAX_TOKENS);
     s->n_seq = (s->n_tok + s->seq_len - 1) / s->seq_len;
     return true;
@@ -338,7 +475,8 @@ struct samples *samples_open(const struct samples_options *o, const struct progr
 {
     struct samples *s = xcalloc(1, sizeof *s);
     bool ok = open_shards(s, o, progress, err) &&
-              (!o->tokens || open_tokens(s, o->tokens, progress, err));
+              (o->tokens ? open_tokens(s, o->tokens, o->token_dtype, progress, err)
+                         : take_ids_beside(s, err));
     if (ok && !s->n_shards && !s->tokens)
         ok = err_set(err, ERR_MISSING, "no samples and no tokens (expected --acts)");
     ok = ok && (!s->tokens || check_tokens(s, err));
@@ -357,7 +495,9 @@ void samples_close(struct samples *s)
     if (!s)
         return;
     for (int i = 0; i < s->n_shards; i++)
-        container_close(s->shards[i].container);
+        if (s->shards[i].owns)
+            container_close(s->shards[i].container);
+    scratch_finish(&s->ids);
     free(s->shards);
     container_close(s->tokens_container);
     free(s->path);

@@ -3,7 +3,10 @@
  *
  * Samples are [n_seq, seq_len, d_in] or flat [n_tok, d_in], in one array or in shards that
  * follow each other; token t = sequence * seq_len + position, row-major, as everywhere.
- * All sequences have the same length. Values are read with pread by blocks and converted
+ * All sequences have the same length. A directory stands for its shards: those that
+ * state.json of Hugging Face's datasets lists, else its .safetensors, .npy, .npy.zst or
+ * .arrow files. Ids that lie beside the samples in every shard ("tokens", "token_ids",
+ * "input_ids") are taken where no file of tokens is given. Values are read with pread by blocks and converted
  * to f32; nothing is kept. Thread-safe after opening.
  */
 #pragma once
@@ -13,18 +16,21 @@
 
 #include "io/container.h"
 #include "io/err.h"
+#include "io/scratch.h"
 
 struct samples_options {
     const char *const *acts; /* files or globs, "FILE:KEY" picks an array */
     int n_acts;
     const char *tokens;      /* file, or NULL */
+    enum dtype token_dtype;  /* of a file of nothing but numbers; DTYPE_F32: the file says */
     int64_t seq_len;         /* --seq-len, 0: as the data says */
     int64_t sequences;       /* --sequences, 0: all */
     int64_t tokens_limit;    /* --tokens-limit, 0: all */
 };
 
 struct samples_shard {
-    struct container *container; /* owned */
+    struct container *container; /* owned by the first of its shards */
+    bool owns;
     const struct tensor *tensor;
     int64_t first, n_tok;        /* tokens [first, first + n_tok) of the whole */
 };
@@ -33,9 +39,11 @@ struct samples {
     int64_t n_tok, n_seq, seq_len, d_in; /* after the limits */
     int64_t n_tok_stored;                /* before them */
     struct samples_shard *shards;        /* owned; n_shards 0: tokens only, no samples */
-    int n_shards;
+    int n_shards, cap_shards;
     char *path;                          /* of the first shard, for messages */
-    struct container *tokens_container;  /* owned; NULL: no token ids */
+    struct container *tokens_container;  /* owned; NULL: no ids, or they lie beside the samples */
+    struct scratch ids;                  /* where those are copied to, one behind the other */
+    struct tensor ids_tensor;
     const struct tensor *tokens;         /* n_tok_stored ids in logical order */
     enum dtype dtype;
 };
@@ -45,6 +53,9 @@ struct samples {
 struct samples *samples_open(const struct samples_options *options,
                              const struct progress *progress, struct err *err);
 void samples_close(struct samples *s); /* NULL is fine */
+
+/* The file that the token ids are from, for messages. There must be some. */
+const char *samples_tokens_path(const struct samples *s);
 
 /* Rows [first, first + n) as f32 into out [n, d_in]. ERR_OS when a file shrank. */
 bool samples_read(const struct samples *s, int64_t first, int64_t n, float *out,

@@ -167,6 +167,7 @@ static bool open_samples(struct session *s, const struct progress *progress, str
         .acts = o->n_acts ? o->acts : (const char *const *)b->acts,
         .n_acts = o->n_acts ? o->n_acts : b->n_acts,
         .tokens = o->tokens ? o->tokens : b->tokens,
+        .token_dtype = o->tokens ? o->token_dtype : DTYPE_F32,
         .seq_len = o->seq_len,
         .sequences = o->sequences,
         .tokens_limit = o->tokens_limit,
@@ -238,7 +239,7 @@ static void check_ids(struct session *s)
     free(ids);
     if (unknown)
         session_warn(s, "%s: warning: %lld token ids are not in the tokenizer %s, the first "
-                     "is %lld", container_path(samples->tokens_container), (long long)unknown,
+                     "is %lld", samples_tokens_path(samples), (long long)unknown,
                      tokenizer_path(s->tokenizer), (long long)first);
 }
 
@@ -528,14 +529,16 @@ static bool key_sae(struct str *key, const struct sae *sae, struct err *err)
 static bool key_samples(struct str *key, const struct samples *s, struct err *err)
 {
     for (int i = 0; i < s->n_shards; i++) {
+        if (!s->shards[i].owns)
+            continue;
         str_appendf(key, "samples %s", s->shards[i].tensor->name);
         if (!session_key_file(key, container_path(s->shards[i].container), err))
             return false;
     }
-    if (!s->tokens)
+    if (!s->tokens_container)
         return true;
     str_appendf(key, "tokens %s", s->tokens->name);
-    return session_key_file(key, container_path(s->tokens_container), err);
+    return session_key_file(key, samples_tokens_path(s), err);
 }
 
 static void key_options(struct str *key, const struct session *s)
@@ -549,6 +552,7 @@ static void key_options(struct str *key, const struct session *s)
         str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
                     (long long)s->samples->seq_len, (long long)s->samples->n_tok,
                     (long long)s->samples->n_tok_stored);
+    str_appendf(key, "raw tokens %d\n", (int)o->token_dtype);
     str_appendf(key, "skip first %lld, tokens", (long long)o->skip_first);
     for (int i = 0; i < o->n_skip_tokens; i++)
         str_appendf(key, " %lld", (long long)o->skip_tokens[i]);
@@ -596,7 +600,7 @@ char *session_index_path(const struct session *s, int i, struct err *err)
         put_absolute(&what, container_path(shard->container));
     }
     if (s->samples && s->samples->tokens_container)
-        put_absolute(&what, container_path(s->samples->tokens_container));
+        put_absolute(&what, samples_tokens_path(s->samples));
     for (int k = 0; s->target && k < s->target->n_shards; k++)
         put_absolute(&what, container_path(s->target->shards[k].container));
     str_appendf(&what, "format %s\n", o->sae.format ? o->sae.format : "");

@@ -34,6 +34,7 @@ struct session_options {
     const char *tokens, *tokenizer, *model, *hook, *labels, *index;
     const char *truth;        /* --truth, a file of directions (cosine.h) */
     const char *target;       /* of transcoders: what their output should be, as acts */
+    enum dtype token_dtype;   /* of a raw file of tokens; DTYPE_F32 (0): it says itself */
     int64_t seq_len, sequences, tokens_limit, skip_first;
     const int64_t *skip_tokens;
     int n_skip_tokens;

@@ -45,6 +45,8 @@ static const struct option options[] = {
      "array; repeatable: shards in order"},
     {"tokens", 't', KIND_STRING, OPT_GENERAL, AT(session.tokens), "FILE",
      "token ids [n_seq, seq_len] or [n_tok]"},
+    {"token-dtype", 0, KIND_CHOICE, OPT_GENERAL, AT(token_dtype), "uint16|uint32|int32|int64",
+     "the file of --tokens is nothing but such numbers (nanoGPT's .bin: uint16)"},
     {"target", 0, KIND_STRING, OPT_GENERAL, AT(session.target), "FILE",
      "of transcoders: what their output should be, like --acts"},
     {"seq-len", 0, KIND_AMOUNT, OPT_GENERAL, AT(session.seq_len), "N",
@@ -606,6 +608,11 @@ static bool settle(struct opts *o, struct err *err)
     o->session.sae.subtract_b_dec = on_off(o->subtract);
     if (!settle_factor(o, err))
         return false;
+    for (int d = 0; o->token_dtype && d < DTYPE_COUNT; d++)
+        if (!strcmp(dtype_info[d].name, o->token_dtype))
+            o->session.token_dtype = (enum dtype)d;
+    if (o->token_dtype && !o->session.tokens)
+        return err_set(err, ERR_USAGE, "--token-dtype: only together with --tokens");
     o->session.sae.transcoder = o->session.target != NULL;
     return true;
 }

@@ -45,6 +45,7 @@ struct opts {
     int64_t threads, memory, seed;  /* as given, before they go into session */
     const char *fold, *subtract;    /* "on", "off" or NULL */
     const char *factor;             /* a number, "estimate" or NULL */
+    const char *token_dtype;        /* or NULL */
 
     bool json, tsv, quiet, verbose, ascii;
     const char *table, *theme, *color; /* color: auto, always, never, 16, 256, truecolor */

@@ -34,7 +34,7 @@ static void tell_samples(const struct samples *s)
                 tensor_shape_text(s->shards[i].tensor, shape, sizeof shape),
                 container_unpacked(s->shards[i].container) ? ", unpacked" : "");
     if (s->tokens)
-        cmd_say("%s: note: token ids %s %s", container_path(s->tokens_container),
+        cmd_say("%s: note: token ids %s %s", samples_tokens_path(s),
                 dtype_info[s->tokens->dtype].name,
                 tensor_shape_text(s->tokens, shape, sizeof shape));
     cmd_say("%s: note: %lld of %lld tokens are read, in sequences of %lld", s->path,

@@ -113,15 +113,15 @@ static void refusals_name_file_and_format(void **state)
         {"r1", "hello, world", 12, ERR_FORMAT, "unknown format (found bytes 68 65 6c 6c"},
         {"r2", "\x1f\x8b\x08\0", 4, ERR_FORMAT, "gzip file ends early"},
         {"r3", "\x80\x02}q", 4, ERR_FORMAT, "pickle"},
-        {"r4", "ARROW1\0\0", 8, ERR_UNSUPPORTED, "Arrow"},
-        {"r5", "\xff\xff\xff\xff\x10\0\0\0\x10\0\0\0", 12, ERR_UNSUPPORTED, "Arrow"},
+        {"r4", "ARROW1\0\0", 8, ERR_FORMAT, "not an Arrow stream (found no schema"},
+        {"r5", "\xff\xff\xff\xff\x10\0\0\0\x10\0\0\0", 12, ERR_FORMAT, "cut off at byte 4 (found metadata of 16 bytes"},
         {"r6", "PAR1\x15\0", 6, ERR_UNSUPPORTED, "Parquet"},
         {"r7", "\x89HDF\r\n\x1a\n", 8, ERR_UNSUPPORTED, "HDF5"},
         {"r8", "\x93NUM", 4, ERR_FORMAT, "unknown format"},
         {"r9", "\x93NUMPY", 6, ERR_FORMAT, "npy header ends early"},
         {"ra", "{\"architecture\": 1}", 19, ERR_FORMAT, "unknown format"},
         {"rb", "\x64\0\0\0\0\0\0\0{}", 10, ERR_FORMAT, "header ends early"},
-        {"rc", "\xff\xff\xff\xff\x01\0\0\0{}", 10, ERR_UNSUPPORTED, "Arrow"},
+        {"rc", "\xff\xff\xff\xff\x01\0\0\0{}", 10, ERR_FORMAT, "header"},
         {"rd", "\0\0\0\0\x01\0\0\0{}", 10, ERR_FORMAT, "header is too long"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,0 +1,371 @@
+/*
+ * arrow.c - Arrow IPC streams (what Hugging Face's datasets keep in .arrow files), and the
+ * IPC file format around one.
+ *
+ *   messages   u32 FFFFFFFF, i32 length of the metadata, a FlatBuffers table Message, then
+ *              the body; a Schema first, then record batches; FFFFFFFF 00000000 ends it
+ *   a batch    for every field, outermost first, a node {i64 length, i64 nulls} and its
+ *              buffers {i64 offset, i64 length} in the body
+ *
+ * Columns of numbers, or of lists of lists of numbers of one length, become a tensor a batch:
+ * [rows], [rows, n] or [rows, n, m], all of them called like the column. Lists may start
+ * anywhere (a slice of another array); where their lengths differ, the column is left out.
+ * Bodies that are compressed are refused.
+ *
+ * Source: arrow.apache.org/docs/format/Columnar.html, format/Message.fbs and Schema.fbs.
+ */
+#include "io/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/flat.h"
+#include "io/mem.h"
+
+#define MAX_METADATA ((int64_t)64 << 20)
+#define MAX_COLUMNS  1024
+#define MAX_DEPTH    16
+#define OFFSETS      4096 /* looked at together */
+
+enum header { HEADER_SCHEMA = 1, HEADER_DICTIONARY = 2, HEADER_BATCH = 3 };
+
+enum type {
+    TYPE_NULL = 1, TYPE_INT = 2, TYPE_FLOAT = 3, TYPE_BINARY = 4, TYPE_UTF8 = 5, TYPE_BOOL = 6,
+    TYPE_DECIMAL = 7, TYPE_DATE = 8, TYPE_TIME = 9, TYPE_TIMESTAMP = 10, TYPE_INTERVAL = 11,
+    TYPE_LIST = 12, TYPE_STRUCT = 13, TYPE_FIXED_BINARY = 15, TYPE_FIXED_LIST = 16,
+    TYPE_DURATION = 18, TYPE_LARGE_BINARY = 19, TYPE_LARGE_UTF8 = 20, TYPE_LARGE_LIST = 21,
+    TYPE_COUNT,
+};
+
+/* Buffers of a field's own; 0 but for Null: not a type that is known. */
+static const signed char buffers_of[TYPE_COUNT] = {
+    [TYPE_INT] = 2, [TYPE_FLOAT] = 2, [TYPE_BINARY] = 3, [TYPE_UTF8] = 3, [TYPE_BOOL] = 2,
+    [TYPE_DECIMAL] = 2, [TYPE_DATE] = 2, [TYPE_TIME] = 2, [TYPE_TIMESTAMP] = 2,
+    [TYPE_INTERVAL] = 2, [TYPE_LIST] = 2, [TYPE_STRUCT] = 1, [TYPE_FIXED_BINARY] = 2,
+    [TYPE_FIXED_LIST] = 1, [TYPE_DURATION] = 2, [TYPE_LARGE_BINARY] = 3,
+    [TYPE_LARGE_UTF8] = 3, [TYPE_LARGE_LIST] = 2,
+};
+
+/* ---- the schema: fields in the order of their nodes */
+
+struct field {
+    char *name;      /* owned; of a column, else NULL */
+    int type, depth; /* depth 0: a column */
+    int64_t list;    /* FixedSizeList: its length */
+    bool numbers;    /* a number of a dtype that tensors have */
+    enum dtype dtype;
+};
+
+struct schema {
+    struct field *field; /* owned */
+    int n, cap, columns;
+    bool read;
+};
+
+static void schema_finish(struct schema *s)
+{
+    for (int i = 0; i < s->n; i++)
+        free(s->field[i].name);
+    free(s->field);
+    *s = (struct schema){0};
+}
+
+static void read_number(const struct flat_table *type, struct field *f)
+{
+    static const enum dtype floats[] = {DTYPE_F16, DTYPE_F32, DTYPE_F64};
+    static const struct {
+        int bits;
+        enum dtype is_signed, not_signed;
+    } ints[] = {{8, DTYPE_I8, DTYPE_U8}, {16, DTYPE_I16, DTYPE_U16},
+                {32, DTYPE_I32, DTYPE_U32}, {64, DTYPE_I64, DTYPE_U64}};
+    if (f->type == TYPE_FLOAT) {
+        int64_t precision = flat_int(type, 0, 2, 0);
+        f->numbers = precision >= 0 && precision < 3;
+        f->dtype = f->numbers ? floats[precision] : DTYPE_F32;
+    } else if (f->type == TYPE_INT) {
+        int64_t bits = flat_int(type, 0, 4, 0);
+        bool is_signed = flat_int(type, 1, 1, 0) != 0;
+        for (int i = 0; i < 4; i++)
+            if (ints[i].bits == bits) {
+                f->numbers = true;
+                f->dtype = is_signed ? ints[i].is_signed : ints[i].not_signed;
+            }
+    }
+}
+
+static char *name_of(const struct flat_table *t)
+{
+    struct flat_vector v;
+    return flat_list(t, 0, 1, &v) ? xstrndup((const char *)v.in.p + v.at, v.n) : xstrdup("");
+}
+
+static bool read_field(struct schema *s, const struct flat_table *t, int depth, struct err *err)
+{
+    struct flat_table type = {0}, child;
+    struct flat_vector children = {0};
+    struct field f = {.type = (int)(unsigned char)flat_int(t, 2, 1, 0), .depth = depth};
+    bool has_type = flat_child(t, 3, &type);
+    if (flat_child(t, 4, &child)) { /* indices into a dictionary, whatever that holds */
+        f.type = TYPE_INT;
+        has_type = false;
+    } else {
+        flat_list(t, 5, 4, &children);
+    }
+    if (depth == MAX_DEPTH || s->n == MAX_COLUMNS)
+        return err_set(err, ERR_UNSUPPORTED, "too many fields (found more, expected at most %d "
+                       "within %d of each other)", MAX_COLUMNS, MAX_DEPTH);
+    if (f.type >= TYPE_COUNT || (f.type != TYPE_NULL && !buffers_of[f.type]))
+        return err_set(err, ERR_UNSUPPORTED, "a column of a type that is not read (found type "
+                       "%d, expected numbers and lists)", f.type);
+    if (has_type)
+        read_number(&type, &f);
+    if (f.type == TYPE_FIXED_LIST)
+        f.list = has_type ? flat_int(&type, 0, 4, 0) : 0;
+    if (depth == 0)
+        f.name = name_of(t);
+    array_grow(s->field, s->n, s->cap);
+    s->field[s->n++] = f;
+    for (uint32_t i = 0; i < children.n; i++)
+        if (!flat_element(&children, i, &child) || !read_field(s, &child, depth + 1, err))
+            return err && err->code ? false
+                                    : err_set(err, ERR_FORMAT, "a damaged schema (found a bad "
+                                              "offset, expected a field)");
+    return true;
+}
+
+static bool read_schema(struct schema *s, const struct flat_table *header, struct err *err)
+{
+    struct flat_vector fields;
+    struct flat_table t;
+    if (s->read)
+        return err_set(err, ERR_FORMAT, "a second schema (found two, expected one)");
+    s->read = true;
+    if (flat_int(header, 0, 2, 0) != 0)
+        return err_set(err, ERR_UNSUPPORTED, "a big-endian stream (found big-endian, expected "
+                                             "little-endian)");
+    if (!flat_list(header, 1, 4, &fields))
+        return err_set(err, ERR_FORMAT, "a damaged schema (found no fields, expected some)");
+    for (uint32_t i = 0; i < fields.n; i++)
+        if (!flat_element(&fields, i, &t) || !read_field(s, &t, 0, err))
+            return err && err->code ? false
+                                    : err_set(err, ERR_FORMAT, "a damaged schema (found a bad "
+                                              "offset, expected a field)");
+    return true;
+}
+
+/* ---- a batch */
+
+struct batch {
+    struct container *c;
+    const struct schema *schema;
+    struct flat_vector nodes, buffers;
+    uint32_t node, buffer;     /* the next */
+    int64_t body, body_length; /* in the file */
+};
+
+/* Buffer i as a place in the file; it lies in the body. */
+static bool buffer_at(const struct batch *b, uint32_t i, int64_t *at, int64_t *length)
+{
+    if (i >= b->buffers.n)
+        return false;
+    int64_t offset = flat_i64(&b->buffers, (size_t)i * 16);
+    *length = flat_i64(&b->buffers, (size_t)i * 16 + 8);
+    if (offset < 0 || *length < 0 || offset > b->body_length ||
+        *length > b->body_length - offset)
+        return false;
+    *at = b->body + offset;
+    return true;
+}
+
+/* n lists, from `first` on: do they have one length? *start is where the first of their
+ * elements is. */
+static bool equal_lists(const struct batch *b, uint32_t buffer, int64_t first, int64_t n,
+                        int width, int64_t *start, int64_t *each)
+{
+    int64_t at, length, block[OFFSETS];
+    if (!buffer_at(b, buffer, &at, &length) || n < 1 || first < 0 ||
+        first > length / width || n + 1 > length / width - first)
+        return false;
+    const struct map *m = container_source(b->c);
+    int64_t previous = 0;
+    for (int64_t i = 0; i <= n; i += OFFSETS) {
+        int64_t k = n + 1 - i < OFFSETS ? n + 1 - i : OFFSETS;
+        if (!map_pread(m, block, (size_t)(k * width), at + (first + i) * width, NULL))
+            return false;
+        for (int64_t j = 0; j < k; j++) {
+            int32_t narrow;
+            memcpy(&narrow, (const char *)block + j * width, 4);
+            int64_t v = width == 4 ? narrow : block[j];
+            if (i + j == 0)
+                *start = v;
+            else if (i + j == 1)
+                *each = v - *start;
+            else if (v - previous != *each)
+                return false;
+            previous = v;
+        }
+    }
+    return *start >= 0 && *each >= 0 && *each <= INT32_MAX;
+}
+
+/* The column whose fields are [from, to): its tensor, if it has one. Its nodes and buffers
+ * are passed over in any case. */
+static bool add_column(struct batch *b, int from, int to, struct err *err)
+{
+    const struct schema *s = b->schema;
+    struct tensor t = {0};
+    int64_t first = 0, count = 1, at, length;
+    bool fits = true;
+    for (int i = from; i < to; i++) {
+        const struct field *f = &s->field[i];
+        if (b->node >= b->nodes.n)
+            return err_set(err, ERR_FORMAT, "a damaged batch (found %u nodes, expected one of "
+                           "every field)", b->nodes.n);
+        int64_t n = flat_i64(&b->nodes, (size_t)b->node * 16);
+        int64_t nulls = flat_i64(&b->nodes, (size_t)b->node * 16 + 8);
+        uint32_t own = b->buffer;
+        b->node++;
+        b->buffer += (uint32_t)buffers_of[f->type];
+        fits = fits && f->depth == i - from && nulls == 0 && n >= 0 &&
+               t.ndim < TENSOR_MAX_DIMS;
+        if (!fits)
+            continue;
+        if (i == from) {
+            count = n;
+            t.shape[t.ndim++] = n;
+        }
+        bool listed = f->type == TYPE_LIST || f->type == TYPE_LARGE_LIST;
+        int64_t each = f->list;
+        if (listed) {
+            fits = equal_lists(b, own + 1, first, count, f->type == TYPE_LIST ? 4 : 8, &first,
+                               &each);
+        } else if (f->type == TYPE_FIXED_LIST) {
+            fits = !__builtin_mul_overflow(first, each, &first);
+        } else {
+            fits = f->numbers && i == to - 1 && buffer_at(b, own + 1, &at, &length);
+            if (fits) {
+                int64_t size = dtype_info[f->dtype].size;
+                fits = first <= length / size && count <= length / size - first;
+                t.dtype = f->dtype;
+                t.data = container_source(b->c)->data + at + (fits ? first * size : 0);
+            }
+            continue;
+        }
+        fits = fits && each > 0 && !__builtin_mul_overflow(count, each, &count) &&
+               t.ndim < TENSOR_MAX_DIMS;
+        if (fits)
+            t.shape[t.ndim++] = each;
+    }
+    if (fits && t.data && count > 0) {
+        tensor_set_strides(&t, false);
+        container_add(b->c, &t, s->field[from].name);
+    }
+    return true;
+}
+
+static bool read_batch(struct container *c, const struct schema *s,
+                       const struct flat_table *header, int64_t body, int64_t body_length,
+                       struct err *err)
+{
+    struct batch b = {.c = c, .schema = s, .body = body, .body_length = body_length};
+    struct flat_table compression;
+    if (flat_child(header, 3, &compression))
+        return err_set(err, ERR_UNSUPPORTED, "a compressed batch is not read (found LZ4 or zstd, "
+                                             "expected none)");
+    flat_list(header, 1, 16, &b.nodes);
+    flat_list(header, 2, 16, &b.buffers);
+    for (int from = 0, to; from < s->n; from = to) {
+        for (to = from + 1; to < s->n && s->field[to].depth > 0;)
+            to++;
+        if (!add_column(&b, from, to, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the stream */
+
+static bool is_arrow(const unsigned char *head, size_t n, const struct map *m)
+{
+    static const unsigned char mark[4] = {0xff, 0xff, 0xff, 0xff};
+    (void)m;
+    return (n >= 8 && memcmp(head, "ARROW1", 6) == 0) ||
+           (n >= 12 && memcmp(head, mark, 4) == 0 && head[7] == 0 && head[4] + head[5] + head[6]);
+}
+
+static bool read_message(struct container *c, struct schema *s, struct flat metadata,
+                         int64_t at, int64_t *body_length, struct err *err)
+{
+    struct flat_table message, header;
+    const struct map *m = container_source(c);
+    if (!flat_root(metadata, &message))
+        return err_format(err, (uint64_t)at, "a damaged message (found a bad offset, expected a "
+                          "table)");
+    *body_length = flat_int(&message, 3, 8, 0);
+    if (*body_length < 0 || *body_length > m->size - at)
+        return err_format(err, (uint64_t)at, "cut off (found %lld bytes, expected a body of %lld)",
+                          (long long)(m->size - at), (long long)*body_length);
+    int64_t type = flat_int(&message, 1, 1, 0);
+    if ((type != HEADER_SCHEMA && type != HEADER_BATCH) || !flat_child(&message, 2, &header))
+        return type == HEADER_DICTIONARY || /* of text columns */
+               err_format(err, (uint64_t)at, "a message that is not read (found type %lld, expected "
+                          "a schema or a batch)", (long long)type);
+    if (type == HEADER_SCHEMA)
+        return read_schema(s, &header, err);
+    if (!s->read)
+        return err_format(err, (uint64_t)at, "no schema (found a batch, expected a schema first)");
+    return read_batch(c, s, &header, at, *body_length, err);
+}
+
+static bool open_arrow(struct container *c, const struct progress *progress, struct err *err)
+{
+    const struct map *m = container_source(c);
+    struct schema schema = {0};
+    unsigned char head[8];
+    bool ok = map_pread(m, head, sizeof head, 0, err);
+    int64_t at = ok && memcmp(head, "ARROW1", 6) == 0 ? 8 : 0;
+    while (ok && m->size - at >= 8) {
+        uint32_t mark, length;
+        int64_t body_length = 0;
+        if (!(ok = map_pread(m, head, sizeof head, at, err)))
+            break;
+        memcpy(&mark, head, 4);
+        memcpy(&length, head + 4, 4);
+        if (length == 0 || mark != UINT32_MAX)
+            break; /* the end, or a file's footer */
+        at += 8;
+        if (length > MAX_METADATA || length > (uint64_t)(m->size - at)) {
+            ok = err_format(err, (uint64_t)at - 4, "cut off (found metadata of %u bytes, expected "
+                            "at most %lld)", length,
+                            (long long)(m->size - at < MAX_METADATA ? m->size - at
+                                                                    : MAX_METADATA));
+            break;
+        }
+        unsigned char *metadata = xmalloc(length);
+        ok = map_pread(m, metadata, length, at, err);
+        at += length;
+        ok = ok && read_message(c, &schema, (struct flat){metadata, length}, at, &body_length,
+                                err);
+        free(metadata);
+        at += body_length;
+        if (ok && !progress_step(progress, "reading", at, m->size))
+            ok = err_set(err, ERR_CANCELLED, "cancelled");
+    }
+    if (ok && !schema.read)
+        ok = err_set(err, ERR_FORMAT, "not an Arrow stream (found no schema, expected one)");
+    schema_finish(&schema);
+    return ok;
+}
+
+const struct reader arrow_reader = {.kind = "arrow", .recognise = is_arrow, .open = open_arrow};
+
+static bool is_parquet(const unsigned char *head, size_t n, const struct map *m)
+{
+    (void)m;
+    return n >= 4 && memcmp(head, "PAR1", 4) == 0;
+}
+
+const struct reader parquet_reader = {
+    .kind = "parquet", .recognise = is_parquet,
+    .refusal = "a Parquet file is not read (expected npy, npz, safetensors, PyTorch or Arrow, as "
+               "datasets' save_to_disk writes it)"};
