@@ -144,7 +144,7 @@ const struct command commands[] = {
     {
         .name = "capture",
         .usage = "[PATH] --text FILE -o DIR",
-        .purpose = "activation samples of a text at a hook of a language model, as a bundle",
+        .purpose = "activation samples of a text, as a bundle",
         .detail = "Needs --model, --tokenizer and --hook; or PATH, a bundle or an SAE, says what "
                   "is not given.\nWhat was begun goes on from where it was: DIR.partial.\n",
         .alone = true,
