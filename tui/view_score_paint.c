@@ -224,6 +224,7 @@ static void paint_worst(const struct view *v, struct canvas *c)
 {
     const struct score_view *s = v->state;
     const struct page_ablation *e = &s->exact;
+    const struct desk_work *work = desk_work(v->desk, v->target.sae);
     struct canvas in = canvas_sub(c, 1, 0, c->rows - 1, c->cols);
     char text[160];
 
@@ -239,7 +240,10 @@ static void paint_worst(const struct view *v, struct canvas *c)
              (long long)v->target.feature);
     title(v, c, FOCUS_WORST, text);
     if (!s->has_exact) {
-        canvas_wrap(&in, 0, INK_DIM, "a computes its exact effect, and where the loss changes");
+        bool busy = work->job && work->kind == DESK_EXACT && work->first == v->target.feature;
+        canvas_wrap(&in, 0, INK_DIM,
+                    busy ? app_job_text(v->app, work->job, text, sizeof text)
+                         : "a computes its exact effect, and where the loss changes");
         return;
     }
     snprintf(text, sizeof text, "%lld active tokens · CE %.4f → %.4f · score %.4f → %.4f",
