@@ -1,6 +1,7 @@
 /* test_effects.c - what has been computed with a language model and is kept: computed once,
  * in the right order, saved whole or not at all. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,64 @@ static void runs_add_to_each_other(void **state)
     close_all(&o);
 }
 
+/* A job that fills it, strongest first. */
+struct filling {
+    struct effects *e;
+    const struct open *o;
+    _Atomic bool done;
+};
+
+static void *fill_strongest(void *ctx)
+{
+    struct filling *f = ctx;
+    int64_t ids[4], n;
+    bool ok = effects_need_estimates(f->e, &f->o->in, false, NULL, NULL);
+    while (ok && (n = effects_next(f->e, false, ids, 4)) > 0)
+        ok = effects_need_exact(f->e, &f->o->in, false, ids, n, NULL, NULL);
+    f->done = true;
+    return NULL;
+}
+
+/* Readers see whole results while the job goes on, and may save what there is. */
+static void readers_do_not_wait(void **state)
+{
+    (void)state;
+    struct open o;
+    struct err err = {0};
+    pthread_t thread;
+    char path[512];
+    open_all(&o);
+    make_dir("readers");
+    strcpy(path, test_path("readers/a.effects"));
+    struct filling f = {.e = effects_open(path, KEY, F, false, NULL), .o = &o};
+    assert_int_equal(pthread_create(&thread, NULL, fill_strongest, &f), 0);
+    int64_t seen = 0;
+    while (!f.done) {
+        double estimate[F], delta[F];
+        int64_t n = effects_columns(f.e, false, estimate, delta), known = 0;
+        assert_true(n >= seen);
+        seen = n;
+        for (int64_t i = 0; i < F; i++) {
+            struct page_ablation page;
+            known += !isnan(delta[i]);
+            if (!isnan(delta[i])) {
+                assert_true(effects_exact(f.e, false, i, &page));
+                assert_true(page.delta_ce == delta[i]);
+            }
+        }
+        assert_int_equal(known, n);
+        assert_true(effects_save(f.e, &err));
+        usleep(2000);
+    }
+    pthread_join(thread, NULL);
+    assert_true(effects_save(f.e, &err));
+    effects_close(f.e);
+    struct effects *again = effects_open(path, KEY, F, false, &err);
+    assert_int_equal(effects_columns(again, false, NULL, NULL), F);
+    effects_close(again);
+    close_all(&o);
+}
+
 /* Bytes changed at random: all that was saved, or nothing, and never a crash. */
 static void damage_counts_as_nothing(void **state)
 {
@@ -286,6 +345,7 @@ int main(void)
         cmocka_unit_test(the_strongest_come_first),
         cmocka_unit_test(what_was_saved_is_there_again),
         cmocka_unit_test(runs_add_to_each_other),
+        cmocka_unit_test(readers_do_not_wait),
         cmocka_unit_test(damage_counts_as_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, test_dir_remove);
