@@ -407,6 +407,7 @@ void sae_check_vectors(struct sae *sae)
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err)
 {
     struct finite_check f = {.sae = sae, .progress = progress, .err = err};
+    int notes = sae->n_notes;
     if (!surely_finite(&sae->W_enc, progress) || !surely_finite(&sae->W_dec, progress)) {
         f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
         bool ok = f.block && map_guard(check_matrices, &f, err) && f.ok;
@@ -415,6 +416,7 @@ bool sae_check_finite(struct sae *sae, const struct progress *progress, struct e
             return false;
     }
     sae_check_vectors(sae);
+    sae->finite = sae->n_notes == notes;
     return true;
 }
 

@@ -112,6 +112,7 @@ struct sae {
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
     float *relative_norm; /* [d_sae] |W_dec| in the second model over the sum of both; NULL
                              but for crosscoders of two */
+    bool finite;      /* all weights have been looked at, and no NaN or Inf was found */
     bool *broken;     /* [d_sae] the feature owns a NaN or Inf weight, or has no activation for
                          one that all share; NULL: none. It never fires and is left out */
 
@@ -164,8 +165,8 @@ bool sae_set_norm_factor(struct sae *sae, double factor, const char *whence, str
 /* Room for a tensor that lives as long as the sae (at most SAE_MAX_VIEWS, assert). */
 struct tensor *sae_add_view(struct sae *sae);
 
-/* Look for NaN and Inf in all weights; touches everything. Fills sae->broken and adds one
- * note a tensor (name, count, first index). Run once, before the sae is shared. */
+/* Look for NaN and Inf in all weights; touches everything. Fills sae->finite, sae->broken
+ * and adds one note a tensor (name, count, first index). Run once, before the sae is shared. */
 bool sae_check_finite(struct sae *sae, const struct progress *progress, struct err *err);
 
 /* The same for all but the two matrices, which costs nothing. When b_dec is taken off the

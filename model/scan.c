@@ -517,7 +517,8 @@ static bool finish_totals(const struct scan *s, struct scan_totals *t, struct er
     double n = (double)s->tokens;
     *t = (struct scan_totals){.tokens = s->tokens,
                               .sequences = s->samples->n_seq,
-                              .skipped_tokens = s->skipped};
+                              .skipped_tokens = s->skipped,
+                              .finite_weights = s->sae->finite};
     if (s->tokens == 0)
         return samples_none_left(s->samples, s->skipped, err);
     for (int64_t k = 0; k < s->sae->d_out; k++)

@@ -46,6 +46,7 @@ struct scan_totals {
     double fvu, explained_variance, mse, cosine;
     double sum_squares;     /* sum |x - mean(x)|^2, what delta_fvu is divided by */
     double seconds, tokens_per_second; /* of the pass that made the index */
+    int64_t finite_weights; /* sae->finite: who finds this index need not look again */
 };
 
 /*

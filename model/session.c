@@ -329,16 +329,38 @@ static bool estimate_factor(const struct session *s, struct sae *sae,
            sae_set_norm_factor(sae, check.factor, "--norm-factor estimate", err);
 }
 
+static struct index *read_index(const struct session *s, int i, const struct sae *sae,
+                                struct err *err);
+
+/* The index, if there is one of these very files made when they had been looked at. */
+static struct index *index_of_finite(const struct session *s, int i, struct sae *sae)
+{
+    struct index *index = read_index(s, i, sae, NULL);
+    sae->finite = index && index_totals(index)->finite_weights;
+    if (sae->finite)
+        return index;
+    index_close(index);
+    return NULL;
+}
+
+/* *index, if asked for, gets the index that made looking at all weights needless. */
 static struct sae *read_sae(const struct session *s, int i, bool checked,
-                            const struct progress *progress, struct err *err)
+                            struct index **index, const struct progress *progress,
+                            struct err *err)
 {
     const char *path = s->saes[i].path;
     struct sae *sae = sae_open(path, &s->options.sae, progress, err);
-    if (!sae)
-        return NULL;
-    if ((!checked || check_weights(sae, checks_all(s), progress, err)) &&
-        check_width(s, path, sae, err) &&
-        (!s->options.sae.factor_follows || estimate_factor(s, sae, progress, err)))
+    bool all = checked && checks_all(s), estimated = s->options.sae.factor_follows;
+    struct index *found = sae && all && !estimated ? index_of_finite(s, i, sae) : NULL;
+    bool ok = sae && (!checked || found || check_weights(sae, all, progress, err)) &&
+              check_width(s, path, sae, err) &&
+              (!estimated || estimate_factor(s, sae, progress, err));
+    if (ok && index) {
+        *index = found;
+        found = NULL;
+    }
+    index_close(found);
+    if (ok || !sae)
         return sae;
     sae_close(sae);
     err_path(err, path);
@@ -348,7 +370,7 @@ static struct sae *read_sae(const struct session *s, int i, bool checked,
 struct sae *session_read_sae(const struct session *s, int i,
                              const struct progress *progress, struct err *err)
 {
-    return read_sae(s, i, true, progress, err);
+    return read_sae(s, i, true, NULL, progress, err);
 }
 
 void session_set_sae(struct session *s, int i, struct sae *sae)
@@ -369,7 +391,7 @@ bool session_load(struct session *s, int i, const struct progress *progress,
 {
     if (s->saes[i].sae)
         return true;
-    struct sae *sae = session_read_sae(s, i, progress, err);
+    struct sae *sae = read_sae(s, i, true, &s->saes[i].known, progress, err);
     if (sae)
         session_set_sae(s, i, sae);
     return sae != NULL;
@@ -387,7 +409,7 @@ static bool was_unpacked(const struct sae *sae)
 static bool look_at(struct session *s, int i, const struct progress *progress,
                     struct err *err)
 {
-    struct sae *sae = read_sae(s, i, false, progress, err);
+    struct sae *sae = read_sae(s, i, false, NULL, progress, err);
     bool keep = sae && was_unpacked(sae);
     bool ok = sae && (!keep || check_weights(sae, checks_all(s), progress, err));
     if (ok && keep)
@@ -425,6 +447,7 @@ void session_close(struct session *s)
         return;
     for (int i = 0; i < s->n_saes; i++) {
         index_close(s->saes[i].index);
+        index_close(s->saes[i].known);
         sae_close(s->saes[i].sae);
         free(s->saes[i].name);
         free(s->saes[i].path);
@@ -559,12 +582,11 @@ static void key_options(struct str *key, const struct session *s)
     str_puts(key, "\n");
 }
 
-char *session_index_key(const struct session *s, int i, struct err *err)
+static char *index_key(const struct session *s, const struct sae *sae, struct err *err)
 {
     struct str key = {0};
-    assert(s->saes[i].sae);
     str_appendf(&key, "version %d\n", INDEX_VERSION);
-    bool ok = key_sae(&key, s->saes[i].sae, err) &&
+    bool ok = key_sae(&key, sae, err) &&
               (!s->samples || key_samples(&key, s->samples, err)) &&
               (!s->target || key_samples(&key, s->target, err));
     key_options(&key, s);
@@ -572,6 +594,12 @@ char *session_index_key(const struct session *s, int i, struct err *err)
         return str_take(&key);
     str_finish(&key);
     return NULL;
+}
+
+char *session_index_key(const struct session *s, int i, struct err *err)
+{
+    assert(s->saes[i].sae);
+    return index_key(s, s->saes[i].sae, err);
 }
 
 static void put_absolute(struct str *out, const char *path)
@@ -665,15 +693,16 @@ static void damaged_index(struct err *err, const struct err *why, const char *pa
             named ? why->msg + n + 2 : why->msg);
 }
 
-struct index *session_read_index(const struct session *s, int i, struct err *err)
+static struct index *read_index(const struct session *s, int i, const struct sae *sae,
+                                struct err *err)
 {
     struct err e = {0};
     char *key = NULL, *path = NULL;
     struct index *index = NULL;
-    if (!s->options.rebuild && s->saes[i].sae && has_samples(s))
+    if (!s->options.rebuild && sae && has_samples(s))
         path = session_index_path(s, i, &e);
     if (path && exists(path))
-        key = session_index_key(s, i, &e);
+        key = index_key(s, sae, &e);
     if (key)
         index = index_open(path, key, &e);
     if (!index && e.code == ERR_RANGE)
@@ -689,10 +718,18 @@ struct index *session_read_index(const struct session *s, int i, struct err *err
     return index;
 }
 
+struct index *session_read_index(const struct session *s, int i, struct err *err)
+{
+    return read_index(s, i, s->saes[i].sae, err);
+}
+
 bool session_open_index(struct session *s, int i)
 {
     struct err err = {0};
-    struct index *index = session_read_index(s, i, &err);
+    struct index *index = s->saes[i].known;
+    s->saes[i].known = NULL;
+    if (!index)
+        index = session_read_index(s, i, &err);
     if (index)
         session_set_index(s, i, index);
     else if (err.code != ERR_MISSING)

@@ -57,6 +57,7 @@ struct session_sae {
     int64_t step;        /* of a training series, -1: none */
     struct sae *sae;     /* owned; NULL until loaded */
     struct index *index; /* owned; NULL: none yet */
+    struct index *known; /* owned; opened while loading, for session_open_index */
     uint64_t id;         /* sae_id, 0 until loaded */
 };
 

@@ -1,4 +1,5 @@
 /* test_session.c - from options to what is open, and whose index belongs to what. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -211,17 +212,52 @@ static void an_index_is_made_once_and_again_when_inputs_change(void **state)
     assert_int_equal(s->n_warnings, warned + 1);
     assert_non_null(strstr(s->warnings[warned], "the index is of other inputs"));
     assert_true(session_need_index(s, 0, NULL, NULL, &err));
+    char *index = session_index_path(s, 0, NULL);
     session_close(s);
 
-    s = open_named(NULL, NULL, &err);
-    char *index = session_index_path(s, 0, NULL);
     assert_int_equal(truncate(index, 300), 0);
+    s = open_named(NULL, NULL, &err);
     assert_false(session_open_index(s, 0));
     assert_non_null(strstr(s->warnings[warned], "warning: the index is not used"));
     assert_true(session_need_index(s, 0, NULL, NULL, &err));
     assert_true(session_open_index(s, 0));
     free(index);
     session_close(s);
+}
+
+/* Weights that an index says to be finite are not looked at again; others are. */
+static void an_index_spares_the_look_for_nan(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct session *s = open_named(NULL, NULL, &err);
+    assert_true(session_need_index(s, 0, NULL, NULL, &err));
+    assert_int_equal(index_totals(s->saes[0].index)->finite_weights, 1);
+    session_close(s);
+
+    s = open_named(NULL, NULL, &err);
+    assert_true(s->saes[0].sae->finite && !s->saes[0].sae->broken);
+    const struct index *known = s->saes[0].known;
+    assert_true(known && session_open_index(s, 0) && s->saes[0].index == known);
+    int warned = s->n_warnings;
+    session_close(s);
+
+    W_dec[5] = NAN;
+    put_checkpoint("b/saes/relu", D);
+    for (int again = 0; again < 2; again++) { /* before and after it has an index */
+        s = open_named(NULL, NULL, &err);
+        const struct sae *sae = s->saes[0].sae;
+        assert_null(s->saes[0].known);
+        assert_true(!sae->finite && sae->broken && sae->broken[5 / D]);
+        assert_int_equal(s->n_warnings, warned + 1);
+        assert_non_null(strstr(s->warnings[0], "W_dec has 1 NaN"));
+        assert_true(again ? session_open_index(s, 0)
+                          : session_need_index(s, 0, NULL, NULL, &err));
+        assert_int_equal(index_totals(s->saes[0].index)->finite_weights, 0);
+        session_close(s);
+    }
+    fill_random(W_dec, F * D, 2);
+    put_checkpoint("b/saes/relu", D);
 }
 
 static void without_an_index_nothing_is_left_behind(void **state)
@@ -279,6 +315,7 @@ int main(void)
         cmocka_unit_test(unknown_ids_are_one_warning),
         cmocka_unit_test(options_have_their_own_index),
         cmocka_unit_test(an_index_is_made_once_and_again_when_inputs_change),
+        cmocka_unit_test(an_index_spares_the_look_for_nan),
         cmocka_unit_test(without_an_index_nothing_is_left_behind),
         cmocka_unit_test(a_cache_that_cannot_be_written_stops_nothing),
     };
