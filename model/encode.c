@@ -259,11 +259,12 @@ static float top_prune(const struct encoder *e, struct top_list *top, const floa
 size_t encode_scratch_bytes(const struct encoder *e, int64_t rows)
 {
     size_t row = ENCODE_PANEL * sizeof(float) + 2 * sizeof(float) + sizeof(uint32_t);
+    size_t packed = (size_t)kern_right_floats(rows, e->sae->d_in) * sizeof(float);
     if (e->sae->arch->groups)
         row += encode_group_bytes(1);
     else if (e->sae->arch->selects)
         row += sizeof(struct top_list) + (size_t)top_cap(e->sae) * sizeof(struct top_entry);
-    return row * (size_t)rows;
+    return row * (size_t)rows + packed;
 }
 
 static bool top_init(struct encode_scratch *s, const struct encoder *e, struct err *err)
@@ -288,12 +289,15 @@ bool encode_scratch_init(struct encode_scratch *s, const struct encoder *e, int6
     assert(rows > 0);
     *s = (struct encode_scratch){.rows = rows};
     s->tile = mem_try((size_t)rows * ENCODE_PANEL, sizeof *s->tile, "tile", err);
+    s->packed = mem_try((size_t)kern_right_floats(rows, e->sae->d_in), sizeof *s->packed,
+                        "inputs", err);
     s->norm = xmalloc((size_t)rows * sizeof *s->norm);
     s->floor = xmalloc((size_t)rows * sizeof *s->floor);
     s->found = xmalloc((size_t)rows * sizeof *s->found);
-    if (s->tile && (e->sae->arch->groups    ? (s->group = encode_group_new(rows, err)) != NULL
-                    : e->sae->arch->selects ? top_init(s, e, err)
-                                            : true))
+    if (s->tile && s->packed &&
+        (e->sae->arch->groups    ? (s->group = encode_group_new(rows, err)) != NULL
+         : e->sae->arch->selects ? top_init(s, e, err)
+                                 : true))
         return true;
     encode_scratch_finish(s);
     return false;
@@ -309,6 +313,7 @@ void encode_scratch_finish(struct encode_scratch *s)
     free(s->top);
     free(s->group);
     free(s->tile);
+    free(s->packed);
     free(s->norm);
     free(s->floor);
     free(s->found);
@@ -392,8 +397,7 @@ static bool panel(struct block *b, int64_t first, int64_t width)
     const struct sae *sae = e->sae;
     struct encode_scratch *s = b->s;
     float error = 2 * kern_dot_error(sae->d_in);
-    kern_gemm_nt(width, b->n, sae->d_in, e->W + first * sae->d_in, sae->d_in, b->u,
-                 sae->d_in, s->tile, b->n);
+    kern_gemm_right(width, e->W + first * sae->d_in, sae->d_in, &s->right, s->tile, b->n);
     for (int64_t p = 0; p < width; p++) {
         int64_t j = first + p;
         float *c = s->tile + p * b->n, slack = error * e->norm[j];
@@ -452,6 +456,7 @@ bool encoder_block(const struct encoder *e, struct encode_scratch *s, const floa
         if (s->top)
             s->top[r].n = 0;
     }
+    kern_right_init(&s->right, n, e->sae->d_in, u, e->sae->d_in, s->packed);
     if (e->sae->arch->groups)
         return encode_group_block(e, s, u, n, hits, cap, n_hits);
     for (int64_t first = 0; first < e->sae->d_sae; first += ENCODE_PANEL) {

@@ -17,11 +17,12 @@
 #include "io/err.h"
 #include "io/progress.h"
 #include "io/scratch.h"
+#include "model/kern.h"
 #include "model/sae.h"
 
-/* Features a tile: the product's other side (the rows of the block) is packed once for each
- * panel, so panels are wide; measured with tests/bench. */
-#define ENCODE_PANEL 2016
+/* Features a tile: with 1024 rows of u it stays in the second cache until it has been looked
+ * through. Measured with tests/bench. */
+#define ENCODE_PANEL 168
 
 struct encode_hit {
     uint32_t feature, row;
@@ -51,6 +52,8 @@ const float *encode_rows(const struct mat *m, int threads, const char *what,
 struct encode_scratch {
     int64_t rows;
     float *tile;          /* [ENCODE_PANEL, rows] */
+    float *packed;        /* [kern_right_floats(rows, d_in)] */
+    struct kern_right right; /* the block's inputs, packed there */
     float *norm, *floor;  /* [rows] |u|; what a pre-activation must reach (TopK, else 0) */
     uint32_t *found;      /* [rows] */
     struct top_list *top; /* TopK only: what is left of each row; see encode.c */

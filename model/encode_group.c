@@ -87,7 +87,7 @@ static void panel(const struct grouping *b, int64_t first, int64_t width)
     const struct encoder *e = b->e;
     int64_t d = e->sae->d_in;
     float error = 2 * kern_dot_error(d);
-    kern_gemm_nt(width, b->n, d, e->W + first * d, d, b->u, d, b->s->tile, b->n);
+    kern_gemm_right(width, e->W + first * d, d, &b->s->right, b->s->tile, b->n);
     for (int64_t p = 0; p < width; p++) {
         int64_t j = first + p;
         const float *c = b->s->tile + p * b->n;

@@ -90,6 +90,21 @@ double kern_dot_double(const float *a, const float *b, int64_t n);
 void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc);
 
+/* A right side B [n, k] (ldb) of many products, packed once into `packed`, room for
+ * kern_right_floats(n, k). Both are borrowed. */
+struct kern_right {
+    int64_t n, k, ldb;
+    const float *B;
+    float *packed;
+};
+int64_t kern_right_floats(int64_t n, int64_t k);
+void kern_right_init(struct kern_right *r, int64_t n, int64_t k, const float *B,
+                     int64_t ldb, float *packed);
+
+/* kern_gemm_nt with it: the same bits. */
+void kern_gemm_right(int64_t m, const float *A, int64_t lda, const struct kern_right *r,
+                     float *C, int64_t ldc);
+
 /* C [m, n] (ldc) = A [m, k] (lda) . B [k, n] (ldb); add: += instead. Likewise. */
 void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc, bool add);

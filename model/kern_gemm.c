@@ -165,6 +165,28 @@ static int64_t piece_of(int64_t k)
     return pieces > 1 ? ((k + pieces - 1) / pieces + 7) / 8 * 8 : k;
 }
 
+/* C [m, n] (+)= A . B' for a packed block of B, n <= BLOCK_N, k <= BLOCK_K. A is [m, k] or,
+ * if turned, [k, m]. */
+static void all_rows(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
+                     bool turned, const float *b, float *C, int64_t ldc, bool add)
+{
+    float *a = thread_room()->a;
+    for (int64_t i = 0; i < m; i += BLOCK_M) {
+        int64_t mi = least(m - i, BLOCK_M);
+        if (turned)
+            pack_columns(a, M, A + i, lda, mi, k);
+        else
+            pack_rows(a, M, A + i * lda, lda, mi, k);
+        block(C + i * ldc, ldc, mi, n, a, b, k, add);
+    }
+}
+
+static void clear(float *C, int64_t ldc, int64_t m, int64_t n)
+{
+    for (int64_t i = 0; i < m; i++)
+        memset(C + i * ldc, 0, (size_t)n * sizeof *C);
+}
+
 /* A is [m, k] or, if turned, [k, m]; B is [n, k] or, if turned, [k, n]. */
 static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                  bool a_turned, const float *B, int64_t ldb, bool b_turned, float *C,
@@ -174,25 +196,19 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
     if (kern_best() == &kern_portable &&
         kern_blas_gemm(m, n, k, A, lda, a_turned, B, ldb, b_turned, C, ldc, add))
         return;
-    struct room *room = thread_room();
+    float *b = thread_room()->b;
     int64_t piece = piece_of(k);
-    for (int64_t i = 0; i < m && k == 0 && !add; i++)
-        memset(C + i * ldc, 0, (size_t)n * sizeof *C);
+    if (k == 0 && !add)
+        clear(C, ldc, m, n);
     for (int64_t j = 0; j < n; j += BLOCK_N)
         for (int64_t p = 0; p < k; p += piece) {
             int64_t nj = least(n - j, BLOCK_N), kp = least(k - p, piece);
             if (b_turned)
-                pack_columns(room->b, N, B + p * ldb + j, ldb, nj, kp);
+                pack_columns(b, N, B + p * ldb + j, ldb, nj, kp);
             else
-                pack_rows(room->b, N, B + j * ldb + p, ldb, nj, kp);
-            for (int64_t i = 0; i < m; i += BLOCK_M) {
-                int64_t mi = least(m - i, BLOCK_M);
-                if (a_turned)
-                    pack_columns(room->a, M, A + p * lda + i, lda, mi, kp);
-                else
-                    pack_rows(room->a, M, A + i * lda + p, lda, mi, kp);
-                block(C + i * ldc + j, ldc, mi, nj, room->a, room->b, kp, add || p > 0);
-            }
+                pack_rows(b, N, B + j * ldb + p, ldb, nj, kp);
+            all_rows(m, nj, kp, A + (a_turned ? p * lda : p), lda, a_turned, b,
+                     C + j, ldc, add || p > 0);
         }
 }
 
@@ -200,6 +216,48 @@ void kern_gemm_nt(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
                   const float *B, int64_t ldb, float *C, int64_t ldc)
 {
     gemm(m, n, k, A, lda, false, B, ldb, false, C, ldc, false);
+}
+
+static int64_t whole_strips(int64_t n)
+{
+    return (n + N - 1) / N * N;
+}
+
+int64_t kern_right_floats(int64_t n, int64_t k)
+{
+    return whole_strips(n) * k;
+}
+
+/* Block by block, and in a block piece by piece. */
+void kern_right_init(struct kern_right *r, int64_t n, int64_t k, const float *B,
+                     int64_t ldb, float *packed)
+{
+    int64_t piece = piece_of(k);
+    *r = (struct kern_right){.n = n, .k = k, .ldb = ldb, .B = B, .packed = packed};
+    for (int64_t j = 0; j < n; j += BLOCK_N)
+        for (int64_t p = 0; p < k; p += piece) {
+            int64_t nj = least(n - j, BLOCK_N);
+            pack_rows(packed + j * k + whole_strips(nj) * p, N, B + j * ldb + p, ldb, nj,
+                      least(k - p, piece));
+        }
+}
+
+void kern_gemm_right(int64_t m, const float *A, int64_t lda, const struct kern_right *r,
+                     float *C, int64_t ldc)
+{
+    int64_t n = r->n, k = r->k, piece = piece_of(k);
+    if (kern_best() == &kern_portable) {
+        gemm(m, n, k, A, lda, false, r->B, r->ldb, false, C, ldc, false);
+        return;
+    }
+    if (k == 0)
+        clear(C, ldc, m, n);
+    for (int64_t j = 0; j < n; j += BLOCK_N)
+        for (int64_t p = 0; p < k; p += piece) {
+            int64_t nj = least(n - j, BLOCK_N);
+            all_rows(m, nj, least(k - p, piece), A + p, lda, false,
+                     r->packed + j * k + whole_strips(nj) * p, C + j, ldc, p > 0);
+        }
 }
 
 void kern_gemm_nn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,

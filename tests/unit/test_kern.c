@@ -13,6 +13,7 @@
 #include "model/kern_blas.h"
 
 #define MAX_N 1100
+#define RIGHT_K 801
 
 static const int64_t sizes[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 100, 128,
                                 255, 768, 1000, 1057};
@@ -292,12 +293,23 @@ static void tiles_have_equal_bits(void **state)
             }
 }
 
+/* B [n, k] of rows RIGHT_K long, until the next call. */
+static const struct kern_right *packed_right(int64_t n, int64_t k, const float *B)
+{
+    static struct kern_right right;
+    static float *packed;
+    free(packed);
+    packed = malloc((size_t)kern_right_floats(n, k) * sizeof *packed + 1);
+    kern_right_init(&right, n, k, B, RIGHT_K, packed);
+    return &right;
+}
+
 /* C, of any shape, is [rows of A] x [rows of B] cut out of the whole product: the same
  * bits, and nothing beside it is touched. */
 static void gemm_elements_do_not_depend_on_the_shape(void **state)
 {
     (void)state;
-    enum { M = 187, N = 1061, K = 801, LD = N + 3 };
+    enum { M = 187, N = 1061, K = RIGHT_K, LD = N + 3 };
     static const int64_t ms[] = {0, 1, 11, 12, 13, 168, 169, M};
     static const int64_t ns[] = {0, 1, 31, 32, 33, 70, 1024, 1025, N};
     static const int64_t ks[] = {0, 1, 15, 16, 17, 100, 768, 769, K};
@@ -324,10 +336,13 @@ static void gemm_elements_do_not_depend_on_the_shape(void **state)
             }
         for (size_t n_m = 0; n_m < sizeof ms / sizeof *ms; n_m++)
             for (size_t n_n = 0; n_n < sizeof ns / sizeof *ns; n_n++)
-                for (int turned = 0; turned < 2; turned++) {
+                for (int turned = 0; turned < 3; turned++) {
                     int64_t m = ms[n_m], n = ns[n_n], i0 = M - m, j0 = N - n;
                     memcpy(C, beside, M * LD * sizeof *C);
-                    if (turned)
+                    if (turned == 2)
+                        kern_gemm_right(m, A + i0 * K, K, packed_right(n, k, B + j0 * K), C,
+                                        LD);
+                    else if (turned)
                         kern_gemm_nn(m, n, k, A + i0 * K, K, T + j0, N, C, LD, false);
                     else
                         kern_gemm_nt(m, n, k, A + i0 * K, K, B + j0 * K, K, C, LD);

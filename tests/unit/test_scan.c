@@ -19,7 +19,7 @@
 #include "arrays.h"
 
 #define D     24
-#ifndef F /* test_scan_wide: three panels of the encoder, of which the last is not full */
+#ifndef F /* test_scan_wide: more, and still not whole panels of the encoder */
 #define F     1060
 #endif
 #define SEQ   50
