@@ -214,7 +214,7 @@ static bool normalise_new(struct sae *sae, const struct keys *k, const struct mo
     if (strcmp(m->norm, "token-wise") == 0) {
         sae->norm = SAE_NORM_CONSTANT;
     } else if (strcmp(m->norm, "dataset-wise") == 0) {
-        double in, out;
+        double in = 0, out = 0;
         if (!read_factor(k, m->hook_in, sae->d_in, &in, err))
             return false;
         sae->norm = SAE_NORM_FACTOR;
