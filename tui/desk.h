@@ -159,7 +159,7 @@ struct desk_work {
     uint64_t job;        /* app_job_text; 0: nothing is under way */
     enum desk_work_kind kind;
     bool error_kept;     /* mode of ablation */
-    int64_t first, n;    /* DESK_EXACT: the first of n features; else -1 */
+    int64_t first;       /* DESK_EXACT: the first of the features; else -1 */
     struct err err;      /* why the last wish came to nothing; ERR_CANCELLED: the user */
 };
 const struct desk_work *desk_work(const struct desk *d, int i);

@@ -326,7 +326,6 @@ static void start(struct desk *d, int i, const struct lm *lm, const struct lm_ho
     }
     e->running = j;
     e->work = j->work;
-    e->work.n = j->n;
     e->work.first = j->ids ? j->ids[0] : -1;
     e->work.job = app_start(d->app, e->effects ? LANE_LONG : LANE_QUICK, &j->job,
                             effects_done, d);
