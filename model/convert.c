@@ -316,6 +316,12 @@ static bool read_back(const struct sae *sae, const struct outdir *dir,
         ok = same_mat(&sae->W_dec, &back->W_dec, &same, err);
         what = ok && !same ? "W_dec" : difference(sae, back, p);
     }
+    if (ok && !what && (!sae->W_skip.t != !back->W_skip.t || strcmp(sae->kind, back->kind) != 0))
+        what = "kind";
+    if (ok && !what && sae->W_skip.t) {
+        ok = same_mat(&sae->W_skip, &back->W_skip, &same, err);
+        what = ok && !same ? "W_skip" : NULL;
+    }
     sae_close(back);
     if (ok && what)
         ok = err_set(err, ERR_FORMAT, "%s: not written (found another %s on reading it back, "

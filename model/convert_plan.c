@@ -151,7 +151,7 @@ static bool plan_input(struct convert_plan *p, const struct sae *sae, struct err
         [SAE_NORM_LAYER] = "layer_norm",
         [SAE_NORM_FACTOR] = "expected_average_only_in",
     };
-    if (sae->b_in && (sae->d_in != sae->d_out ||
+    if (sae->b_in && sae_rebuilds_input(sae) && (sae->d_in != sae->d_out ||
                       memcmp(sae->b_in, sae->b_dec, (size_t)sae->d_in * sizeof(float)) != 0))
         return cannot(sae, "what it takes off the input", "a vector of its own", "b_dec",
                       err);
@@ -256,6 +256,32 @@ static bool plan_architecture(struct convert_plan *p, const struct sae *sae,
                   "standard, prolu, jumprelu, topk, batchtopk, matryoshka or gated", err);
 }
 
+/* Transcoders have architectures of their own, for two of ours. */
+static bool plan_transcoder(struct convert_plan *p, const struct sae *sae, struct err *err)
+{
+    static const struct {
+        const char *name, *plain, *skip;
+    } names[] = {
+        {"standard", "transcoder", "skip_transcoder"},
+        {"jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder"},
+    };
+    const char *name = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i].name, p->architecture) == 0)
+            name = sae->W_skip.t ? names[i].skip : names[i].plain;
+    if (!name)
+        return cannot(sae, "SAELens has no such transcoder", sae->arch->name,
+                      "standard or jumprelu", err);
+    if (sae->b_in)
+        return cannot(sae, "SAELens' transcoders take nothing off the input", "a vector", "none",
+                      err);
+    p->architecture = name;
+    json_object_set_new(p->cfg, "d_out", json_integer(sae->d_out));
+    if (sae->W_skip.t)
+        add_matrix(p, "W_skip", &sae->W_skip, false);
+    return true;
+}
+
 /* ---- configuration */
 
 /* What the source says about the model and the data is kept under its name. */
@@ -271,6 +297,8 @@ static json_t *metadata_of(const struct sae *sae)
     json_object_set_new(out, "sae_lens_version", json_string(SAELENS_VERSION));
     if (sae->hook)
         json_object_set_new(out, "hook_name", json_string(sae->hook));
+    if (sae->hook_out)
+        json_object_set_new(out, "hook_name_out", json_string(sae->hook_out));
     json_object_set_new(out, "prepend_bos", json_boolean(sae->prepend_bos));
     if (isfinite(sae->l1))
         json_object_set_new(out, "l1_coefficient", json_real(sae->l1));
@@ -322,13 +350,18 @@ bool convert_plan_make(struct convert_plan *p, const struct sae *sae,
 {
     struct convert_plan made = {.cfg = json_object()};
     bool npy = options->to == CONVERT_NPY, ok = true;
-    if (sae->d_in != sae->d_out || strcmp(sae->kind, "sae") != 0)
-        ok = cannot(sae, "its output is not its input", sae->kind, "sae", err);
+    bool transcodes = !sae_rebuilds_input(sae);
+    if (sae->models != 1 || (transcodes && options->to == CONVERT_JUMPRELU))
+        ok = cannot(sae, "the form has no word for its kind", sae->kind,
+                    transcodes ? "sae" : "sae or transcoder", err);
+    else if (sae->is_signed)
+        ok = cannot(sae, "SAELens keeps no negative activations", "signed TopK", "TopK", err);
     if (ok) {
         add_matrix(&made, "W_enc", &sae->W_enc, true);
         add_matrix(&made, "W_dec", &sae->W_dec, false);
     }
     ok = ok && plan_architecture(&made, sae, options->to, err) &&
+         (!transcodes || plan_transcoder(&made, sae, err)) &&
          add_vector(&made, "b_dec", sae->b_dec, sae->d_out, sae->stored.b_dec, err) &&
          plan_input(&made, sae, err) && plan_scales(&made, sae, npy, progress, err);
     if (!ok) {

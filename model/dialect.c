@@ -139,6 +139,11 @@ static const struct {
 
 static const char *unread_format(const struct checkpoint *c)
 {
+    bool layered = c->file && (strncmp(c->file, "W_enc_", 6) == 0 ||
+                               strncmp(c->file, "W_dec_", 6) == 0);
+    if (layered ? checkpoint_is_file(c, ".safetensors")
+                : !c->file && checkpoint_has(c, "W_enc_0.safetensors"))
+        return "cross-layer transcoder";
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         if (checkpoint_offers(c, unread[i].file))
             return unread[i].format;

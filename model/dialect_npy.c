@@ -20,7 +20,7 @@
 /* All the arrays that a checkpoint may have. */
 static const char *const arrays[] = {
     "W_enc", "W_dec", "b_enc", "b_dec", "threshold", "log_threshold", "topk_threshold",
-    "b_gate", "b_mag", "r_mag", "scaling_factor", "finetuning_scaling_factor", "k",
+    "b_gate", "b_mag", "r_mag", "W_skip", "scaling_factor", "finetuning_scaling_factor", "k",
 };
 #define N_ARRAYS (sizeof arrays / sizeof *arrays)
 

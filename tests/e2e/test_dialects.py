@@ -71,6 +71,39 @@ class Dialects(Case):
                 if case["kind"] in ("sae", "crosscoder"):
                     self.close(page["delta_fvu"], case["delta_fvu"][3], "delta_fvu")
 
+    def test_converted(self):
+        """What SAELens has words for comes back as the same numbers."""
+        refused = {"circuits": "SAELens' transcoders take nothing off the input",
+                   "sparsify_groupmax": "SAELens' configuration has no word",
+                   "sparsify_signed": "SAELens keeps no negative activations",
+                   "sparsify_skip": "SAELens has no such transcoder",
+                   "sparsify_skip, b_dec subtracted": "SAELens has no such transcoder",
+                   "crosscoder": "the form has no word for its kind",
+                   "pca": "SAELens' configuration has no word",
+                   "identity": "SAELens' configuration has no word",
+                   "openai_identity": "SAELens' configuration has no word"}
+        for name, case in CASES.items():
+            for to in ("saelens", "npy"):
+                with self.subTest((name, to)):
+                    out = os.path.join(self.tmp, "%s %s" % (name, to))
+                    words = [os.path.join(REF, case["path"]), out, "--to", to]
+                    words += case.get("options", [])
+                    if "estimate" in words:
+                        continue
+                    if name in refused:
+                        self.assertIn("cannot be converted: " + refused[name],
+                                      self.fails(1, "convert", *words))
+                        continue
+                    self.ok("convert", *words)
+                    words = self.words(case)[1:]
+                    if case.get("options"):
+                        words = words[:-len(case["options"])]
+                    info = self.answer("info", out)
+                    self.assertEqual(info["kind"], case["kind"])
+                    scan = self.answer("scan", out, *words)
+                    for key in ("l0", "l1", "fvu"):
+                        self.close(scan[key], case[key], key)
+
     def test_sort_and_filter_by_relative_norm(self):
         case = CASES["crosscoder"]
         rows = self.answer("features", *self.words(case), "--sort", "relative_decoder_norm",
