@@ -9,7 +9,7 @@
 #include "model/match.h"
 
 /* Rows of a between two looks at how far it is: tiles that a thread takes of them. */
-#define ROUND_TILES 16
+#define ROUND_TILES 4
 
 static inline bool is_better(struct match_near x, struct match_near y)
 {

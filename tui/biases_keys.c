@@ -99,22 +99,6 @@ void biases_rebin(struct view *v, int bins)
     biases_derive(v, true);
 }
 
-/* The next of the SAEs asked for becomes current. */
-static void swap(struct view *v)
-{
-    const struct session *s = v->session;
-    int at = 0;
-
-    if (s->n_chosen < 2) {
-        app_message(v->app, "no other checkpoint was chosen (--sae NAME)");
-        return;
-    }
-    for (int i = 0; i < s->n_chosen; i++)
-        if (s->chosen[i] == v->target.sae)
-            at = i + 1;
-    desk_choose(v->desk, s->chosen[at % s->n_chosen]);
-}
-
 static bool act_on_bars(struct view *v, const struct press *p)
 {
     struct biases *b = v->state;
@@ -234,7 +218,6 @@ enum outcome biases_act(struct view *v, const struct press *p)
     case ACT_BINS_MORE: biases_rebin(v, biases_bins_now(v) * 2); break;
     case ACT_BINS_LESS: biases_rebin(v, biases_bins_now(v) / 2); break;
     case ACT_AXIS: b->log_counts = !b->log_counts; break;
-    case ACT_SWAP: swap(v); break;
     case ACT_RELOAD: desk_retry(v->desk, v->target.sae); break;
     case ACT_RANDOM:
         move_to(v, rand() % (biases_has_bins(b) ? b->series[0].summary.hist.n : 1));

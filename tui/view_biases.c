@@ -108,7 +108,7 @@ static const struct view_key biases_keys[] = {
     {ACT_AXIS, NULL},
     {ACT_SORT, "the series: checkpoints by training step or L1 coefficient, as ridges and lines; "
                "again: the histogram"},
-    {ACT_SWAP, "make the next of the chosen checkpoints current"},
+    {ACT_SWAP, NULL},
     {ACT_OPTIONS, NULL},
     {ACT_WRITE, "write what `saescope hist` prints, to a .tsv or .json file"},
     {ACT_RELOAD, "scan again after it failed or was cancelled"},

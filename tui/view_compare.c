@@ -202,11 +202,11 @@ void compare_update(struct view *v)
         }
     if (is_version_old(v))
         look_at_tables(v);
+    if (!s->err.code) {
+        compare_start(v);
+        compare_select(v);
+    }
     need_scores(v);
-    if (s->err.code)
-        return;
-    compare_start(v);
-    compare_select(v);
 }
 
 /* -- life ---------------------------------------------------------------------------------- */
@@ -221,6 +221,7 @@ static bool compare_open(struct view *v, struct err *err)
     s->drift = COMPARE_DRIFT;
     s->split = COMPARE_SPLIT;
     s->equal_l0 = PARETO_NEAR;
+    s->wanted = -1;
     s->all = v->session && v->session->n_chosen > 2;
     compare_all_sort(s);
     s->one_mean = s->mmcs[0] = s->mmcs[1] = NAN;
@@ -250,13 +251,14 @@ static void compare_go(struct view *v, const struct target *at)
     if (!v->desk || desk_count(v->desk) == 0)
         return;
     desk_go(v->desk, at);
+    if (s->turned && desk_current(v->desk) == s->sae[1] && desk_partner(v->desk) == s->sae[0])
+        desk_swap(v->desk);
+    s->turned = false;
     s->shown = true;
     compare_changed(v);
-    int64_t row = at->feature >= 0 && at->sae == s->sae[compare_side(s)]
-                      ? compare_row_of(s, at->feature) : -1;
-    if (row >= 0) {
-        s->table.cursor = row;
-        compare_follow(v);
+    if (at->feature >= 0 && at->sae == s->sae[compare_side(s)]) {
+        s->wanted = at->feature;
+        compare_update(v);
     }
 }
 

@@ -113,6 +113,9 @@ struct compare {
     uint32_t *ids;              /* owned: features of the list's side */
     int64_t n_ids;
     int64_t counts[LISTS];      /* features in each, without filter */
+    bool turned;                /* a page of B was opened, which made B current: back here, A
+                                   is A again */
+    int64_t wanted;             /* feature to go to when it is listed; -1: none */
     int64_t seen;               /* rows of top, */
     int64_t seen_figures;       /* and figures that these are of */
     uint64_t versions[2], labels;

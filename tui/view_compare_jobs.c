@@ -51,6 +51,18 @@ void compare_forget(struct view *v, bool only_figures)
     memset(s->counts, 0, sizeof s->counts);
 }
 
+/* Up to so many multiplications it takes less than a second, and need not wait behind
+ * scans and scores. */
+#define QUICK_WORK 5e9
+
+static enum lane lane_of(const struct view *v)
+{
+    const struct sae *a = compare_sae(v, 0), *b = compare_sae(v, 1);
+    double work = (double)a->d_sae * (double)b->d_sae * (double)a->d_out;
+
+    return work <= QUICK_WORK ? LANE_QUICK : LANE_LONG;
+}
+
 /* -- candidates, and the one-to-one matching ------------------------------------------------ */
 
 struct match_job {
@@ -127,7 +139,7 @@ static void start_match(struct view *v, const struct job_ops *ops)
     j->optimal = s->optimal;
     j->top = s->top;
     j->top->holders++;
-    view_start(v, SLOT_MATCH, LANE_LONG, &j->job);
+    view_start(v, SLOT_MATCH, lane_of(v), &j->job);
 }
 
 static void begin(struct view *v)
@@ -220,7 +232,7 @@ static void start_figures(struct view *v, int side)
                                          s->index[side ? !k : k]};
     j->threads = v->session->options.threads;
     j->out = s->figures[s->pairing][side] = f;
-    view_start(v, SLOT_FIGURES, LANE_LONG, &j->job);
+    view_start(v, SLOT_FIGURES, lane_of(v), &j->job);
 }
 
 /* -- what comes next -------------------------------------------------------------------------- */

@@ -58,6 +58,9 @@ static void again(struct view *v)
 /* The full page of a feature of the pair; of B's it makes B current. */
 static void open_feature(struct view *v)
 {
+    struct compare *s = v->state;
+
+    s->turned = compare_side(s) == 1;
     app_open(v->app, "feature", &v->target);
 }
 

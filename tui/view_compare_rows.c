@@ -255,6 +255,10 @@ void compare_select(struct view *v)
     apply_filter(v);
     sort(v);
     int64_t row = on < 0 ? -1 : compare_row_of(s, on);
+    int64_t wanted = s->wanted < 0 ? -1 : compare_row_of(s, s->wanted);
+    if (wanted >= 0 || s->top->whole) /* not again */
+        s->wanted = -1;
+    row = wanted >= 0 ? wanted : row;
     s->table.cursor = row < 0 ? 0 : row;
     s->table.top = row < 0 ? 0 : row - above;
     compare_follow(v);

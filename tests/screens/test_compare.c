@@ -346,6 +346,31 @@ static void both_pages_go_in_lock_step(void **state)
     stop(&s, session);
 }
 
+/* C goes from a feature to the pair that it is in, as soon as it is known. */
+static void C_shows_the_match_of_a_feature(void **state)
+{
+    struct screen s;
+    double c;
+    (void)state;
+    struct session *session = open_two("one", "other", true);
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .view = "features",
+                                              .session = session});
+    screen_type(&s, "# \"12\" Enter C");
+    assert_int_equal(state_of(&s)->ids[state_of(&s)->table.cursor], 12);
+    assert_int_equal(compare_partner(state_of(&s), 0, 12), best(&one, 12, &other, &c));
+    screen_type(&s, "2 # \"7\" Enter C");
+    assert_int_equal(state_of(&s)->ids[state_of(&s)->table.cursor], 7);
+    /* A page of B makes B current, and coming back makes it B again. */
+    screen_type(&s, ": \"only B\" Enter j Enter Enter");
+    assert_int_equal(desk_current(app_view(s.app, "compare")->desk), 1);
+    screen_expect(&s, "3 Feature");
+    screen_type(&s, "q");
+    screen_expect(&s, "A one");
+    assert_int_equal(desk_current(app_view(s.app, "compare")->desk), 0);
+    assert_int_equal(state_of(&s)->list, LIST_ONLY_B);
+    stop(&s, session);
+}
+
 static void lists_are_filtered_sorted_and_searched(void **state)
 {
     struct screen s;
@@ -531,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_the_same),
         cmocka_unit_test(a_permuted_copy_is_found_as_one),
         cmocka_unit_test(both_pages_go_in_lock_step),
+        cmocka_unit_test(C_shows_the_match_of_a_feature),
         cmocka_unit_test(lists_are_filtered_sorted_and_searched),
         cmocka_unit_test(what_was_cancelled_goes_on_with_R),
         cmocka_unit_test(different_inputs_are_refused_in_one_line),
