@@ -85,29 +85,108 @@ static int by_strength(const void *a, const void *b)
 
 /* ---- top -------------------------------------------------------------------------- */
 
-/* The n strongest of the hits at hand, which may be rounded: exact values decide among
- * all that rounding cannot tell from the n-th. */
+/* The hits of the `cap` smallest keys, whatever number of them pass by: a heap with the
+ * greatest at its root. */
+struct keyed {
+    uint64_t key;
+    struct hit *hit;
+};
+
+struct smallest {
+    struct keyed *list; /* owned [cap] */
+    int64_t n, cap;
+};
+
+static void smallest_add(struct smallest *s, uint64_t key, struct hit *hit)
+{
+    struct keyed *l = s->list;
+    int64_t i = 0;
+    if (s->n < s->cap) {
+        for (i = s->n++; i > 0 && l[(i - 1) / 2].key < key; i = (i - 1) / 2)
+            l[i] = l[(i - 1) / 2];
+    } else if (s->cap == 0 || key >= l[0].key) {
+        return;
+    } else {
+        for (int64_t c = 1; c < s->n; c = 2 * i + 1) {
+            c += c + 1 < s->n && l[c + 1].key > l[c].key;
+            if (l[c].key <= key)
+                break;
+            l[i] = l[c];
+            i = c;
+        }
+    }
+    l[i] = (struct keyed){key, hit};
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct keyed *x = a, *y = b;
+    return (x->key > y->key) - (x->key < y->key);
+}
+
+static void smallest_sort(struct smallest *s)
+{
+    if (s->n > 0)
+        qsort(s->list, (size_t)s->n, sizeof *s->list, by_key);
+}
+
+/* The order of by_strength as a number. */
+static uint64_t strength_key(const struct hit *h)
+{
+    float a = fabsf(h->value);
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return (uint64_t)~bits << 32 | h->token;
+}
+
+/* What rounding cannot tell from the n-th or stronger: exact values decide among these. */
+static bool close_hits(struct maker *m, float least, struct hit **out, int64_t *n_out)
+{
+    struct page_feature *p = m->p;
+    int64_t n = 0;
+    for (int64_t i = 0; i < p->n_hits; i++)
+        n += fabsf(p->hits[i].value) >= least;
+    struct hit *list = xmalloc((size_t)n * sizeof *list);
+    bool ok = true;
+    n = 0;
+    for (int64_t i = 0; ok && i < p->n_hits; i++)
+        if (fabsf(p->hits[i].value) >= least) {
+            list[n] = p->hits[i];
+            ok = make_exact(m, &list[n++]);
+        }
+    if (!ok) {
+        free(list);
+        return false;
+    }
+    qsort(list, (size_t)n, sizeof *list, by_strength);
+    *out = list;
+    *n_out = n;
+    return true;
+}
+
+/* The n strongest of the hits at hand, which an index has rounded. */
 static bool top_of_hits(struct maker *m, int n, struct hit **out, int64_t *n_out)
 {
     struct page_feature *p = m->p;
-    struct hit *sorted = xmalloc((size_t)p->n_hits * sizeof *sorted);
-    memcpy(sorted, p->hits, (size_t)p->n_hits * sizeof *sorted);
-    qsort(sorted, (size_t)p->n_hits, sizeof *sorted, by_strength);
-    int64_t close = p->n_hits < n ? p->n_hits : n;
-    if (m->ix && close > 0) {
-        float least = fabsf(sorted[close - 1].value) * (1 - 0x1p-9f);
-        while (close < p->n_hits && fabsf(sorted[close].value) >= least)
-            close++;
-        for (int64_t i = 0; i < close; i++)
-            if (!make_exact(m, &sorted[i])) {
-                free(sorted);
-                return false;
-            }
-        qsort(sorted, (size_t)close, sizeof *sorted, by_strength);
+    struct smallest best = {.cap = p->n_hits < n ? p->n_hits : n};
+    best.list = xmalloc((size_t)best.cap * sizeof *best.list);
+    for (int64_t i = 0; i < p->n_hits; i++)
+        smallest_add(&best, strength_key(&p->hits[i]), &p->hits[i]);
+    smallest_sort(&best);
+    bool ok = true;
+    if (m->ix && best.n > 0) {
+        float least = fabsf(best.list[best.n - 1].hit->value) * (1 - 0x1p-9f);
+        ok = close_hits(m, least, out, n_out);
+        if (ok && *n_out > n)
+            *n_out = n;
+    } else {
+        *out = xmalloc((size_t)best.n * sizeof **out);
+        *n_out = best.n;
+        for (int64_t i = 0; i < best.n; i++)
+            (*out)[i] = *best.list[i].hit;
     }
-    *out = sorted;
-    *n_out = close < n ? close : n;
-    return true;
+    free(best.list);
+    return ok;
 }
 
 static bool make_top(struct maker *m)
@@ -150,48 +229,51 @@ static uint64_t priority(uint64_t seed, int64_t id, uint32_t token)
     return z ^ z >> 31;
 }
 
-struct drawn {
-    uint64_t priority;
-    struct hit *hit;
-};
-
-static int by_priority(const void *a, const void *b)
-{
-    const struct drawn *x = a, *y = b;
-    return (x->priority > y->priority) - (x->priority < y->priority);
-}
-
-/* Up to n hits with low < |a| <= high (exact), by random order, then strongest first.
- * Rounded values within slack of the band are candidates. */
-static bool draw(struct maker *m, double low, double high, int n, uint64_t seed,
-                 struct page_example **out, int *n_out)
+/* The `most` hits of lowest priority whose values, rounded as they are, may lie in the band.
+ * False: there are more. */
+static bool candidates(struct maker *m, double low, double high, uint64_t seed, int64_t most,
+                       struct smallest *s)
 {
     struct page_feature *p = m->p;
     double slack = m->ix ? 0x1p-10 : 0;
-    struct drawn *list = xmalloc((size_t)p->n_hits * sizeof *list);
-    struct hit *chosen = xmalloc((size_t)n * sizeof *chosen);
     int64_t found = 0;
-    int have = 0;
-    bool ok = true;
+    *s = (struct smallest){.cap = most, .list = xmalloc((size_t)most * sizeof *s->list)};
     for (int64_t i = 0; i < p->n_hits; i++) {
         double a = fabs((double)p->hits[i].value);
-        if (a > low * (1 - slack) && a <= high * (1 + slack))
-            list[found++] = (struct drawn){priority(seed, p->id, p->hits[i].token),
-                                           &p->hits[i]};
+        if (a > low * (1 - slack) && a <= high * (1 + slack)) {
+            smallest_add(s, priority(seed, p->id, p->hits[i].token), &p->hits[i]);
+            found++;
+        }
     }
-    qsort(list, (size_t)found, sizeof *list, by_priority);
-    for (int64_t i = 0; i < found && have < n && ok; i++) {
-        ok = make_exact(m, list[i].hit);
-        double a = fabs((double)list[i].hit->value);
-        if (ok && a > low && a <= high)
-            chosen[have++] = *list[i].hit;
+    smallest_sort(s);
+    return found <= most;
+}
+
+/* Up to n hits with low < |a| <= high (exact), by random order, then strongest first. */
+static bool draw(struct maker *m, double low, double high, int n, uint64_t seed,
+                 struct page_example **out, int *n_out)
+{
+    struct hit *chosen = xmalloc((size_t)n * sizeof *chosen);
+    int have = 0;
+    bool ok = true, all = false;
+    /* Few lie so near an edge that they fall out; if too many do, the list was too short. */
+    for (int64_t most = 4 * n + 64; ok && !all && have < n; most *= 16) {
+        struct smallest s;
+        all = candidates(m, low, high, seed, most, &s);
+        have = 0;
+        for (int64_t i = 0; i < s.n && have < n && ok; i++) {
+            ok = make_exact(m, s.list[i].hit);
+            double a = fabs((double)s.list[i].hit->value);
+            if (ok && a > low && a <= high)
+                chosen[have++] = *s.list[i].hit;
+        }
+        free(s.list);
     }
     qsort(chosen, (size_t)have, sizeof *chosen, by_strength);
     *out = xcalloc((size_t)have, sizeof **out);
     *n_out = have;
     for (int i = 0; i < have; i++)
         (*out)[i] = example_of(m->samples, chosen[i]);
-    free(list);
     free(chosen);
     return ok;
 }
@@ -254,6 +336,21 @@ static void set_density(struct page_feature *p)
     stats_wilson((double)p->count, (double)p->tokens, &p->wilson_low, &p->wilson_high);
 }
 
+/* Eight bytes a firing; of features that fire very often in a file without a name, so that
+ * the memory of a page is bounded. */
+static bool room_for_hits(struct page_feature *p, int64_t n, struct err *err)
+{
+    size_t size = (size_t)n * sizeof *p->hits;
+    if (size <= PAGE_HITS_MEMORY)
+        p->hits = xmalloc(size);
+    else if (scratch_init(&p->hits_file, NULL, size, "firings of a feature", err))
+        p->hits = p->hits_file.data;
+    else
+        return false;
+    p->n_hits = n;
+    return true;
+}
+
 static bool from_index(struct maker *m)
 {
     struct page_feature *p = m->p;
@@ -267,8 +364,8 @@ static bool from_index(struct maker *m)
     start_histogram(p);
     for (int b = 0; b < p->histogram.n; b++)
         p->histogram.counts[b] = r->histogram[b];
-    p->hits = xmalloc((size_t)r->count * sizeof *p->hits);
-    p->n_hits = p->count;
+    if (!room_for_hits(p, (int64_t)r->count, m->err))
+        return false;
     return index_hits(m->ix, p->id, p->hits, m->err);
 }
 
@@ -486,7 +583,9 @@ void page_feature_finish(struct page_feature *p)
     hist_finish(&p->histogram);
     for (int i = 0; i < PAGE_INTERVALS; i++)
         free(p->intervals[i].examples);
-    free(p->hits);
+    if (!p->hits_file.data)
+        free(p->hits);
+    scratch_finish(&p->hits_file);
     free(p->top);
     free(p->decoder_neighbours);
     free(p->encoder_neighbours);

@@ -12,6 +12,7 @@
 
 #include "io/err.h"
 #include "io/progress.h"
+#include "io/scratch.h"
 #include "model/session.h"
 #include "model/stats.h"
 
@@ -140,6 +141,7 @@ struct page_coactive {
 };
 
 #define PAGE_INTERVALS 10
+#define PAGE_HITS_MEMORY ((size_t)32 << 20) /* bytes of hits; more of them lie in a file */
 
 struct page_feature {
     int64_t id;
@@ -151,6 +153,7 @@ struct page_feature {
     struct hit *hits;                /* all firings by token; values exact near examples,
                                         else as the index stores them */
     int64_t n_hits;
+    struct scratch hits_file;        /* where hits lie when there are very many; else empty */
     struct page_example *top;        /* by |activation| descending, then by token */
     int n_top;
     struct page_interval intervals[PAGE_INTERVALS];

@@ -101,6 +101,12 @@ static int sae_by_word(struct session *s, const char *word, struct err *err)
         return i;
     if (exists(word))
         return sae_at_path(s, word);
+    struct stat st;
+    int why = errno; /* of exists() */
+    if (lstat(word, &st) == 0) { /* there is a name: a link that leads nowhere or in circles */
+        err_os(err, why, word, "cannot open");
+        return -1;
+    }
     struct str names = {0};
     for (i = 0; i < s->bundle.n_saes && i < 16; i++)
         str_appendf(&names, "%s%s", i ? ", " : "", s->bundle.saes[i].name);
