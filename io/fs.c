@@ -440,3 +440,18 @@ void fs_names_free(struct fs_names *names)
     free(names->name);
     *names = (struct fs_names){0};
 }
+
+char *fs_base_name(const char *path)
+{
+    char real[PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    size_t start = len;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    bool dots = strspn(path + start, ".") >= len - start;
+    if (dots && realpath(path, real) && strcmp(real, path) != 0)
+        return fs_base_name(real);
+    return xstrndup(path + start, len - start);
+}

@@ -28,22 +28,6 @@ static char *join(const char *dir, const char *name)
     return xasprintf("%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", name);
 }
 
-/* The last component, trailing slashes aside; "." and ".." by their real names. */
-static char *base_name(const char *path)
-{
-    char real[PATH_MAX];
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    size_t start = len;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    bool dots = strspn(path + start, ".") >= len - start;
-    if (dots && realpath(path, real) && strcmp(real, path) != 0)
-        return base_name(real);
-    return xstrndup(path + start, len - start);
-}
-
 static bool is_dir(const char *path)
 {
     struct stat st;
@@ -240,7 +224,7 @@ static char *find_part(const char *dir, const char *name, bool (*is)(const char 
 static bool open_by_name(struct bundle *b, struct err *err)
 {
     static const char *const folders[] = {"saes", "sae"};
-    b->name = base_name(b->path);
+    b->name = fs_base_name(b->path);
     find_acts(b);
     for (size_t i = 0; i < 2 && !b->n_saes; i++) {
         char *dir = join(b->path, folders[i]);
@@ -410,7 +394,7 @@ static bool read_json(struct bundle *b, const json_t *root, struct err *err)
         !read_path(b, root, "ground_truth", &b->ground_truth, err) ||
         !read_path(b, root, "labels", &b->labels, err))
         return false;
-    b->name = name ? xstrdup(name) : base_name(b->path);
+    b->name = name ? xstrdup(name) : fs_base_name(b->path);
     b->hook = xstrdup(hook);
     if (!b->n_saes && sae_recognise(b->path)) /* both bundle and checkpoint */
         add_sae(b, b->name, xstrdup(b->path), NULL);
