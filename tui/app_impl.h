@@ -81,8 +81,15 @@ void app_request_set(struct app *app, enum app_request r);
 void app_press(struct app *app, const struct press *p);
 bool app_handles(enum action a); /* in every view */
 void app_settings_changed(struct app *app);
-int app_view_index(const struct app *app, const char *name); /* -1 */
 struct view *app_searched(struct app *app); /* goes where / and & of this view lead */
+
+/* app_places.c */
+int app_view_index(const struct app *app, const char *name); /* -1 */
+bool app_visit(struct app *app, int view, const struct target *at); /* a step of history */
+void app_travel(struct app *app, int step);                         /* along it */
+void app_settle(struct app *app); /* after an event: open what views have asked for */
+void app_mark_set(struct app *app, int32_t letter);
+void app_mark_go(struct app *app, int32_t letter);
 bool app_go_feature(struct app *app, const char *number, struct err *err);
 
 /* app_command.c: a ":" line, completion for it */
