@@ -11,6 +11,7 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/kern.h"
+#include "model/weights.h"
 
 /* ---- one row against all ---------------------------------------------------------- */
 
@@ -130,18 +131,6 @@ static int greatest(const float *cosine, int64_t rows, int64_t self, int n,
     return have;
 }
 
-struct row_copy {
-    const struct mat *m;
-    int64_t id;
-    float *out;
-};
-
-static void row_guarded(void *ctx)
-{
-    struct row_copy *r = ctx;
-    mat_read_rows(r->m, r->id, 1, r->out);
-}
-
 int match_nearest_rows(const struct mat *m, int64_t id, int n, int threads,
                        const struct progress *progress, struct match_near *out,
                        struct err *err)
@@ -153,7 +142,7 @@ int match_nearest_rows(const struct mat *m, int64_t id, int n, int threads,
                         .each = by_columns(m) ? STRETCH : ROWS};
     s.cosine = xmalloc((size_t)m->rows * sizeof *s.cosine);
     s.errs = xcalloc((size_t)threads, sizeof *s.errs);
-    if (map_guard(row_guarded, &(struct row_copy){.m = m, .id = id, .out = w}, err)) {
+    if (weights_row(m, id, w, err)) {
         team_each(threads, (size_t)((m->rows + s.each - 1) / s.each), nearest_item, &s);
         for (int t = threads - 1; s.stop && t >= 0; t--)
             if (s.errs[t].code && err)

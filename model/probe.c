@@ -13,6 +13,7 @@
 #include "io/team.h"
 #include "model/encode.h"
 #include "model/kern.h"
+#include "model/weights.h"
 
 /* Bytes of samples that a thread reads at a time: they stay in its second cache. */
 #define PROBE_BYTES ((int64_t)1 << 20)
@@ -225,18 +226,6 @@ static void join_blocks(const struct pass *p, struct probe *out)
     }
 }
 
-struct weight_row {
-    const struct sae *sae;
-    int64_t id;
-    float *w;
-};
-
-static void weight_row_guarded(void *ctx)
-{
-    struct weight_row *r = ctx;
-    mat_read_rows(&r->sae->W_enc, r->id, 1, r->w);
-}
-
 /* TopK needs the whole encoder, and blocks narrow enough for k hits a row. */
 static bool prepare_selection(struct pass *p, struct encoder *encoder, int threads,
                               struct err *err)
@@ -262,8 +251,7 @@ bool probe_feature(const struct sae *sae, const struct samples *samples,
     struct encoder encoder = {0};
     struct pass p = {.sae = sae, .samples = samples, .options = options,
                      .progress = progress, .id = id, .w = w, .rows = rows < 16 ? 16 : rows};
-    bool ok = map_guard(weight_row_guarded,
-                        &(struct weight_row){.sae = sae, .id = id, .w = w}, err) &&
+    bool ok = weights_row(&sae->W_enc, id, w, err) &&
               prepare_selection(&p, &encoder, threads, err);
     if (ok) {
         p.n_blocks = (samples->n_tok + p.rows - 1) / p.rows;

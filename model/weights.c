@@ -88,3 +88,20 @@ bool weights_geometry(const struct sae *sae, int threads, const struct progress 
     free(g.errs);
     return !g.stop;
 }
+
+struct row_read {
+    const struct mat *m;
+    int64_t row;
+    float *out;
+};
+
+static void row_guarded(void *ctx)
+{
+    struct row_read *r = ctx;
+    mat_read_rows(r->m, r->row, 1, r->out);
+}
+
+bool weights_row(const struct mat *m, int64_t row, float *out, struct err *err)
+{
+    return map_guard(row_guarded, &(struct row_read){m, row, out}, err);
+}

@@ -14,3 +14,6 @@
 bool weights_geometry(const struct sae *sae, int threads, const struct progress *progress,
                       float *decoder_norm, float *encoder_decoder_cosine,
                       struct err *err);
+
+/* Row `row` of a matrix as f32 into out [cols]; ERR_FORMAT when its file has shrunk. */
+bool weights_row(const struct mat *m, int64_t row, float *out, struct err *err);
