@@ -1,6 +1,6 @@
 /* session.c - from the words of the command line to what is open; indexes are
  * session_index.c. */
-#include "model/session.h"
+#include "model/session_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -313,13 +313,10 @@ static bool estimate_factor(const struct session *s, struct sae *sae,
            sae_set_norm_factor(sae, check.factor, "--norm-factor estimate", err);
 }
 
-static struct index *read_index(const struct session *s, int i, const struct sae *sae,
-                                struct err *err);
-
 /* The index, if there is one of these very files made when they had been looked at. */
 static struct index *index_of_finite(const struct session *s, int i, struct sae *sae)
 {
-    struct index *index = read_index(s, i, sae, NULL);
+    struct index *index = session_index_for(s, i, sae, NULL);
     sae->finite = index && index_totals(index)->finite_weights;
     if (sae->finite)
         return index;

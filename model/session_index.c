@@ -1,6 +1,6 @@
 /* session_index.c - where the index of an SAE is, what it stands on, and making it; see
  * session.h. */
-#include "model/session.h"
+#include "model/session_impl.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -228,7 +228,7 @@ static void damaged_index(struct err *err, const struct err *why, const char *pa
             named ? why->msg + n + 2 : why->msg);
 }
 
-static struct index *read_index(const struct session *s, int i, const struct sae *sae,
+struct index *session_index_for(const struct session *s, int i, const struct sae *sae,
                                 struct err *err)
 {
     struct err e = {0};
@@ -255,7 +255,7 @@ static struct index *read_index(const struct session *s, int i, const struct sae
 
 struct index *session_read_index(const struct session *s, int i, struct err *err)
 {
-    return read_index(s, i, s->saes[i].sae, err);
+    return session_index_for(s, i, s->saes[i].sae, err);
 }
 
 bool session_open_index(struct session *s, int i)
