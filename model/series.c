@@ -125,7 +125,7 @@ void series_place(struct series *s)
         s->members[k].x = k;
 }
 
-/* -- one feature -------------------------------------------------------------------- */
+/* -- features -------------------------------------------------------------------- */
 
 bool series_has(const struct series *s, int i)
 {
@@ -135,36 +135,43 @@ bool series_has(const struct series *s, int i)
     return false;
 }
 
-static struct series_feature look_at(const struct session *session, int i, int64_t id,
-                                     const struct progress *progress)
+static struct series_feature feature_of(const struct sae *sae, const struct index *index,
+                                        int64_t id)
 {
     struct series_feature f = {NAN, NAN, NAN};
-    struct err why = {0};
-    struct sae *sae = sae_open(session->saes[i].path, &session->options.sae, progress, &why);
+    const float *bias = sae_bias(sae);
 
-    if (sae && id < sae->d_sae) {
-        const float *bias = sae_bias(sae);
-        struct index *index = session_read_index(session, i, &why);
-        f.bias = bias ? (double)bias[id] : NAN;
-        f.threshold = sae->threshold ? (double)sae->threshold[id] : NAN;
-        if (index && id < index_d_sae(index)) {
-            double counted = (double)index_totals(index)->tokens;
-            f.density = counted > 0 ? (double)index_record(index, id)->count / counted : NAN;
-        }
-        index_close(index);
+    f.bias = bias ? (double)bias[id] : NAN;
+    f.threshold = sae->threshold ? (double)sae->threshold[id] : NAN;
+    if (index && id < index_d_sae(index)) {
+        double counted = (double)index_totals(index)->tokens;
+        f.density = counted > 0 ? (double)index_record(index, id)->count / counted : NAN;
     }
-    sae_close(sae);
     return f;
 }
 
-bool series_feature(const struct session *session, const struct series *s, int64_t id,
-                    const struct progress *progress, struct series_feature *out,
-                    struct err *err)
+static void look_at(const struct session *session, int i, int64_t first, int64_t n,
+                    const struct progress *progress, struct series_feature *out)
+{
+    struct err why = {0};
+    struct sae *sae = sae_open(session->saes[i].path, &session->options.sae, progress, &why);
+    struct index *index = sae ? session_read_index(session, i, &why) : NULL;
+
+    for (int64_t k = 0; k < n; k++)
+        out[k] = sae && first + k < sae->d_sae ? feature_of(sae, index, first + k)
+                                               : (struct series_feature){NAN, NAN, NAN};
+    index_close(index);
+    sae_close(sae);
+}
+
+bool series_features(const struct session *session, const struct series *s, int64_t first,
+                     int64_t n, const struct progress *progress, struct series_feature *out,
+                     struct err *err)
 {
     for (int k = 0; k < s->n; k++) {
         if (!progress_step(progress, "checkpoints", k, s->n))
             return err_set(err, ERR_CANCELLED, "cancelled");
-        out[k] = look_at(session, s->members[k].sae, id, progress);
+        look_at(session, s->members[k].sae, first, n, progress, out + k * n);
     }
     return true;
 }

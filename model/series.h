@@ -47,12 +47,12 @@ struct series_feature {
     double bias, threshold, density;
 };
 
-/* Of feature `id` of every member, which is the same feature in all steps of a run: out
- * [s->n]. Opens headers and indexes, one after the other; a member that cannot be opened,
- * or has fewer features, knows nothing. ERR_CANCELLED. */
-bool series_feature(const struct session *session, const struct series *s, int64_t id,
-                    const struct progress *progress, struct series_feature *out,
-                    struct err *err);
+/* Of features [first, first + n) of every member, which are the same features in all steps
+ * of a run: out [s->n, n]. Opens headers and indexes, one after the other; a member that
+ * cannot be opened, or has fewer features, knows nothing. ERR_CANCELLED. */
+bool series_features(const struct session *session, const struct series *s, int64_t first,
+                     int64_t n, const struct progress *progress, struct series_feature *out,
+                     struct err *err);
 
 /* Bring members in order by what is known of them now. */
 void series_place(struct series *s);

@@ -54,7 +54,7 @@ static bool put_series(struct cmd *c, int64_t id, struct err *err)
     series_around(c->session, c->i, &s);
     if (!series_has(&s, c->i))
         return true;
-    if (!series_feature(c->session, &s, id, &c->progress, f, err))
+    if (!series_features(c->session, &s, id, 1, &c->progress, f, err))
         return false;
     out_rows(c->out, "series", "name,step,bias,threshold,density");
     for (int k = 0; k < s.n; k++) {

@@ -174,6 +174,7 @@ void feature_show(struct view *v, int64_t id)
     v->target.feature = id < 0 ? 0 : id;
     feature_take_effects(v);
     feature_load(v, false);
+    feature_series_need(v);
 }
 
 /* Nothing of one checkpoint is shown with the numbers of another. */
@@ -281,7 +282,9 @@ static void take_band(struct view *v, struct band_job *job)
 
 static void feature_loaded(struct view *v, int slot, struct job *job)
 {
-    if (slot == SLOT_PAGE)
+    if (slot == SLOT_SERIES)
+        feature_series_loaded(v, job);
+    else if (slot == SLOT_PAGE)
         take_page(v, (struct feature_job *)job);
     else
         take_band(v, (struct band_job *)job);
@@ -433,6 +436,7 @@ static void feature_close(struct view *v)
 
     feature_page_free(s->page);
     examples_finish(&s->brush);
+    feature_series_free(s->series);
 }
 
 static const struct view_key feature_keys[] = {

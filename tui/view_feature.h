@@ -5,6 +5,7 @@
  *   view_feature_list.c   lists of examples: folding, painting
  *   view_feature_places.c where panes stand
  *   view_feature_stats.c  the numbers
+ *   view_feature_series.c the feature at the steps of a training run
  *   view_feature_ablate.c what taking the feature out does
  *   view_feature_draw.c   all other panes
  *   view_feature_export.c copies and files
@@ -146,6 +147,7 @@ enum pane {
 enum feature_stat {
     STAT_DENSITY, STAT_MEAN, STAT_MAX, STAT_DELTA, STAT_DELTA_CE, STAT_BIAS,
     STAT_THRESHOLD, STAT_COSINE, STAT_NORM, STAT_TOKENS, STAT_PROMOTES, STAT_SUPPRESSES,
+    STAT_SERIES,
     STAT_COUNT
 };
 extern const char *const feature_stat_name[STAT_COUNT];
@@ -154,7 +156,7 @@ struct rows_state {
     int cursor, top;
 };
 
-enum { SLOT_PAGE, SLOT_BAND };
+enum { SLOT_PAGE, SLOT_BAND, SLOT_SERIES };
 
 struct feature_view {
     struct feature_page *page; /* owned; NULL: nothing yet */
@@ -180,6 +182,7 @@ struct feature_view {
     struct page_ablation exact[2]; /* of the target, by mode, */
     bool has_exact[2];             /* if it is there */
     int worst;                 /* cursor in the positions of the mode shown */
+    struct feature_series *series; /* owned; NULL: none, or not known yet */
     struct example_list brush; /* owned */
     double brush_low, brush_high;
     int64_t brush_count;
@@ -237,7 +240,16 @@ void feature_paint_stats(const struct view *v, struct canvas *c);
 
 /* Rows that the numbers take in so many columns, and the text of one. */
 int feature_stat_rows(const struct view *v, int cols);
+bool feature_stat_is_there(const struct view *v, int stat); /* has it a place at all? */
 void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size);
+
+/* All features at all steps of the run that the checkpoint is of: read once, and again when
+ * another step has been scanned. */
+void feature_series_need(struct view *v);
+void feature_series_loaded(struct view *v, struct job *job);
+void feature_series_free(struct feature_series *s); /* NULL is fine */
+bool feature_has_series(const struct view *v);
+void feature_series_text(const struct view *v, char *buf, size_t size);
 
 /* The pane below its title, and that. */
 void feature_ablate_title(const struct view *v, char *buf, size_t size);

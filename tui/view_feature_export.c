@@ -125,7 +125,8 @@ static void put_all(struct str *s, const struct view *v)
     str_visible(s, name, strlen(name), STR_ESCAPED);
     str_putc(s, '\n');
     for (int i = 0; i < STAT_COUNT; i++)
-        put_stat(s, v, (enum feature_stat)i);
+        if (feature_stat_is_there(v, i))
+            put_stat(s, v, (enum feature_stat)i);
     for (int kept = 0; kept < 2; kept++) {
         const struct page_ablation *e = &state->exact[kept];
         if (!state->has_exact[kept])

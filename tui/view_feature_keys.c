@@ -123,7 +123,14 @@ static bool move_in_stats(struct view *v, const struct press *p)
     case ACT_LAST: to = STAT_COUNT - 1; break;
     default: return false;
     }
-    s->stat = to < 0 ? 0 : to >= STAT_COUNT ? STAT_COUNT - 1 : to;
+    to = to < 0 ? 0 : to >= STAT_COUNT ? STAT_COUNT - 1 : to;
+    int by = to >= s->stat && p->action != ACT_LAST ? 1 : -1; /* past those not there */
+    for (int k = 0; k < STAT_COUNT && !feature_stat_is_there(v, to); k++) {
+        to += by;
+        if (to < 0 || to >= STAT_COUNT)
+            return true;
+    }
+    s->stat = to;
     return true;
 }
 

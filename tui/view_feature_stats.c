@@ -12,7 +12,7 @@ const char *const feature_stat_name[STAT_COUNT] = {
     [STAT_DELTA] = "Δ FVU",     [STAT_DELTA_CE] = "Δ CE", [STAT_BIAS] = "bias",
     [STAT_THRESHOLD] = "threshold", [STAT_COSINE] = "enc·dec", [STAT_NORM] = "|W_dec|",
     [STAT_TOKENS] = "fires on", [STAT_PROMOTES] = "promotes",
-    [STAT_SUPPRESSES] = "suppress.",
+    [STAT_SUPPRESSES] = "suppress.", [STAT_SERIES] = "by step",
 };
 
 static const char *short_number(double x, char *buf, size_t size)
@@ -136,6 +136,7 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
     case STAT_DELTA_CE: delta_ce_text(v, buf, size); break;
     case STAT_PROMOTES: logits_text(v, s->page, s->page->logits.top, buf, size); break;
     case STAT_SUPPRESSES: logits_text(v, s->page, s->page->logits.bottom, buf, size); break;
+    case STAT_SERIES: feature_series_text(v, buf, size); break;
     default: snprintf(buf, size, "·"); break;
     }
 }
@@ -149,8 +150,10 @@ struct stat_cell {
 };
 
 /* Those of the language model only where there is one. */
-static bool is_there(const struct view *v, int stat)
+bool feature_stat_is_there(const struct view *v, int stat)
 {
+    if (stat == STAT_SERIES)
+        return feature_has_series(v);
     return (stat != STAT_DELTA_CE && stat != STAT_PROMOTES && stat != STAT_SUPPRESSES) ||
            session_lm_path(v->session);
 }
@@ -164,6 +167,7 @@ static int span_of(int stat, int n, int rest)
     case STAT_TOKENS: return rest > 1 ? rest : n;
     case STAT_PROMOTES: return n == 3 ? 2 : n; /* a row each, or one for both */
     case STAT_SUPPRESSES: return n == 3 ? 1 : n;
+    case STAT_SERIES: return n;
     default: return 1;
     }
 }
@@ -174,7 +178,7 @@ static int place_stats(const struct view *v, int cols, struct stat_cell at[STAT_
 
     for (int i = 0; i < STAT_COUNT; i++) {
         at[i] = (struct stat_cell){.row = row};
-        if (!is_there(v, i))
+        if (!feature_stat_is_there(v, i))
             continue;
         int span = span_of(i, n, n - cell);
         span = span < n ? span : n;

@@ -4,6 +4,9 @@
 const struct view_term feature_terms[] = {
     {"density", "Fraction of the tokens where the feature is active (activation != 0), with "
                 "its 95 % Wilson interval and the number of these tokens."},
+    {"by step", "Bias, threshold and density of this feature at the steps of the training run that "
+                "the checkpoint is of, each bar between its least and its greatest; then its first "
+                "and last value. Density of the steps that have been scanned."},
     {"mean", "Mean activation over the tokens where it is active."},
     {"max", "Greatest activation."},
     {"Δ FVU", "Rise of the fraction of variance unexplained when the feature is taken out: "

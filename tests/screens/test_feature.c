@@ -11,6 +11,7 @@
 
 #include "little.h"
 #include "screen.h"
+#include "tui/desk.h"
 
 static struct session *session;
 
@@ -568,6 +569,50 @@ static void a_broken_feature_is_left_out(void **state)
     stop(&s);
 }
 
+/* Three steps of a run; the biases rise by 1 each time, and features fire more often. */
+static void a_step_of_a_run_shows_the_others(void **state)
+{
+    static char path[256], acts[256];
+    static const char *paths[] = {path}, *saes[] = {"step_20"}, *all_acts[] = {acts};
+    struct session_options o = {.paths = paths, .n_paths = 1, .saes = saes, .n_saes = 1,
+                                .acts = all_acts, .n_acts = 1, .threads = 1};
+    struct target at = TARGET_NONE;
+    struct err err = {0};
+    struct screen s;
+    (void)state;
+    make_dir("run");
+    little_put_sae("run/step_10", -1);
+    little_put_sae("run/step_20", 0);
+    little_put_sae("run/step_100", 1);
+    snprintf(path, sizeof path, "%s", test_path("run"));
+    snprintf(acts, sizeof acts, "%s", test_path("little/acts.npy"));
+    session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    at.feature = 2;
+    screen_start(&s, &(struct screen_options){.rows = 60, .cols = 200, .session = session,
+                                              .view = "feature", .at = &at});
+    screen_wait(&s);
+    screen_expect(&s, "by step   bias ▁▅█ -1.5 → 0.5");
+    screen_expect_not(&s, "threshold ▁");
+    struct desk *d = app_view(s.app, "feature")->desk;
+    for (int i = 0; i < 3; i++) /* scanned by somebody: their densities are known too */
+        desk_need(d, i);
+    screen_wait(&s);
+    screen_expect(&s, "bias ▁▅█ -1.5 → 0.5  density ▁");
+    screen_type(&s, "# \"40\" Enter");
+    screen_expect(&s, "bias ▁▅█ -11 → -9  density ▁▁▁ 0 → 0");
+    screen_stop(&s);
+    session_close(session);
+    session = little_open(false);
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .session = session,
+                                              .view = "feature", .at = &at});
+    screen_wait(&s);
+    screen_expect_not(&s, "by step");
+    screen_stop(&s);
+    session_close(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +639,7 @@ int main(void)
         cmocka_unit_test(tokens_may_be_unknown),
         cmocka_unit_test(without_colour_there_are_digits),
         cmocka_unit_test(a_broken_feature_is_left_out),
+        cmocka_unit_test(a_step_of_a_run_shows_the_others),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
