@@ -182,6 +182,10 @@ static void curve_title(const struct view *v, char *buf, size_t size)
         snprintf(buf, size, "response");
         return;
     }
+    if (sae->arch->dense) {
+        snprintf(buf, size, "response · %s · on everywhere", sae->arch->name);
+        return;
+    }
     number_text(s->page->gate, 6, gate, sizeof gate);
     snprintf(buf, size, "response · %s · off up to %s%s", sae->arch->name, gate,
              sae->arch->selects ? ", and below the k-th" : "");

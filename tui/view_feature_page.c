@@ -43,11 +43,16 @@ static void make_curve(const struct sae *sae, struct feature_page *page)
     double from, to, span;
 
     page->gate = level;
-    if (!isfinite(level))
+    if (!isfinite(level) && !(sae->arch->dense && level < 0))
         return;
-    from = fmin(level, 0);
-    to = page->p.max > 0 ? inverse(sae, id, level, page->p.max)
-                         : fmax(level, 0) + fmax(2 * fabs(level), 1);
+    if (sae->arch->dense) { /* off nowhere: as far as it goes to either side */
+        to = page->p.max > 0 ? page->p.max : 1;
+        from = -to;
+    } else {
+        from = fmin(level, 0);
+        to = page->p.max > 0 ? inverse(sae, id, level, page->p.max)
+                             : fmax(level, 0) + fmax(2 * fabs(level), 1);
+    }
     span = fmax(to - from, 1e-6);
     from -= .35 * span;
     to += .05 * span;
