@@ -30,6 +30,17 @@ void session_warn(struct session *s, const char *fmt, ...)
     s->warnings[s->n_warnings++] = xstrdup(text);
 }
 
+/* "PATH: why" becomes "PATH: warning: what (why)", or as it is where there is no PATH. */
+static void warn_why(struct session *s, const char *what, const struct err *why)
+{
+    const char *rest = strstr(why->msg, ": ");
+    if (rest)
+        session_warn(s, "%.*s: warning: %s: %s", (int)(rest - why->msg), why->msg, what,
+                     rest + 2);
+    else
+        session_warn(s, "warning: %s: %s", what, why->msg);
+}
+
 /* --- which SAEs --- */
 
 static bool exists(const char *path)
@@ -247,7 +258,7 @@ bool session_need_labels(struct session *s, struct err *err)
     s->labels = labels_open(s->options.labels, err);
     if (s->labels && s->bundle.labels &&
         !labels_add_read_only(s->labels, s->bundle.labels, &e))
-        session_warn(s, "%s: warning: labels of the bundle are not shown", e.msg);
+        warn_why(s, "labels of the bundle are not shown", &e);
     return s->labels != NULL;
 }
 
@@ -256,7 +267,7 @@ static void open_labels(struct session *s)
 {
     struct err err = {0};
     if (!session_need_labels(s, &err))
-        session_warn(s, "%s: warning: labels are not shown", err.msg);
+        warn_why(s, "labels are not shown", &err);
 }
 
 /* Nor is a place for indexes: without one they last as long as the session. */
@@ -270,7 +281,7 @@ static void look_for_room(struct session *s)
     if (dir && access(dir, W_OK | X_OK) != 0)
         err_os(&err, errno, dir, "cannot be written");
     if (err.code) {
-        session_warn(s, "%s: warning: the index is not kept", err.msg);
+        warn_why(s, "the index is not kept", &err);
         o->no_index = true;
     }
     free(dir);

@@ -132,6 +132,8 @@ static void set_title(struct desk *d)
         str_appendf(&title, "%s · ", s->bundle.name && *s->bundle.name
                                          ? s->bundle.name : last_part(s->bundle.path));
     str_puts(&title, e->name);
+    if (s->samples && s->options.skip_first)
+        str_appendf(&title, " · from position %lld", (long long)s->options.skip_first);
     if (e->sae)
         str_appendf(&title, " · %s %lld → %lld", e->sae->arch->name,
                     (long long)e->sae->d_in, (long long)e->sae->d_sae);
@@ -140,8 +142,6 @@ static void set_title(struct desk *d)
     if (s->samples)
         str_appendf(&title, " · %s tokens",
                     count_text(s->samples->n_tok, number, sizeof number));
-    if (s->samples && s->options.skip_first)
-        str_appendf(&title, " from position %lld", (long long)s->options.skip_first);
     app_title(d->app, str_text(&title));
     str_finish(&title);
 }
