@@ -442,7 +442,7 @@ const struct view_key compare_keys[] = {
     {ACT_BINS_MORE, NULL},
     {ACT_OPTIONS, NULL},
     {ACT_SELECT, NULL},
-    {ACT_WRITE, "write what `saescope compare` prints, to a .tsv or .json file"},
+    {ACT_WRITE, "write the list as it is shown, to a .tsv or .json file"},
     {ACT_COPY_ALL, "copy the list"},
     {ACT_RELOAD, "go on with what was cancelled"},
     {ACT_NONE, NULL},

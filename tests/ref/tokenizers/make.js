@@ -2,7 +2,7 @@
  * make.js - cases.json: small tokenizers, each with one of the parts that a tokenizer.json
  * can have, and the ids that Hugging Face's tokenizers gives for some texts.
  *
- *   npm install tokenizers@0.23 && node make.js > cases.json
+ *   node make.js > cases.json   (with the package tokenizers 0.23)
  *
  * Written from scratch here: the vocabularies are merges counted on the paragraph below.
  */
