@@ -4,7 +4,7 @@ _saescope()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='info scan features feature hist token score ablate compare
-        cosine convert prompt capture'
+        cosine convert labels prompt capture'
     local columns='id density count mean max bias threshold decoder_norm
         encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
@@ -25,7 +25,7 @@ _saescope()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD - 1}"; do
         case $word in
         info | scan | features | feature | hist | token | score | ablate | compare | \
-            cosine | convert | prompt | capture)
+            cosine | convert | labels | prompt | capture)
             [[ $command ]] || command=$word first='' ;;
         esac
     done
@@ -39,6 +39,7 @@ _saescope()
     compare) options+=' --matching --pareto --near-l0' ;;
     cosine) options+=' --against --weights --matrix' ;;
     convert) options+=' --to --zstd' ;;
+    labels) options+=' --import' ;;
     capture) options+=' --text --output --dtype --zstd --bos' ;;
     prompt) options+=' --text --bos --top --ablate --mode' ;;
     esac

@@ -1,6 +1,6 @@
 # fish completion for saescope(1)
 
-set -l commands info scan features feature hist token score ablate compare cosine convert prompt capture
+set -l commands info scan features feature hist token score ablate compare cosine convert labels prompt capture
 set -l columns 'id density count mean max bias threshold decoder_norm encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
 set -l no_command "not __fish_seen_subcommand_from $commands"
 
@@ -91,6 +91,9 @@ complete -c saescope -n $of_hist -l bins -x -d 'Number of bins'
 complete -c saescope -n $of_hist -l range -x -d 'Bin only values within LO,HI'
 complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'
 
+complete -c saescope -n $no_command -a labels -d 'Labels and notes of its features'
+complete -c saescope -n '__fish_seen_subcommand_from labels' -l import -r -F \
+    -d 'Take over a Neuronpedia export'
 set -l of_token '__fish_seen_subcommand_from token'
 complete -c saescope -n $of_token -l top -x -d 'How many parts'
 complete -c saescope -n $of_token -l order -x -a 'norm projection' -d 'Greatest first'

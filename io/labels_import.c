@@ -104,7 +104,7 @@ int64_t labels_import(struct labels *l, uint64_t checkpoint, const char *path,
     while (ok && jscan_peek(&js)) /* one value, or one a line */
         ok = import_value(&im, &js, 0);
     if (ok && !im.n)
-        ok = err_set(err, ERR_FORMAT, "no explanations (expected objects with \"index\" and "
+        ok = err_set(err, ERR_FORMAT, "no explanations (found none, expected objects with \"index\" and "
                      "\"description\")");
     int64_t applied = -1;
     if (!ok) {

@@ -98,6 +98,15 @@ const struct command commands[] = {
         .run = cmd_ablate,
     },
     {
+        .name = "labels",
+        .usage = "SAE",
+        .purpose = "labels and notes of its features; takes over exported explanations",
+        .groups = OPT_LABELS,
+        .tables = "labels",
+        .table = "labels",
+        .run = cmd_labels,
+    },
+    {
         .name = "prompt",
         .usage = "PATH --text STR",
         .purpose = "the features of a text, the loss at each of its tokens",

@@ -59,6 +59,7 @@ bool cmd_compare(struct cmd *c, struct err *err);
 bool cmd_cosine(struct cmd *c, struct err *err);
 bool cmd_convert(struct cmd *c, struct err *err);
 bool cmd_prompt(struct cmd *c, struct err *err);
+bool cmd_labels(struct cmd *c, struct err *err);
 bool cmd_capture(struct cmd *c, struct err *err);
 
 /* The table, up to an entry whose name is NULL. */

@@ -145,6 +145,9 @@ static const struct option options[] = {
     {"ablate", 0, KIND_IDS, OPT_PROMPT, LIST_AT(ablate), "ID,..",
      "take these features out, and show what becomes of losses and next token"},
 
+    {"import", 0, KIND_STRING, OPT_LABELS, AT(import_from), "FILE",
+     "take over the explanations of this Neuronpedia export; your own labels stay"},
+
     {"matching", 0, KIND_CHOICE, OPT_COMPARE, AT(matching), "optimal|greedy",
      "which one-to-one matching (default: optimal up to 4096 features)"},
     {"pareto", 0, KIND_FLAG, OPT_COMPARE, AT(pareto), NULL,

@@ -29,6 +29,7 @@ enum opt_group {
     OPT_TOKEN = 1 << 9,   /* token: in which order */
     OPT_PROMPT = 1 << 10, /* prompt: which text, what is taken out */
     OPT_CAPTURE = 1 << 11, /* capture: of which text, to where */
+    OPT_LABELS = 1 << 12, /* labels: from where */
 };
 
 /* All that was said. Zeroed but for what opt_init sets; strings and words are argv's. */
@@ -70,6 +71,7 @@ struct opts {
 
     const char *mode, *by; /* ablate; its N is top */
     int64_t at;            /* ablate: a sequence, -1: none */
+    const char *import_from; /* labels: an export to take over, or NULL */
     const char *text, *bos; /* prompt: the text, capture: its file; "yes", "no" or NULL */
     const char *output, *dtype; /* capture; "f16", "f32" or NULL; zstd is below */
     int64_t *ablate;        /* prompt: owned */

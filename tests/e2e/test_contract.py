@@ -113,6 +113,24 @@ class CommandLine(Case):
         self.assertIn("--acts",
                       self.fails(1, "scan", os.path.join(SMALL, "saes", "standard")))
 
+    def test_labels_are_taken_over_and_listed(self):
+        export = os.path.join(self.tmp, "export.json")
+        with open(export, "w") as f:
+            json.dump([{"index": "3", "description": "kings"}, {"index": 3, "description": "later"},
+                       {"index": 5, "description": "caf\u00e9", "modelId": "x"}], f)
+        self.assertEqual(self.answer("labels", SMALL), {"imported": 0, "labels": []})
+        got = self.answer("labels", SMALL, "--import", export)
+        self.assertEqual(got["imported"], 2)
+        self.assertEqual(got["labels"], [
+            {"id": 3, "label": "kings", "note": None, "favourite": False},
+            {"id": 5, "label": "caf\u00e9", "note": None, "favourite": False}])
+        self.assertEqual(self.answer("labels", SMALL)["labels"], got["labels"])
+        self.assertEqual([r["label"] for r in self.answer("features", SMALL)["features"]][3:6],
+                         ["kings", None, "caf\u00e9"])
+        with open(export, "w") as f:
+            f.write("[]")
+        self.assertIn("no explanations", self.fails(1, "labels", SMALL, "--import", export))
+
     def test_help_and_version(self):
         for words in (["--help"], ["-h"], ["info", "--help"], ["features", "-h"]):
             r = self.ok(*words)
