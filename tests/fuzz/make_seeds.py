@@ -140,6 +140,38 @@ def texts():
         put("filter", "%d" % i, expression)
 
 
+def field(number, value):
+    """Of a protocol buffer: a number, 4 bytes of a float, or text and messages."""
+    if isinstance(value, float):
+        return bytes([number << 3 | 5]) + struct.pack("<f", value)
+    if isinstance(value, int):
+        key = number << 3
+        return (bytes([key]) if key < 128 else bytes([key & 127 | 128, key >> 7])) + bytes([value])
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def pieces():
+    for name, kind in (("unigram.model", 1), ("bpe.model", 2)):
+        model = b""
+        for i, (text, score, type_) in enumerate((
+                ("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("<0x0A>", 0.0, 6), ("\u2581", -1.0, 1),
+                ("\u2581a", -2.0, 1), ("a", -3.0, 1), ("b", -4.0, 1), ("ab", -2.5, 1))):
+            model += field(1, field(1, text.encode()) + field(2, score) + field(3, type_))
+        model += field(2, field(3, kind) + field(35, 1) + field(40, 0) + field(41, 1))
+        put("tokenizer", name, model + field(3, field(3, 1) + field(5, 1)))
+
+
+def arrow():
+    sys.path.insert(0, os.path.join(TESTS, "e2e"))
+    from test_samples import COLUMNS, END, batch, f32, i32, schema
+    nodes = [(1, 0), (1, 0), (2, 0), (4, 0), (1, 0), (16, 0)]
+    buffers = [b"", i32([0, 3]), b"r00", b"", i32([0, 2]), b"", i32([0, 2, 4]), b"",
+               f32([1, 2, 3, 4]), b"", b"", i32(range(16))]
+    stream = schema(COLUMNS) + batch(1, nodes, buffers) + END
+    put("container", "stream.arrow", stream)
+    put("container", "file.arrow", b"ARROW1\0\0" + stream + b"footer")
+
+
 def index(program):
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "a.index")
@@ -157,4 +189,6 @@ if __name__ == "__main__":
     zips()
     pickles()
     texts()
+    pieces()
+    arrow()
     index(sys.argv[1])
