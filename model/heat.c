@@ -444,10 +444,10 @@ static bool is_inside(const struct heat_blocks *b, int64_t row, int64_t column)
            column < b->column + b->columns;
 }
 
-/* The coarsest blocks that such a cell is made of; those of the map if it is finer. */
+/* The coarsest blocks that such cells are made of; those of the map if they are finer. */
 static const struct heat_blocks *source_of(const struct heat *h, const struct heat_window *w)
 {
-    bool coarse = w->block_r >= h->coarse.block_r && w->block_c >= h->coarse.block_c;
+    bool coarse = w->block_r % h->coarse.block_r == 0 && w->block_c % h->coarse.block_c == 0;
     return coarse ? &h->coarse : &h->blocks;
 }
 

@@ -74,14 +74,14 @@ void heat_tile(void *ctx, const struct match_tile *tile);
 /* How much of it is exact, 0 .. 1. */
 double heat_done(const struct heat *h);
 
-/* Blocks of any size over a part that begins at a multiple of it. Blocks of the map's own
- * are not used: this is for finer ones. ERR_NOMEM, ERR_CANCELLED. */
+/* Blocks over a part that begins at a multiple of them; block_r is a power of two. Blocks of
+ * the map's own are not used: this is for finer ones. ERR_NOMEM, ERR_CANCELLED. */
 bool heat_part(const struct heat *h, int64_t row, int64_t column, int64_t rows,
                int64_t columns, int64_t block_r, int64_t block_c, int threads,
                const struct progress *progress, struct heat_blocks *out, struct err *err);
 
-/* What of it is on the screen: n_r x n_c cells of block_r x block_c (powers of two), the
- * first at a place that is a multiple of these. */
+/* What of it is on the screen: n_r x n_c cells of block_r x block_c (each a multiple of the
+ * map's own blocks, or a power of two if smaller), the first at a multiple of these. */
 struct heat_window {
     int64_t row, column, block_r, block_c;
     int64_t n_r, n_c;

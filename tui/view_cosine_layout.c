@@ -13,7 +13,7 @@ enum {
     CELL_COLS_MAX = 7,
     LIST_COLS = 32,
     WIDE = 110,      /* columns from which on the list stands beside the map */
-    ZOOM_HALVES = 2, /* the zoom of half a cell a cosine; blocks double from here */
+    ZOOM_HALVES = 2, /* the zoom of half a cell a cosine; blocks grow from here */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -28,32 +28,63 @@ static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
 
 /* -- zoom ------------------------------------------------------------------------------- */
 
-/* The least k for which blocks of 2^k let n cosines fit into so many cells. */
-static int fit(int64_t n, int64_t cells)
-{
-    int k = 0;
-
-    while (k < 40 && ceil_div(n, (int64_t)1 << k) > cells)
-        k++;
-    return k;
-}
-
 /* Room for a map, in cells of the screen. */
 struct room {
-    int64_t n_r, n_c; /* the matrix */
+    int64_t n_r, n_c;         /* the matrix */
+    int64_t block_r, block_c; /* of which the map holds blocks */
     int rows, cols;
     bool halves;
 };
 
+/* The smallest block with which n cosines fill so many cells: a multiple of those that are
+ * held, or, as finer ones are computed by powers of two, such a power. */
+static int64_t whole_block(int64_t n, int64_t held, int64_t cells)
+{
+    int64_t need = ceil_div(n, cells), power = 1;
+
+    if (need >= held)
+        return ceil_div(need, held) * held;
+    while (power < need)
+        power *= 2;
+    return power;
+}
+
+static int64_t whole_down(const struct room *r)
+{
+    return whole_block(r->n_r, r->block_r, r->halves ? 2 * r->rows : r->rows);
+}
+
+static int64_t whole_across(const struct room *r)
+{
+    return whole_block(r->n_c, r->block_c, r->cols);
+}
+
+/* In how many steps blocks of one cosine grow to such a block: by doubling, the last step
+ * by 1.5 to 3 so that none hardly changes the picture. */
+static int steps_to(int64_t block)
+{
+    int k = 0;
+
+    while (k < 40 && ((int64_t)3 << k) <= 2 * block)
+        k++;
+    return k;
+}
+
+/* The block after k steps towards `whole`. */
+static int64_t block_after(int k, int64_t whole)
+{
+    return k < steps_to(whole) ? (int64_t)1 << k : whole;
+}
+
 /* Zoom 0 is numbers, 1 wide cells, 2 half cells, each one cosine; from there on blocks
- * double. This is the zoom at which all of it is there. */
+ * grow. This is the zoom at which all of it is there. */
 static int whole_zoom(const struct room *r)
 {
     if (r->n_r <= r->rows && r->n_c * NUMBER_COLS <= r->cols)
         return 0;
     if (r->n_r <= r->rows && r->n_c * 2 <= r->cols)
         return 1;
-    int down = fit(r->n_r, r->halves ? 2 * r->rows : r->rows), across = fit(r->n_c, r->cols);
+    int down = steps_to(whole_down(r)), across = steps_to(whole_across(r));
     return ZOOM_HALVES + (down > across ? down : across);
 }
 
@@ -62,10 +93,11 @@ static struct cosine_zoom zoom_of(const struct room *r, int zoom)
 {
     struct cosine_zoom z = {.block_r = 1, .block_c = 1};
     int k = zoom > ZOOM_HALVES ? zoom - ZOOM_HALVES : 0;
-    int down = fit(r->n_r, r->halves ? 2 * r->rows : r->rows), across = fit(r->n_c, r->cols);
 
-    z.block_r = (int64_t)1 << (k < down ? k : down);
-    z.block_c = (int64_t)1 << (k < across ? k : across);
+    z.block_r = block_after(k, whole_down(r));
+    z.block_c = block_after(k, whole_across(r));
+    while (z.block_c < r->block_c && (z.block_r & (z.block_r - 1)))
+        z.block_r += z.block_r & -z.block_r; /* what is computed again: a power of two */
     z.n_r = ceil_div(r->n_r, z.block_r);
     z.n_c = ceil_div(r->n_c, z.block_c);
     z.cell_cols = zoom == 0 ? NUMBER_COLS : zoom == 1 ? 2 : 1;
@@ -91,7 +123,9 @@ static struct room room_of(const struct view *v, const struct cosine_layout *l)
 {
     const struct cosine *s = v->state;
 
-    return (struct room){s->map->heat.blocks.rows, s->map->heat.blocks.columns,
+    const struct heat_blocks *b = &s->map->heat.blocks;
+
+    return (struct room){b->rows, b->columns, b->block_r, b->block_c,
                          l->map.rows > 0 ? l->map.rows : 1, l->map.cols > 0 ? l->map.cols : 1,
                          wid_heat_has_halves(v->ascii, v->mono)};
 }
@@ -234,16 +268,20 @@ void cosine_go_to(struct view *v, int64_t row_id, int64_t column_id)
         }
 }
 
-/* To the strongest of the cells that the one at (row, column) has become. */
+/* To the strongest of the cell at (row, column): of the blocks held that it is made of, or
+ * of the finer cells that it becomes. */
 static void follow(struct cosine *s, const struct cosine_zoom *from,
                    const struct cosine_zoom *to)
 {
-    struct heat_window w = {.block_r = to->block_r, .block_c = to->block_c, .pool = s->pool};
+    const struct heat_blocks *held = &s->map->heat.blocks;
+    struct heat_window w = {.pool = s->pool};
     float best = -1;
 
     cosine_cell(s, from, &w.row, &w.column);
-    w.n_r = from->block_r / to->block_r;
-    w.n_c = from->block_c / to->block_c;
+    w.block_r = from->block_r < held->block_r ? to->block_r : held->block_r;
+    w.block_c = from->block_c < held->block_c ? to->block_c : held->block_c;
+    w.n_r = from->block_r / w.block_r;
+    w.n_c = from->block_c / w.block_c;
     float *value = xmalloc((size_t)(w.n_r * w.n_c) * sizeof *value);
     heat_look(&s->map->heat, s->part.mean ? &s->part : NULL, &w, value);
     for (int64_t k = 0; k < w.n_r * w.n_c; k++) {

@@ -132,7 +132,7 @@ static void small_maps_agree_with_the_definition_at_every_zoom(void **state)
         assert_true(heat_sample(&h, 2, NULL, NULL));
         assert_true(heat_compute(&h, 2, NULL, NULL));
         assert_true(heat_done(&h) == 1);
-        for (int64_t block = 1; block <= 512; block *= 2)
+        for (int64_t block = 1; block <= 512; block += 1 + block / 3)
             for (int pool = HEAT_STRONGEST; pool <= HEAT_MEAN; pool++) {
                 struct heat_window w = {0, 0, block, block > 8 ? block / 8 : 1, 40, 40,
                                         (enum heat_pool)pool};
@@ -191,6 +191,8 @@ static void large_maps_are_pooled(void **state)
         for (int pool = HEAT_STRONGEST; pool <= HEAT_MEAN; pool++) {
             struct heat_window whole = {0, 0, 64, 64, 48, 48, (enum heat_pool)pool};
             check_window(&h, a, b, NULL, &whole);
+            struct heat_window odd = {0, 0, 18 * br, 13 * bc, 90, 80, (enum heat_pool)pool};
+            check_window(&h, a, b, NULL, &odd);
             struct heat_window end = {2880, 1664, br, bc, 20, 60, (enum heat_pool)pool};
             check_window(&h, a, b, NULL, &end);
         }
