@@ -86,13 +86,26 @@ static void paint_scale(const struct view *v, struct canvas *c, int row)
     canvas_text(c, row, 1 + width, INK_DIM, kept);
 }
 
+/* Why there are no effects; false: nothing is wrong. */
+static bool is_wrong(const struct view *v, struct err *why)
+{
+    const struct desk_work *work = desk_work(v->desk, v->target.sae);
+    struct lm_hook hook;
+
+    if (work->job)
+        return false;
+    if (!desk_lm_at(v->desk, v->target.sae, &hook, why))
+        return why->code != ERR_CANCELLED;
+    *why = work->err;
+    return why->code && why->code != ERR_CANCELLED;
+}
+
 /* What is under way, or what may be. */
 static void work_text(const struct view *v, char *buf, size_t size)
 {
     const struct score_view *s = v->state;
     const struct desk_work *work = desk_work(v->desk, v->target.sae);
     char part[256] = "", n[32], of[32];
-    struct lm_hook hook;
     struct err err = {0};
 
     if (work->job) {
@@ -100,12 +113,10 @@ static void work_text(const struct view *v, char *buf, size_t size)
         snprintf(buf, size, "%s%s", part, strcmp(part, "waiting") == 0 ? " for other work" : "");
         return;
     }
-    if (!desk_lm_at(v->desk, v->target.sae, &hook, &err) && err.code != ERR_CANCELLED)
+    if (is_wrong(v, &err))
         snprintf(buf, size, "%s", err.msg);
     else if (work->err.code == ERR_CANCELLED)
         snprintf(buf, size, "cancelled: a this feature, A the strongest, R the score again");
-    else if (work->err.code)
-        snprintf(buf, size, "%s", work->err.msg);
     else if (!desk_effects(v->desk, v->target.sae))
         snprintf(buf, size, "opening the language model");
     else
@@ -241,9 +252,12 @@ static void paint_worst(const struct view *v, struct canvas *c)
     title(v, c, FOCUS_WORST, text);
     if (!s->has_exact) {
         bool busy = work->job && work->kind == DESK_EXACT && work->first == v->target.feature;
-        canvas_wrap(&in, 0, INK_DIM,
+        struct err why = {0};
+        canvas_wrap(&in, 0, INK_DIM, /* in full: above there is one line */
                     busy ? app_job_text(v->app, work->job, text, sizeof text)
-                         : "a computes its exact effect, and where the loss changes");
+                    : is_wrong(v, &why)
+                        ? why.msg
+                        : "a computes its exact effect, and where the loss changes");
         return;
     }
     snprintf(text, sizeof text, "%lld active tokens · CE %.4f → %.4f · score %.4f → %.4f",

@@ -444,6 +444,9 @@ static void the_view_says_what_is_missing(void **state)
     struct session *session = little_open(false);
     start(&s, "score", session);
     screen_expect(&s, "no language model (found none, expected --model DIR");
+    screen_resize(&s, 24, 80); /* where the line above is too short, all of it below */
+    screen_expect(&s, "that has one)");
+    screen_expect_not(&s, "a computes its exact effect");
     stop(&s, session);
     session = little_open_at("little/saes/relu", little_model());
     start(&s, "score", session);
