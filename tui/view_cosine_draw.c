@@ -52,8 +52,9 @@ static void paint_subject(const struct view *v, struct canvas *c)
     cosine_side(v, &s->subject, 1, columns, sizeof columns);
     count_text(s->page.rows, n, sizeof n);
     count_text(s->page.columns, m, sizeof m);
-    if (s->looked)
-        snprintf(figures, sizeof figures, "mean %.4f · std %.4f%s", s->page.mean, s->page.std,
+    double mean = fabs(s->page.mean) < 5e-5 ? 0 : s->page.mean; /* no -0.0000 */
+    if (s->looked && !isnan(mean)) /* of one row there is nothing off the diagonal */
+        snprintf(figures, sizeof figures, "mean %.4f · std %.4f%s", mean, s->page.std,
                  s->page.self ? " off the diagonal" : "");
     int room = c->cols - text_width(figures) - 4;
     char text[480], of[40] = "";

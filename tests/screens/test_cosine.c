@@ -321,6 +321,29 @@ static void dead_rows_are_zeros_not_nan(void **state)
     little_put_sae("little/saes/other", 0.25f);
 }
 
+static void one_row_has_no_mean_off_the_diagonal(void **state)
+{
+    float W_enc[LITTLE_WORDS] = {1}, W_dec[LITTLE_WORDS] = {1}, b_enc[1] = {0};
+    float b_dec[LITTLE_WORDS] = {0};
+    struct array a[] = {{"W_enc", DTYPE_F32, 2, {LITTLE_WORDS, 1}, W_enc},
+                        {"W_dec", DTYPE_F32, 2, {1, LITTLE_WORDS}, W_dec},
+                        {"b_enc", DTYPE_F32, 1, {1}, b_enc},
+                        {"b_dec", DTYPE_F32, 1, {LITTLE_WORDS}, b_dec}};
+    struct screen s;
+    (void)state;
+    make_dir("single");
+    write_safetensors("single/sae_weights.safetensors", a, 4);
+    write_text("single/cfg.json", "{}");
+    session = little_open_at("single", NULL);
+    screen_start(&s, &(struct screen_options){.views = views, .session = session,
+                                             .view = "cosine"});
+    screen_wait(&s);
+    screen_expect(&s, "(1) against itself");
+    screen_expect(&s, "1.00");
+    screen_expect_not(&s, "nan");
+    stop(&s);
+}
+
 /* Keys and the mouse everywhere, at every size, in ASCII and without colour. */
 static void nothing_breaks_at_any_size(void **state)
 {
@@ -380,6 +403,7 @@ int main(void)
         cmocka_unit_test(the_pool_is_said),
         cmocka_unit_test(json_and_tsv_have_the_numbers_shown),
         cmocka_unit_test(dead_rows_are_zeros_not_nan),
+        cmocka_unit_test(one_row_has_no_mean_off_the_diagonal),
         cmocka_unit_test(nothing_breaks_at_any_size),
         cmocka_unit_test(tiny_canvases_are_fine),
     };
