@@ -46,8 +46,10 @@ static int paint_view_help(const struct app *app, const struct view *v, struct c
     const char *word = v->ops->explain ? v->ops->explain(v) : NULL;
     const struct view_term *here = find_term(v, word);
 
-    canvas_printf(c, row++, 0, INK_TITLE, "%s: %s", v->ops->name, v->ops->purpose);
-    row++;
+    char title[256];
+
+    snprintf(title, sizeof title, "%s: %s", v->ops->name, v->ops->purpose);
+    row = canvas_wrap(c, row, INK_TITLE, title) + 1;
     if (here) {
         canvas_text(c, row++, 0, INK_TITLE, "under the cursor");
         row = paint_term(c, row, here) + 1;

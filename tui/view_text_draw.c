@@ -235,31 +235,46 @@ static void paint_next(const struct view *v, struct canvas *c)
 
 /* -- the whole -------------------------------------------------------------------------------------- */
 
+/* Losses with and without what is taken out: never a part of them. */
+static void paint_without(const struct view *v, struct canvas *c, int col)
+{
+    const struct text_view *s = v->state;
+    const struct page_prompt *page = &s->shown.page;
+    int names = c->cols >= 120 ? 4 : c->cols >= 80 ? 2 : 1;
+    char kl[32];
+
+    col = canvas_text(c, 0, col, INK_DIM, " · without");
+    for (int i = 0; i < s->shown.n_out && i < names; i++)
+        col = canvas_printf(c, 0, col, INK_WARNING, " #%lld", (long long)s->shown.out[i]);
+    if (s->shown.n_out > names)
+        col = canvas_printf(c, 0, col, INK_WARNING, " and %d", s->shown.n_out - names);
+    if (isnan(page->after))
+        return;
+    col = canvas_printf(c, 0, col, INK_DIM, " %.4f", page->before);
+    col = canvas_text(c, 0, col, INK_DIM, c->ascii ? " -> " : " → ");
+    col = canvas_printf(c, 0, col, INK_VALUE, "%.4f", page->after);
+    snprintf(kl, sizeof kl, " · KL %.4f", page->kl);
+    if (col + text_width(kl) <= c->cols)
+        canvas_text(c, 0, col, INK_DIM, kl);
+}
+
 static void paint_summary(const struct view *v, struct canvas *c)
 {
     const struct text_view *s = v->state;
     const struct page_prompt *page = &s->shown.page;
+    bool out = s->shown.n_out > 0;
     int col = canvas_printf(c, 0, 0, INK_TEXT, "%lld tokens", (long long)page->n);
-    if (!isnan(page->ce)) {
+
+    if (!isnan(page->ce) && (!out || c->cols >= 72)) {
         col = canvas_text(c, 0, col, INK_DIM, " · loss ");
         col = canvas_printf(c, 0, col, INK_VALUE, "%.4f", page->ce);
-        col = canvas_text(c, 0, col, INK_DIM, " nats a token");
+        if (!out || c->cols >= 100)
+            col = canvas_text(c, 0, col, INK_DIM, " nats a token");
     }
-    if (s->shown.n_out > 0) {
-        col = canvas_text(c, 0, col, INK_DIM, " · without");
-        for (int i = 0; i < s->shown.n_out && i < 4; i++)
-            col = canvas_printf(c, 0, col, INK_WARNING, " #%lld", (long long)s->shown.out[i]);
-        if (s->shown.n_out > 4)
-            col = canvas_printf(c, 0, col, INK_WARNING, " and %d", s->shown.n_out - 4);
-        if (!isnan(page->after)) {
-            col = canvas_printf(c, 0, col, INK_DIM, " %.4f", page->before);
-            col = canvas_text(c, 0, col, INK_DIM, c->ascii ? " -> " : " → ");
-            col = canvas_printf(c, 0, col, INK_VALUE, "%.4f", page->after);
-            canvas_printf(c, 0, col, INK_DIM, " · KL %.4f", page->kl);
-        }
-    } else if (s->ask.n_out > 0 && s->ask.out_off) {
+    if (out)
+        paint_without(v, c, col);
+    else if (s->ask.n_out > 0 && s->ask.out_off)
         canvas_printf(c, 0, col, INK_DIM, " · %d out, put back in (I)", s->ask.n_out);
-    }
 }
 
 static void paint_titles(const struct view *v, const struct layout *l, struct canvas *c)

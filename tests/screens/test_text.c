@@ -196,6 +196,11 @@ static void features_are_taken_out(void **state)
                  want.before, want.after, want.kl);
         screen_expect(&s, text);
         screen_expect(&s, "next: before, after · KL");
+        screen_resize(&s, 16, 60); /* no loss is cut off */
+        snprintf(text, sizeof text, "without #%lld %.4f → %.4f", (long long)id, want.before,
+                 want.after);
+        screen_expect(&s, text);
+        screen_resize(&s, 36, 120);
         page_prompt_finish(&want);
         screen_type(&s, ": \"set mode=reconstruction\" Enter");
     }
