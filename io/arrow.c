@@ -367,5 +367,5 @@ static bool is_parquet(const unsigned char *head, size_t n, const struct map *m)
 
 const struct reader parquet_reader = {
     .kind = "parquet", .recognise = is_parquet,
-    .refusal = "a Parquet file is not read (expected npy, npz, safetensors, PyTorch or Arrow, as "
+    .refusal = "this is not read (found a Parquet file, expected npy, npz, safetensors, PyTorch or Arrow, as "
                "datasets' save_to_disk writes it)"};

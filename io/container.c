@@ -62,10 +62,10 @@ static bool is_tar(const unsigned char *head, size_t n, const struct map *m)
 
 static const struct reader tar_reader = {
     .kind = "tar", .recognise = is_tar,
-    .refusal = "a tar file is not read (expected npy, npz, safetensors or PyTorch)"};
+    .refusal = "this is not read (found a tar file, expected npy, npz, safetensors or PyTorch)"};
 static const struct reader hdf5_reader = {
     .kind = "hdf5", .recognise = is_hdf5,
-    .refusal = "an HDF5 file is not read (expected npy, npz, safetensors or PyTorch)"};
+    .refusal = "this is not read (found an HDF5 file, expected npy, npz, safetensors or PyTorch)"};
 
 /* Asked in this order; the safetensors magic is the weakest and comes last. */
 static const struct reader *const readers[] = {

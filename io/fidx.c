@@ -159,11 +159,12 @@ static bool check(const struct fidx *f, uint64_t version, struct err *err)
     for (uint32_t i = 0; i < h->n_sections; i++) {
         const struct section *s = &h->sections[i];
         if (s->offset % ALIGN || s->offset > h->size || s->size > h->size - s->offset)
-            return err_format(err, 64 + 40 * i, "%s: section of the index lies outside",
+            return err_format(err, 64 + 40 * i, "%s: section of the index lies outside (found its end, "
+                              "expected more)",
                               path);
     }
     if (h->version != version)
-        return err_set(err, ERR_RANGE, "%s: index version %llu (expected %llu)", path,
+        return err_set(err, ERR_RANGE, "%s: index of another version (found %llu, expected %llu)", path,
                        (unsigned long long)h->version, (unsigned long long)version);
     return true;
 }

@@ -147,7 +147,7 @@ static int lock_file(const char *path, struct err *err)
         if (fd < 0 || fstat(fd, &locked) != 0) {
             err_os(err, errno, path, "cannot open for writing");
         } else if (!S_ISREG(locked.st_mode)) {
-            err_set(err, ERR_FORMAT, "%s: not a regular file", path);
+            err_set(err, ERR_FORMAT, "%s: cannot be written (found no regular file, expected one)", path);
         } else if (lock_wait(fd, path, err)) {
             if (stat(path, &named) == 0 && named.st_dev == locked.st_dev &&
                 named.st_ino == locked.st_ino)
@@ -189,7 +189,8 @@ static bool check_length(const struct labels *l, const struct label *label, stru
 {
     if (strlen(label->text) <= LABELS_MAX_STRING && strlen(label->note) <= LABELS_MAX_STRING)
         return true;
-    return err_set(err, ERR_RANGE, "%s: label or note longer than %d bytes", l->path,
+    return err_set(err, ERR_RANGE, "%s: label or note too long (found more, expected at most "
+                       "%d bytes)", l->path,
                    LABELS_MAX_STRING);
 }
 

@@ -97,7 +97,7 @@ static bool read_vocab(struct tokenizer *tk, struct jscan *js, struct err *err)
         if (!jscan_string(js, &tk->arena, err))
             return false;
         if (jscan_peek(js) != ':')
-            return err_format(err, (uint64_t)(js->p - js->start), "not JSON: ':' expected");
+            return err_format(err, (uint64_t)(js->p - js->start), "not JSON (found another character, expected ':')");
         js->p++;
         if (!jscan_int(js, &id, err) || !add_token(tk, id, start, 0, err))
             return false;
@@ -129,7 +129,7 @@ bool token_read_tree(struct jscan *js, json_t **out, struct err *err)
     if (!jscan_skip(js, err))
         return false;
     if ((size_t)(js->p - from) > JSON_MAX_TEXT)
-        return err_format(err, (uint64_t)(from - js->start), "value too large");
+        return err_format(err, (uint64_t)(from - js->start), "value too large (found more than 4 MiB, expected less)");
     json_t *tree = NULL;
     if ((*from == '{' || *from == '[') &&
         !(tree = json_parse(from, (size_t)(js->p - from), JSON_LAST_WINS, err)))
@@ -279,9 +279,9 @@ static bool use_replace(struct tokenizer *tk, const json_t *d, struct err *err)
     const char *to = json_string_value(json_object_get(d, "content"));
     if (!from || !*from || !to)
         return err_set(err, ERR_UNSUPPORTED,
-                       "decoder 'Replace' without a plain string as its pattern");
+                       "decoder 'Replace' is not read (found a pattern, expected a plain string)");
     if (tk->replaced)
-        return err_set(err, ERR_UNSUPPORTED, "decoder with more than one 'Replace'");
+        return err_set(err, ERR_UNSUPPORTED, "decoder is not read (found a second 'Replace', expected one)");
     set_text(&tk->replaced, from);
     set_text(&tk->replacement, to);
     tk->form = FORM_PIECES;
@@ -295,7 +295,7 @@ static bool use_strip(struct tokenizer *tk, const json_t *d, struct err *err)
     if (!json_get_int(d, "start", &start, err) || !json_get_int(d, "stop", &stop, err))
         return false;
     if (!content || !*content || start < 0 || stop != 0)
-        return err_set(err, ERR_UNSUPPORTED, "decoder 'Strip' other than at the start");
+        return err_set(err, ERR_UNSUPPORTED, "decoder 'Strip' is not read (found one at the end, expected the start)");
     set_text(&tk->strip, content);
     tk->strip_max = start;
     return true;
@@ -305,7 +305,7 @@ static bool use_decoder(struct tokenizer *tk, const json_t *d, int depth, struct
 {
     const char *type = json_string_value(json_object_get(d, "type"));
     if (!type)
-        return err_set(err, ERR_FORMAT, "'decoder' has no type");
+        return err_set(err, ERR_FORMAT, "bad 'decoder' (found no type, expected one)");
     if (strcmp(type, "Sequence") == 0 && depth == 0) {
         size_t i;
         json_t *inner;
@@ -354,7 +354,7 @@ static bool add_added(struct tokenizer *tk, const json_t *added, struct err *err
         int64_t id = -1;
         bool special = false;
         if (!json_is_string(content))
-            return err_set(err, ERR_FORMAT, "added_tokens[%zu] has no content", i);
+            return err_set(err, ERR_FORMAT, "bad added_tokens[%zu] (found no content, expected text)", i);
         if (!json_get_int(one, "id", &id, err) ||
             !json_get_bool(one, "special", &special, err))
             return err_wrap(err, "added_tokens[%zu]", i);
@@ -472,7 +472,7 @@ static bool decode_pieces(struct tokenizer *tk, struct err *err)
         str_putc(&arena, 0);
         if (arena.len > 2 * TOKENIZER_MAX_FILE) {
             str_finish(&arena);
-            return err_set(err, ERR_FORMAT, "the decoder makes the tokens too large");
+            return err_set(err, ERR_FORMAT, "the decoder makes the tokens too large (found more, expected less than 2^31 bytes)");
         }
     }
     str_finish(&tk->arena);
@@ -593,7 +593,7 @@ struct tokenizer *tokenizer_open(const char *path, struct err *err)
     bool ok = read_file(tk, text, n, err);
     free(text);
     if (ok && !tk->n)
-        ok = err_set(err, ERR_FORMAT, "no tokens in the vocabulary");
+        ok = err_set(err, ERR_FORMAT, "no tokens in the vocabulary (found none, expected some)");
     if (ok && tk->form == FORM_BYTE_LEVEL)
         decode_byte_level(tk);
     if (ok && tk->form == FORM_PIECES)

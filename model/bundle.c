@@ -126,7 +126,7 @@ static bool add_sae(struct bundle *b, const char *name, char *path, struct err *
 {
     if (b->n_saes >= MAX_SAES) {
         free(path);
-        return err_set(err, ERR_UNSUPPORTED, "more than %d SAEs", MAX_SAES);
+        return err_set(err, ERR_UNSUPPORTED, "too many SAEs (found more, expected at most %d)", MAX_SAES);
     }
     b->saes = xreallocarray(b->saes, (size_t)b->n_saes + 1, sizeof *b->saes);
     b->saes[b->n_saes++] =
@@ -259,7 +259,7 @@ static char *path_below(const struct bundle *b, const char *what, const char *pa
     char *real = *path ? fs_resolve_below(b->path, path, &cause) : NULL;
     if (!real) {
         if (!*path)
-            err_set(err, ERR_FORMAT, "'%s' is empty (expected a path)", what);
+            err_set(err, ERR_FORMAT, "bad '%s' (found nothing, expected a path)", what);
         else {
             if (err)
                 *err = cause;
@@ -419,7 +419,7 @@ bool bundle_open(struct bundle *out, const char *path, struct err *err)
     char *json_path = join(path, JSON_NAME);
     bool ok;
     if (!is_dir(path))
-        ok = err_set(err, ERR_MISSING, "%s: not a directory, expected a bundle", path);
+        ok = err_set(err, ERR_MISSING, "%s: not a bundle (found no directory, expected one)", path);
     else if (is_file(json_path))
         ok = open_by_json(&b, json_path, err);
     else

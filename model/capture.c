@@ -144,7 +144,8 @@ static bool open_partial(struct capture *c, struct err *err)
     if (c->lock < 0)
         return err_os(err, errno, c->partial, "cannot open");
     if (flock(c->lock, LOCK_EX | LOCK_NB) != 0)
-        return err_set(err, ERR_OS, "%s: another capture is at work there", c->partial);
+        return err_set(err, ERR_OS, "%s: another capture is at work there (found its lock, expected "
+                "none)", c->partial);
     c->ours = is_new || load_state(c, err);
     return c->ours && (!is_new || save_state(c, err));
 }
@@ -377,7 +378,7 @@ static bool write_bundle(const struct capture *c, struct err *err)
                                tokenizer);
     char *text = json_dumps(bundle, JSON_INDENT(2));
     if (ok && !text)
-        ok = err_set(err, ERR_FORMAT, "%s: its name is no UTF-8", c->o->out);
+        ok = err_set(err, ERR_FORMAT, "%s: bad name (found other bytes, expected UTF-8)", c->o->out);
     ok = ok && fs_write_atomic(path, text, strlen(text), err);
     json_decref(bundle);
     free(text);

@@ -252,8 +252,8 @@ bool contributions_x(const struct samples *samples, const struct lm *lm,
                        (long long)samples->n_seq, (long long)samples->seq_len);
     bool given = samples->n_shards > 0;
     if (!given && !(lm && hook))
-        return err_set(err, ERR_MISSING, "%s: token ids, but no activations (expected --acts "
-                       "FILE or --model DIR)", samples->path);
+        return err_set(err, ERR_MISSING, "%s: no activations (found token ids only, expected --acts FILE or "
+                "--model DIR)", samples->path);
     int64_t width = given ? samples->d_in : lm_d_model(lm);
     if (width != d_in)
         return err_set(err, ERR_SHAPE, "%s: the activations do not fit the SAE (found %lld "

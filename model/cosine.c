@@ -205,11 +205,12 @@ static const struct tensor *named_matrix(const struct container *c, const char *
     if (t && is_matrix(t))
         return t;
     if (t)
-        err_set(err, ERR_SHAPE, "%s: '%s' is %s %s, expected floats, a direction in each row",
+        err_set(err, ERR_SHAPE, "%s: '%s' holds no directions (found %s %s, expected floats, one in "
+                "each row)",
                 container_path(c), key, dtype_info[t->dtype].name,
                 tensor_shape_text(t, shape, sizeof shape));
     else
-        err_set(err, ERR_MISSING, "%s: there is no array '%s'", container_path(c), key);
+        err_set(err, ERR_MISSING, "%s: there is no array '%s' (found others, expected that name)", container_path(c), key);
     return NULL;
 }
 

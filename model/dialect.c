@@ -159,7 +159,7 @@ static const struct dialect *dialect_named(const char *format, struct err *err)
     for (size_t i = 0; i < N_DIALECTS; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
                  i == 0 ? "" : i + 1 < N_DIALECTS ? ", " : " or ", dialects[i]->name);
-    err_set(err, ERR_USAGE, "--format %s: no such format (expected %s)", format, names);
+    err_set(err, ERR_USAGE, "--format: no such format (found %s, expected %s)", format, names);
     return NULL;
 }
 
@@ -180,7 +180,8 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
     const char *known = unread_format(c);
     const struct container *contents = checkpoint_peek(c);
     if (known) {
-        err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of format %s are not read", c->path,
+        err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of this format are not read (found %s, expected "
+                "another)", c->path,
                 known);
     } else if (contents) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found %zu tensors, the first called "

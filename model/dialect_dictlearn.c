@@ -168,7 +168,7 @@ static bool choose_kind(struct sae *sae, struct dictlearn *d, struct err *err)
     if (kind_by_class(dict_class ? dict_class : trainer_class, &d->kind))
         return true;
     if (dict_class)
-        return err_set(err, ERR_UNSUPPORTED, "dict_class is %s, which is not read (expected "
+        return err_set(err, ERR_UNSUPPORTED, "dict_class is not read (found %s, expected "
                        "AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder, "
                        "AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE or IdentityDict)",
                        dict_class);
@@ -203,8 +203,7 @@ static bool bind_selection(struct sae *sae, struct dictlearn *d, struct err *err
     if (d->k >= 1 && d->k <= (double)sae->d_sae)
         sae->k = (int64_t)d->k;
     else if (!by_threshold)
-        return err_set(err, ERR_MISSING, "there is no k from 1 to %lld, neither in the file "
-                       "nor in " CONFIG, (long long)sae->d_sae);
+        return err_set(err, ERR_MISSING, "there is no k in the file or in " CONFIG " (found none, expected 1 to %lld)" CONFIG, (long long)sae->d_sae);
     if (by_threshold)
         return dialect_threshold(sae, (float)d->threshold, err);
     if (d->kind != TOPK) {

@@ -27,7 +27,8 @@ static const char *const linears[] = {"encoder.weight", "encoder.bias", "decoder
 
 static bool need_file(const struct checkpoint *c, struct err *err)
 {
-    return c->file || err_set(err, ERR_MISSING, "%s: a directory (expected the .pt file in it)",
+    return c->file || err_set(err, ERR_MISSING, "%s: no checkpoint (found a directory, expected the .pt file in "
+                "it)",
                               c->path);
 }
 

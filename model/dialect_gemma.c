@@ -86,8 +86,8 @@ static bool read_config(struct sae *sae, const json_t *cfg, bool *transcodes,
         !json_get_bool(cfg, "affine_connection", &affine, err))
         return false;
     if (!architecture || strcmp(architecture, "jump_relu") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "architecture is %s, which is not read "
-                       "(expected jump_relu)", architecture ? architecture : "missing");
+        return err_set(err, ERR_UNSUPPORTED, "architecture is not read (found %s, expected "
+                       "jump_relu)", architecture ? architecture : "missing");
     *transcodes = affine || (in && out && strcmp(in, out) != 0);
     sae->hook = hook_of(in);
     sae->hook_out = *transcodes ? hook_of(out) : NULL;

@@ -57,7 +57,7 @@ bool keys_find(struct keys *k, const struct container *c, const char *const *nam
 {
     const char *const *wanted = first_wrapped(c, names);
     if (!wanted)
-        return err_set(err, ERR_MISSING, "there is no '%s' (found %zu other tensors)",
+        return err_set(err, ERR_MISSING, "there is no '%s' (found %zu other tensors, expected it)",
                        names[0], container_count(c));
     struct keys found = {.c = c};
     const char *first = NULL;

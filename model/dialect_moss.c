@@ -78,7 +78,7 @@ static bool is_transcoder(const struct moss *m)
 static bool check_options(const struct moss *m, struct err *err)
 {
     if (strcmp(m->sae_type, "sae") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "sae_type is %s, which is not read (expected sae)",
+        return err_set(err, ERR_UNSUPPORTED, "sae_type is not read (found %s, expected sae)",
                        m->sae_type);
     if (m->glu)
         return err_set(err, ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected "
@@ -139,7 +139,7 @@ static bool bind_activation(struct sae *sae, const struct keys *k, const struct 
     } else if (strcmp(m->act_fn, "relu") == 0 || jumps) {
         sae->arch = sae_arch_find(jumps ? "jumprelu" : "standard");
     } else {
-        return err_set(err, ERR_UNSUPPORTED, "act_fn is %s, which is not read (expected relu, "
+        return err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found %s, expected relu, "
                                              "jumprelu or topk)", m->act_fn);
     }
     return sae->arch->check(sae, err);
@@ -170,8 +170,8 @@ static bool normalise_old(struct sae *sae, const struct moss *m,
         sae->norm = SAE_NORM_CONSTANT;
     } else if (strcmp(m->norm, "dataset-wise") == 0) {
         if (!(m->norm_in > 0))
-            return err_set(err, ERR_MISSING, "there is no dataset_average_activation_norm.in, "
-                                             "which norm_activation dataset-wise needs");
+            return err_set(err, ERR_MISSING, "there is no dataset_average_activation_norm.in (found none, "
+                       "expected one: norm_activation is dataset-wise)");
         double norm_out = m->norm_out > 0 ? m->norm_out : m->norm_in;
         double s_in = sqrt((double)sae->d_in) / m->norm_in;
         double s_out = sqrt((double)sae->d_out) / norm_out;
@@ -179,8 +179,8 @@ static bool normalise_old(struct sae *sae, const struct moss *m,
         divide(sae->b_dec, sae->d_out, s_out);
         ratio = s_in / s_out;
     } else if (strcmp(m->norm, "none") != 0 && strcmp(m->norm, "inference") != 0) {
-        return err_set(err, ERR_UNSUPPORTED, "norm_activation is %s, which is not read "
-                       "(expected token-wise, dataset-wise or inference)", m->norm);
+        return err_set(err, ERR_UNSUPPORTED, "norm_activation is not read (found %s, "
+                       "expected token-wise, dataset-wise or inference)", m->norm);
     }
     if (m->with_decoder_norm) {
         if (!dialect_scale_by_norms(sae, progress, err))
@@ -226,13 +226,13 @@ static bool normalise_new(struct sae *sae, const struct keys *k, const struct mo
             divide(sae->b_dec, sae->d_out, out);
         }
     } else if (strcmp(m->norm, "none") != 0 && strcmp(m->norm, "inference") != 0) {
-        return err_set(err, ERR_UNSUPPORTED, "norm_activation is %s, which is not read "
-                       "(expected token-wise, dataset-wise or inference)", m->norm);
+        return err_set(err, ERR_UNSUPPORTED, "norm_activation is not read (found %s, "
+                       "expected token-wise, dataset-wise or inference)", m->norm);
     }
     if (!m->with_decoder_norm || !sae->threshold)
         return !m->with_decoder_norm || !sae->arch->selects ||
-               err_set(err, ERR_UNSUPPORTED, "act_fn topk with sparsity_include_decoder_norm "
-                                             "is not read");
+               err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found topk with "
+                       "sparsity_include_decoder_norm, expected one without)");
     float *norms = mem_try((size_t)sae->d_sae, sizeof *norms, "decoder norms", err);
     bool ok = norms && weights_geometry(sae, 0, progress, norms, NULL, err);
     for (int64_t j = 0; ok && j < sae->d_sae; j++)
@@ -297,8 +297,8 @@ static bool bind_llama(struct sae *sae, const struct checkpoint *c,
     while (!c->file && i < n && !checkpoint_has(c, old_files[i]))
         i++;
     if (i == n)
-        return err_set(err, ERR_MISSING, "%s: no weights (expected "
-                       "checkpoints/final.safetensors)", c->path);
+        return err_set(err, ERR_MISSING, "%s: no weights (found none, expected "
+                "checkpoints/final.safetensors)", c->path);
     return bind(sae, c, config, old_files[i], false, progress, err);
 }
 

@@ -49,9 +49,11 @@ static bool bind_topk(struct sae *sae, const struct keys *keys, struct err *err)
     double k = 0;
     const json_t *post = keys_value(keys, "activation_state_dict.postact_fn");
     if (!keys_number(keys, "activation_state_dict.k", &k))
-        return err_set(err, ERR_MISSING, "there is no activation_state_dict.k");
+        return err_set(err, ERR_MISSING, "there is no activation_state_dict.k (found none, expected "
+                       "a number)");
     if (!(k >= 1 && k <= (double)sae->d_sae))
-        return err_set(err, ERR_RANGE, "activation_state_dict.k is %.9g (expected 1 to %lld)",
+        return err_set(err, ERR_RANGE, "bad activation_state_dict.k (found %.9g, expected 1 to "
+                       "%lld)",
                        k, (long long)sae->d_sae);
     sae->k = (int64_t)k;
     sae->norm = SAE_NORM_LAYER;
@@ -112,7 +114,8 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
                  const struct progress *progress, struct err *err)
 {
     if (!c->file)
-        return err_set(err, ERR_MISSING, "%s: a directory (expected the .pt file in it)",
+        return err_set(err, ERR_MISSING, "%s: no checkpoint (found a directory, expected the .pt file in "
+                "it)",
                        c->path);
     return bind_file(sae, c->path, progress, err) || err_path(err, c->path);
 }

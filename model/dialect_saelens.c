@@ -322,7 +322,7 @@ static bool bind_topk_threshold(struct sae *sae, const struct tensor *t, struct 
     }
     char shape[64];
     if (!dtype_info[t->dtype].is_float || tensor_count(t) != 1)
-        return err_set(err, ERR_SHAPE, "topk_threshold is %s %s (expected one number)",
+        return err_set(err, ERR_SHAPE, "bad topk_threshold (found %s %s, expected one number)",
                        dtype_info[t->dtype].name, tensor_shape_text(t, shape, sizeof shape));
     float value;
     tensor_read_f32(t, 0, 1, &value);
@@ -342,16 +342,16 @@ static bool bind_scaling_factor(struct sae *sae, dialect_find_fn *find,
         t = find(sae, name = "scaling_factor");
     if (!t)
         return !s->scaling_factor ||
-               err_set(err, ERR_MISSING, "there is no finetuning_scaling_factor, which "
-                                         "cfg.json says there is");
+               err_set(err, ERR_MISSING, "there is no finetuning_scaling_factor (found none, "
+                       "expected the one that cfg.json says there is)");
     if (!dialect_vector(t, name, sae->d_sae, &sae->out_scale, err))
         return false;
     bool ones = true;
     for (int64_t j = 0; j < sae->d_sae; j++)
         ones = ones && sae->out_scale[j] == 1;
     if (!ones && !s->scaling_factor)
-        return err_set(err, ERR_FORMAT, "%s is not all ones, but cfg.json says that "
-                                        "finetuning_scaling_factor is false", name);
+        return err_set(err, ERR_FORMAT, "bad %s (found other values than 1, expected ones: in "
+                       "cfg.json finetuning_scaling_factor is false)", name);
     if (ones) {
         free(sae->out_scale);
         sae->out_scale = NULL;
@@ -451,7 +451,7 @@ bool dialect_read_scaler(const struct checkpoint *c, double *factor, struct err 
     bool ok = scaler && json_get_double(scaler, "scaling_factor", factor, err);
     json_decref(scaler);
     if (ok && *factor != 0 && !(*factor > FLT_MIN && *factor < FLT_MAX))
-        ok = err_set(err, ERR_FORMAT, "scaling_factor is %.9g (expected more than 0)",
+        ok = err_set(err, ERR_FORMAT, "bad scaling_factor (found %.9g, expected more than 0)",
                      *factor);
     if (!ok) {
         char *path = checkpoint_sibling(c, SCALER);

@@ -305,7 +305,8 @@ static bool may_replace(const char *path, struct err *err)
 {
     struct stat st;
     return stat(path, &st) != 0 || st.st_size == 0 || fidx_is(path) ||
-           err_set(err, ERR_FORMAT, "%s: not a file of saescope: it is not overwritten",
+           err_set(err, ERR_FORMAT, "%s: this file is not overwritten (found another program's, "
+                "expected one of saescope)",
                    path);
 }
 

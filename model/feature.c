@@ -261,7 +261,7 @@ bool page_feature_make(const struct sae *sae, const struct samples *samples,
 {
     if (id < 0 || id >= sae->d_sae)
         return err_set(err, ERR_RANGE,
-                       "%s: no feature %lld (found 0 to %lld)", sae->path, (long long)id,
+                       "%s: no such feature (found %lld, expected 0 to %lld)", sae->path, (long long)id,
                        (long long)sae->d_sae - 1);
     struct page_feature p = {.id = id};
     struct maker m = {.sae = sae, .samples = samples, .ix = ix, .options = options,

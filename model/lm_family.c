@@ -19,7 +19,7 @@ static bool need(const json_t *cfg, const char *key, int64_t max, int64_t *out,
     if (!json_get_int(cfg, key, &v, err))
         return false;
     if (!json_object_get(cfg, key) || json_is_null(json_object_get(cfg, key)))
-        return err_set(err, ERR_MISSING, "'%s' is missing (expected a number)", key);
+        return err_set(err, ERR_MISSING, "'%s' is missing (found none, expected a number)", key);
     if (v < 1 || v > max)
         return err_set(err, ERR_RANGE, "'%s' is out of range (found %lld, expected 1 to %lld)",
                        key, (long long)v, (long long)max);
@@ -331,8 +331,8 @@ bool lm_configure(const struct lm_family *family, const json_t *cfg, struct lm_c
                        "product up to %lld)", (long long)c.n_heads, (long long)c.d_head,
                        (long long)LM_MAX_DIM);
     if (c.rope.dims % 2)
-        return err_set(err, ERR_SHAPE, "rotary dimensions come in pairs (found %lld of a "
-                       "head of %lld)", (long long)c.rope.dims, (long long)c.d_head);
+        return err_set(err, ERR_SHAPE, "bad rotary dimensions (found %lld of a head of %lld, "
+                       "expected an even number)", (long long)c.rope.dims, (long long)c.d_head);
     *out = c;
     return true;
 }

@@ -28,7 +28,7 @@ static bool add_file(struct lm *lm, const char *name, const struct progress *pro
             return true;
         }
     bool ok = lm->n_files < MAX_SHARDS ||
-              err_set(err, ERR_RANGE, "%s/" INDEX ": too many files (expected at most %d)",
+              err_set(err, ERR_RANGE, "%s/" INDEX ": too many files (found more, expected at most %d)",
                       lm->path, MAX_SHARDS);
     struct container *c = ok ? container_open(path, progress, err) : NULL;
     free(path);
@@ -50,14 +50,16 @@ static bool add_shards(struct lm *lm, const char *index, const struct progress *
         return false;
     json_t *map = json_object_get(root, "weight_map");
     bool ok = json_is_object(map) ||
-              err_set(err, ERR_FORMAT, "%s: 'weight_map' is missing (expected an object)",
+              err_set(err, ERR_FORMAT, "%s: 'weight_map' is missing (found none, expected an "
+                       "object)",
                       index);
     json_object_foreach(map, tensor, file) {
         const char *name = json_string_value(file);
         if (!ok)
             break;
         ok = (name && name[0] && name[0] != '.' && !strchr(name, '/')) ||
-             err_set(err, ERR_FORMAT, "%s: '%s' is in no file (expected a name beside this)",
+             err_set(err, ERR_FORMAT, "%s: '%s' is in no file (found another value, expected "
+                       "a name beside this)",
                      index, tensor);
         ok = ok && add_file(lm, name, progress, err);
     }
@@ -76,7 +78,7 @@ static bool add_files(struct lm *lm, const struct progress *progress, struct err
     else if (stat(index, &st) == 0)
         ok = add_shards(lm, index, progress, err);
     else
-        ok = err_set(err, ERR_MISSING, "%s: no weights (expected " SINGLE " or " INDEX ")",
+        ok = err_set(err, ERR_MISSING, "%s: no weights (found none, expected " SINGLE " or " INDEX ")",
                      lm->path);
     free(index);
     free(single);

@@ -22,8 +22,8 @@ static bool check_sae(const struct replace *r, struct err *err)
                        "(found d_in = %lld, expected %lld)", sae->path, lm_path(r->lm),
                        (long long)sae->d_in, (long long)r->d);
     if (!r->samples || !r->samples->tokens)
-        return err_set(err, ERR_MISSING, "%s: no token ids to run the language model on "
-                       "(expected --tokens)", sae->path);
+        return err_set(err, ERR_MISSING, "%s: no token ids to run the language model on (found none, "
+                "expected --tokens)", sae->path);
     return true;
 }
 

@@ -70,8 +70,8 @@ static bool fold_decoder_norms(struct sae *sae, const struct progress *progress,
     }
     if (sae->arch->selects)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s: --fold-decoder-norms on would change which features %s "
-                       "selects (expected another architecture)",
+                       "%s: --fold-decoder-norms on would change which features are "
+                       "selected (found %s, expected another architecture)",
                        sae->path, sae->arch->name);
     if (!dialect_scale_by_norms(sae, progress, err))
         return err_path(err, sae->path);

@@ -292,7 +292,7 @@ static bool open_shards(struct samples *s, const struct samples_options *o,
     for (int i = 0; i < o->n_acts && ok; i++)
         ok = sources_add(&sources, o->acts[i], err);
     if (ok && sources.n > MAX_SHARDS)
-        ok = err_set(err, ERR_UNSUPPORTED, "%s: %zu shards (expected at most %d)",
+        ok = err_set(err, ERR_UNSUPPORTED, "%s: too many shards (found %zu, expected at most %d)",
                      o->acts[0], sources.n, MAX_SHARDS);
     for (size_t i = 0; i < sources.n && ok; i++) {
         struct container *c = container_open(sources.v[i].path, progress, err);
@@ -478,7 +478,7 @@ struct samples *samples_open(const struct samples_options *o, const struct progr
               (o->tokens ? open_tokens(s, o->tokens, o->token_dtype, progress, err)
                          : take_ids_beside(s, err));
     if (ok && !s->n_shards && !s->tokens)
-        ok = err_set(err, ERR_MISSING, "no samples and no tokens (expected --acts)");
+        ok = err_set(err, ERR_MISSING, "no samples and no tokens (found none, expected --acts)");
     ok = ok && (!s->tokens || check_tokens(s, err));
     if (ok && !s->n_shards)
         s->n_tok = tensor_count(s->tokens);

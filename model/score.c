@@ -405,7 +405,7 @@ bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae
                               .scan = &options->scan}};
     struct page_score made = {.baseline = options->baseline};
     if (options->from_samples && !(samples && samples->n_shards))
-        return err_set(err, ERR_MISSING, "%s: no samples (expected --acts)", sae->path);
+        return err_set(err, ERR_MISSING, "%s: no samples (found none, expected --acts)", sae->path);
     if (!replace_init(&s.r, progress, err))
         return false;
     s.r.work.of = score_cost(lm, hook, samples);

@@ -114,7 +114,7 @@ static int sae_by_word(struct session *s, const char *word, struct err *err)
 static bool open_bundle(struct session *s, const char *path, struct err *err)
 {
     if (s->bundle.path)
-        return err_set(err, ERR_USAGE, "%s: a second bundle, after %s (expected one)", path,
+        return err_set(err, ERR_USAGE, "%s: a second bundle (found one after %s, expected one)", path,
                        s->bundle.path);
     if (!bundle_open(&s->bundle, path, err))
         return false;
@@ -148,7 +148,7 @@ static bool choose_saes(struct session *s, struct err *err)
     if (ok && !s->n_chosen && s->n_saes)
         choose(s, 0);
     if (ok && !s->n_chosen && !s->bundle.path)
-        ok = err_set(err, ERR_USAGE, "no SAE given, expected a PATH");
+        ok = err_set(err, ERR_USAGE, "no SAE given (found none, expected a PATH)");
     return ok;
 }
 

@@ -314,7 +314,7 @@ struct index *session_make_index(const struct session *s, int i,
 {
     bool nameless = s->options.no_index;
     if (!has_samples(s)) {
-        err_set(err, ERR_MISSING, "%s: no samples to scan (expected --acts)",
+        err_set(err, ERR_MISSING, "%s: no samples to scan (found none, expected --acts)",
                 s->saes[i].path);
         return NULL;
     }

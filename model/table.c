@@ -54,7 +54,7 @@ bool feature_table_from_index(const struct sae *sae, const struct index *ix,
                               struct feature_table *out, struct err *err)
 {
     if (index_d_sae(ix) != sae->d_sae)
-        return err_set(err, ERR_SHAPE, "%s: index of %lld features (expected %lld)",
+        return err_set(err, ERR_SHAPE, "%s: index of another SAE (found %lld features, expected %lld)",
                        index_path(ix), (long long)index_d_sae(ix), (long long)sae->d_sae);
     feature_table_from_parameters(sae, out);
     out->tokens = (double)index_totals(ix)->tokens;

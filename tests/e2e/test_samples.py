@@ -259,7 +259,7 @@ class Samples(Case):
                 (self.write("early.arrow", self.arrow_batch(0, 1)), "no schema at byte"),
                 (self.write("two.arrow", one + one), "a second schema (found two, expected one)"),
                 (self.write("cut.arrow", (one + self.arrow_batch(0, 3))[:-40]), "cut off at byte"),
-                (self.write("x.parquet", b"PAR1" + bytes(40)), "a Parquet file is not read")):
+                (self.write("x.parquet", b"PAR1" + bytes(40)), "this is not read (found a Parquet file")):
             line = self.fails(1, "scan", self.sae, "--acts", path)
             self.assertTrue(line.startswith("saescope: %s: %s" % (path, says)), line)
 

@@ -191,7 +191,7 @@ static void hostile_descriptions_are_refused(void **state)
         {"{\"acts\":\"m*.npy\"}", ERR_MISSING, "m*.npy"},
         {"{\"acts\":[1]}", ERR_FORMAT, "bad 'acts' (found 1, expected a path)"},
         {"{\"acts\":{}}", ERR_FORMAT, "bad 'acts' (found {}, expected a path)"},
-        {"{\"acts\":\"\"}", ERR_FORMAT, "'acts' is empty"},
+        {"{\"acts\":\"\"}", ERR_FORMAT, "bad 'acts' (found nothing"},
         {"{\"acts\":\"t.npy\\u0000x\"}", ERR_FORMAT, "'acts'"},
         {"{\"saes\":[]}", ERR_FORMAT, "bad 'saes' (found [], expected an object of paths)"},
         {"{\"saes\":{\"a\":1}}", ERR_FORMAT, "bad 'saes' (found 'a': 1"},

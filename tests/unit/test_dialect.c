@@ -386,7 +386,7 @@ static void what_is_not_read_is_refused_by_name(void **state)
           .tensors = LINEAR "bias"}, ERR_RANGE,
          "bad activation_dim of an IdentityDict (found 0, expected 1 to 8192)"},
         {{.file = "a/ae.pt", .config_name = "a/config.json", .config = CLASS("CrossCoder"),
-          .tensors = LINEAR "bias"}, ERR_UNSUPPORTED, "dict_class is CrossCoder"},
+          .tensors = LINEAR "bias"}, ERR_UNSUPPORTED, "dict_class is not read (found CrossCoder"},
         {{.file = "a/ae.pt", .config_name = "a/config.json", .config = CLASS("AutoEncoderTopK"),
           .tensors = LINEAR "b_dec"}, ERR_MISSING, "there is no k"},
         {{.file = "a/ae.pt", .tensors = "b_dec k"}, ERR_MISSING, "there is no 'encoder.weight'"},
@@ -414,7 +414,7 @@ static void what_is_not_read_is_refused_by_name(void **state)
           .tensors = LINEAR "W_dec b_dec"}, ERR_RANGE, "bad k (found 11, expected 1 to d_sae = 10)"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"sae_type\":\"clt\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
-         "sae_type is clt"},
+         "sae_type is not read (found clt"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"hook_point_in\":\"a\",\"hook_point_out\":\"b\",\"norm_activation\":"
           "\"token-wise\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,

@@ -392,7 +392,7 @@ static void bad_models_are_refused(void **state)
          "'num_hidden_layers'"},
         {"{" LLAMA ",\"num_key_value_heads\":3}", -1, {NULL}, ERR_SHAPE,
          "'num_key_value_heads' does not divide 'num_attention_heads'"},
-        {"{" LLAMA ",\"head_dim\":3}", -1, {NULL}, ERR_SHAPE, "come in pairs"},
+        {"{" LLAMA ",\"head_dim\":3}", -1, {NULL}, ERR_SHAPE, "rotary dimensions (found 3"},
         {"{" LLAMA ",\"head_dim\":1048576,\"num_attention_heads\":1048576}", -1, {NULL},
          ERR_RANGE, "heads are too large"},
         {"{" LLAMA ",\"rope_theta\":\"x\"}", -1, {NULL}, ERR_FORMAT, "'rope_theta'"},

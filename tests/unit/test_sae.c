@@ -334,7 +334,7 @@ static void the_factor_of_an_interrupted_run_is_applied(void **state)
     struct err err = {0};
     write_text("sae/activation_scaler.json", "{\"scaling_factor\": -1}");
     assert_null(open_saelens("{}", BASE, NULL, &err));
-    assert_non_null(strstr(err.msg, "activation_scaler.json: scaling_factor is -1"));
+    assert_non_null(strstr(err.msg, "activation_scaler.json: bad scaling_factor (found -1"));
     unlink(test_path("sae/activation_scaler.json"));
 }
 
@@ -372,7 +372,7 @@ static const struct refusal refusals[] = {
     {"{}", "W_dec b_enc b_dec", ERR_MISSING, "there is no W_enc"},
     {"{\"finetuning_scaling_factor\":true}", BASE, ERR_MISSING,
      "there is no finetuning_scaling_factor"},
-    {"{}", BASE " finetuning_scaling_factor", ERR_FORMAT, "is not all ones"},
+    {"{}", BASE " finetuning_scaling_factor", ERR_FORMAT, "found other values than 1"},
     {"[1]", BASE, ERR_FORMAT, "cfg.json"},
     {"{", BASE, ERR_FORMAT, "cfg.json: not JSON at line 1"},
     {"", BASE, ERR_FORMAT, "cfg.json"},
@@ -559,7 +559,7 @@ static void gemma_scope_2_does_not_subtract_b_dec(void **state)
     write_text("gemma/config.json", "{\"architecture\":\"relu\"}");
     assert_null(sae_open(dir, NULL, NULL, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.msg, "config.json: architecture is relu"));
+    assert_non_null(strstr(err.msg, "config.json: architecture is not read (found relu"));
     write_text("gemma/config.json",
                "{\"architecture\":\"jump_relu\",\"hf_hook_point_in\":\"a\","
                "\"hf_hook_point_out\":\"b\"}");
