@@ -119,9 +119,15 @@ static void paint_run(const struct tokens_run *run, int64_t first, void *ctx)
 
 /* -- tokens as columns ------------------------------------------------------------------------ */
 
+/* Only whole ones: the beginning of a number would read as another. */
+static int64_t columns_shown(int cols)
+{
+    return (cols + 1) / COLUMN;
+}
+
 static int64_t first_column(const struct text_view *s, int cols)
 {
-    int64_t shown = cols / COLUMN, n = s->shown.page.n;
+    int64_t shown = columns_shown(cols), n = s->shown.page.n;
     int64_t first = s->token - shown / 2;
     first = first > n - shown ? n - shown : first;
     return first < 0 ? 0 : first;
@@ -163,8 +169,8 @@ static void paint_column(const struct view *v, struct canvas *c, int col, int64_
 static void paint_strip(const struct view *v, struct canvas *c)
 {
     const struct text_view *s = v->state;
-    int64_t first = first_column(s, c->cols);
-    for (int64_t p = first; p < s->shown.page.n && (p - first) * COLUMN < c->cols; p++)
+    int64_t first = first_column(s, c->cols), shown = columns_shown(c->cols);
+    for (int64_t p = first; p < s->shown.page.n && p - first < shown; p++)
         paint_column(v, c, (int)(p - first) * COLUMN, p);
 }
 
@@ -371,7 +377,7 @@ int64_t text_at(const struct view *v, int row, int col, int64_t *feature)
     }
     if (rect_has(&l.strip, row, col)) {
         int64_t p = first_column(s, l.strip.cols) + col / COLUMN;
-        return p < s->shown.page.n ? p : -1;
+        return p < s->shown.page.n && col / COLUMN < columns_shown(l.strip.cols) ? p : -1;
     }
     const struct prompt_token *t = text_token(s);
     if (t && rect_has(&l.list, row, col)) {

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -237,6 +239,36 @@ static void what_goes_wrong_is_said(void **state)
     stop(&s, session);
 }
 
+/* The columns of tokens show whole numbers or nothing: no "1.3" of 1.342. */
+static void columns_are_whole(void **state)
+{
+    (void)state;
+    struct screen s;
+    struct session *session = little_open_lm();
+    start(&s, session, 24, 80);
+    struct view *v = app_view(s.app, "text");
+    for (int cols = 60; cols < 90; cols++) {
+        int64_t feature, ce_row = -1;
+        screen_resize(&s, 24, cols);
+        for (int row = 0; row < 24 && ce_row < 0; row++) {
+            char *text = screen_row(&s, row);
+            ce_row = strstr(text, "tokens: loss of the next") ? row + 2 : -1;
+            free(text);
+        }
+        assert_true(ce_row > 0);
+        char *text = screen_row(&s, (int)ce_row);
+        int numbers = 0;
+        for (char *word = strtok(text, " "); word; word = strtok(NULL, " "), numbers++)
+            assert_true(strcmp(word, "-") == 0 || strlen(strchr(word, '.')) == 4);
+        assert_int_equal(numbers, (cols + 1) / 11);
+        free(text);
+        assert_true(text_at(v, (int)ce_row - 1, numbers * 11 - 2, &feature) >= 0);
+        if (cols > numbers * 11)
+            assert_int_equal(text_at(v, (int)ce_row - 1, numbers * 11, &feature), -1);
+    }
+    stop(&s, session);
+}
+
 static void every_size(void **state)
 {
     (void)state;
@@ -267,6 +299,7 @@ int main(void)
         cmocka_unit_test(typing_shows_what_is_typed),
         cmocka_unit_test(features_are_taken_out),
         cmocka_unit_test(what_goes_wrong_is_said),
+        cmocka_unit_test(columns_are_whole),
         cmocka_unit_test(every_size),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);
