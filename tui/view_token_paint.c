@@ -113,9 +113,13 @@ static void paint_head(const struct view *v, struct canvas *c)
     int at = canvas_printf(c, 1, 1, INK_TITLE | STYLE_BOLD, "token %lld:%lld",
                            (long long)samples_sequence(samples, v->target.token),
                            (long long)samples_position(samples, v->target.token)) + 2;
-    if (token_is_shown(v))
-        canvas_printf(c, 1, at, INK_TEXT, "|x| %.4g · %lld active features · x = b_dec + their "
-                      "contributions + error", s->page.norm, (long long)s->page.l0);
+    if (!token_is_shown(v))
+        return;
+    at = canvas_printf(c, 1, at, INK_TEXT, "|x| %.4g · %lld active features", s->page.norm,
+                       (long long)s->page.l0);
+    const char *sum = " · x = b_dec + features + error"; /* whole or not at all */
+    if (at + text_width(sum) <= c->cols)
+        canvas_text(c, 1, at, INK_TEXT, sum);
 }
 
 static void paint_curve(const struct view *v, struct canvas *c)

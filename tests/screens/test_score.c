@@ -586,6 +586,11 @@ static void a_token_without_samples_comes_from_the_model(void **state)
     screen_wait(&s);
     screen_expect(&s, "token 1:4  |x| ");
     screen_expect(&s, "error");
+    screen_resize(&s, 24, 80);
+    screen_expect(&s, "x = b_dec + features + error");
+    screen_resize(&s, 16, 60); /* no part of the sum */
+    screen_expect_not(&s, "x = b_dec");
+    screen_resize(&s, 36, 120);
     stop(&s, session);
     little_make();
 }
