@@ -478,7 +478,7 @@ class Capture(Case):
     def test_stopped_and_going_on(self):
         text = os.path.join(self.tmp, "long.txt")
         with open(self.TEXT, "rb") as f, open(text, "wb") as g:
-            g.write(f.read() * 12)
+            g.write(f.read() * 30)  # enough that a signal comes before the end
         for number, status in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
             out = os.path.join(self.tmp, "out%d" % number)
             words = self.words(out, "--text", text, "--json", "-j1")
