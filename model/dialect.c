@@ -360,7 +360,20 @@ bool dialect_scale_by_norms(struct sae *sae, const struct progress *progress,
     return true;
 }
 
-void dialect_ignore(struct sae *sae, const char *key)
+static bool is_among(const char *key, const char *const *keys, size_t n)
 {
-    json_array_append_new(sae->ignored, json_string(key));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+void dialect_ignore_others(struct sae *sae, const json_t *object,
+                           const char *const *described, size_t n)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+        if (!is_among(key, described, n))
+            json_array_append_new(sae->ignored, json_string(key));
 }

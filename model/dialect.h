@@ -99,8 +99,9 @@ struct container *dialect_container(struct sae *sae, const char *path,
 bool dialect_scale_by_norms(struct sae *sae, const struct progress *progress,
                             struct err *err);
 
-/* Add `key` to sae->ignored. */
-void dialect_ignore(struct sae *sae, const char *key);
+/* Add the keys of `object` that are none of described [n] to sae->ignored. */
+void dialect_ignore_others(struct sae *sae, const json_t *object,
+                           const char *const *described, size_t n);
 
 /* Where a checkpoint with SAELens' cfg.json has its tensors. */
 typedef const struct tensor *dialect_find_fn(const struct sae *sae, const char *name);

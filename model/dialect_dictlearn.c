@@ -247,15 +247,8 @@ static void undo_normalisation(struct sae *sae, const struct dictlearn *d)
 
 static void list_ignored(struct sae *sae, const json_t *object)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
-        bool described = false;
-        for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
-            described = described || strcmp(described_keys[i], key) == 0;
-        if (!described)
-            dialect_ignore(sae, key);
-    }
+    dialect_ignore_others(sae, object, described_keys,
+                          sizeof described_keys / sizeof *described_keys);
 }
 
 /* The place's name as the library writes it; else, as names are free, what its buffer

@@ -92,15 +92,8 @@ static bool read_config(struct sae *sae, const json_t *cfg, bool *transcodes,
     sae->hook = hook_of(in);
     sae->hook_out = *transcodes ? hook_of(out) : NULL;
 
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)cfg, key, value) {
-        bool described = false;
-        for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
-            described = described || strcmp(described_keys[i], key) == 0;
-        if (!described)
-            dialect_ignore(sae, key);
-    }
+    dialect_ignore_others(sae, cfg, described_keys,
+                          sizeof described_keys / sizeof *described_keys);
     return true;
 }
 

@@ -60,21 +60,10 @@ static const char *const described_keys[] = {
     "use_ghost_grads", "use_sparse_activations",
 };
 
-static bool is_described(const char *key)
-{
-    for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
-        if (strcmp(described_keys[i], key) == 0)
-            return true;
-    return false;
-}
-
 static void list_ignored(struct sae *sae, const json_t *object)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)object, key, value)
-        if (!is_described(key))
-            dialect_ignore(sae, key);
+    dialect_ignore_others(sae, object, described_keys,
+                          sizeof described_keys / sizeof *described_keys);
 }
 
 /* cfg[key], else cfg.metadata[key]; NULL when it is in neither, or null. */

@@ -52,15 +52,8 @@ static bool read_options(struct sae *sae, const json_t *cfg, struct sparsify *o,
     if (o->is_signed && strcmp(o->activation, "topk") != 0)
         return err_set(err, ERR_UNSUPPORTED, "signed is true (found activation %s, expected "
                                              "topk)", o->activation);
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)cfg, key, value) {
-        bool described = false;
-        for (size_t i = 0; i < sizeof described_keys / sizeof *described_keys; i++)
-            described = described || strcmp(described_keys[i], key) == 0;
-        if (!described)
-            dialect_ignore(sae, key);
-    }
+    dialect_ignore_others(sae, cfg, described_keys,
+                          sizeof described_keys / sizeof *described_keys);
     return true;
 }
 
