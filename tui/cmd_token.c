@@ -46,17 +46,7 @@ static void put_part(struct cmd *c, const struct contribution *p)
     struct out *o = c->out;
     const struct session *s = c->session;
     out_begin(o, NULL);
-    out_text(o, "kind", part_kind_names[p->kind]);
-    if (p->id >= 0)
-        out_int(o, "id", p->id);
-    else
-        out_null(o, "id");
-    out_num(o, "activation", (double)p->activation);
-    out_num(o, "norm", p->norm);
-    out_num(o, "projection", p->projection);
-    out_num(o, "share", p->share);
-    out_num(o, "cumulative", p->cumulative);
-    out_num(o, "left", p->left);
+    out_contribution(o, p);
     out_text(o, "label", p->id < 0 ? NULL : rows_label(s->labels, s->saes[c->i].id, p->id));
     out_end(o);
 }

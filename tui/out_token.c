@@ -100,3 +100,18 @@ void token_bytes_of(const struct tokenizer *tk, const int64_t *ids, int n,
         str_append(text, t.bytes, t.n);
     }
 }
+
+void out_contribution(struct out *o, const struct contribution *p)
+{
+    out_text(o, "kind", part_kind_names[p->kind]);
+    if (p->id >= 0)
+        out_int(o, "id", p->id);
+    else
+        out_null(o, "id");
+    out_num(o, "activation", (double)p->activation);
+    out_num(o, "norm", p->norm);
+    out_num(o, "projection", p->projection);
+    out_num(o, "share", p->share);
+    out_num(o, "cumulative", p->cumulative);
+    out_num(o, "left", p->left);
+}

@@ -4,7 +4,7 @@
 
 #include "io/str.h"
 #include "model/session.h"
-#include "tui/out.h"
+#include "tui/out_token.h"
 #include "tui/view_token.h"
 #include "tui/wid_hist.h"
 #include "tui/wid_line.h"
@@ -171,23 +171,6 @@ void token_draw(const struct view *v, struct canvas *c)
 
 /* -- copies and files ------------------------------------------------------------------ */
 
-static void put_part(struct out *o, const struct contribution *p)
-{
-    out_begin(o, NULL);
-    out_text(o, "kind", part_kind_names[p->kind]);
-    if (p->id >= 0)
-        out_int(o, "id", p->id);
-    else
-        out_null(o, "id");
-    out_num(o, "activation", (double)p->activation);
-    out_num(o, "norm", p->norm);
-    out_num(o, "projection", p->projection);
-    out_num(o, "share", p->share);
-    out_num(o, "cumulative", p->cumulative);
-    out_num(o, "left", p->left);
-    out_end(o);
-}
-
 bool token_export(const struct view *v, enum export_format format, FILE *f,
                          struct err *err)
 {
@@ -204,8 +187,11 @@ bool token_export(const struct view *v, enum export_format format, FILE *f,
     out_num(o, "norm", s->page.norm);
     out_int(o, "l0", s->page.l0);
     out_rows(o, "parts", "kind,id,activation,norm,projection,share,cumulative,left");
-    for (int64_t k = 0; k < s->page.n; k++)
-        put_part(o, &s->page.parts[k]);
+    for (int64_t k = 0; k < s->page.n; k++) {
+        out_begin(o, NULL);
+        out_contribution(o, &s->page.parts[k]);
+        out_end(o);
+    }
     out_end(o);
     const char *text = out_finish(o, &len);
     fwrite(text, 1, len, f); /* the caller asks ferror */
