@@ -313,19 +313,35 @@ static void centre(struct view *v)
     s->left = s->left < 0 ? 0 : s->left;
 }
 
-void cosine_zoom_in(struct view *v)
+/* The nearest zoom in the direction of `step` that looks different, else the last there is.
+ * *before and *to: how it looks now and then; *whole: that of the whole. -1: there is none,
+ * because nothing is laid out. */
+static int zoom_towards(const struct view *v, int step, struct cosine_zoom *before,
+                        struct cosine_zoom *to, int *whole)
 {
-    struct cosine *s = v->state;
+    const struct cosine *s = v->state;
     struct cosine_layout l = cosine_lay_out(v, v->rows, v->cols);
     struct room r = room_of(v, &l);
 
     if (l.zoom.block_r < 1)
-        return;
+        return -1;
     r.rows = v->rows - l.head_rows - (l.bias.rows ? 3 : 0);
-    int whole = whole_zoom(&r), zoom = s->zoom < whole ? s->zoom : whole;
-    struct cosine_zoom before = l.zoom, to = before;
-    while (zoom > 0 && same_look(&before, &to))
-        to = zoom_of(&r, --zoom);
+    *whole = whole_zoom(&r);
+    *before = *to = l.zoom;
+    int zoom = s->zoom < *whole ? s->zoom : *whole, last = step < 0 ? 0 : *whole;
+    while (zoom != last && same_look(before, to))
+        *to = zoom_of(&r, zoom += step);
+    return zoom;
+}
+
+void cosine_zoom_in(struct view *v)
+{
+    struct cosine *s = v->state;
+    struct cosine_zoom before, to;
+    int whole, zoom = zoom_towards(v, -1, &before, &to, &whole);
+
+    if (zoom < 0)
+        return;
     s->zoom = zoom;
     if (to.block_r < before.block_r || to.block_c < before.block_c)
         follow(s, &before, &to);
@@ -335,16 +351,11 @@ void cosine_zoom_in(struct view *v)
 void cosine_zoom_out(struct view *v)
 {
     struct cosine *s = v->state;
-    struct cosine_layout l = cosine_lay_out(v, v->rows, v->cols);
-    struct room r = room_of(v, &l);
+    struct cosine_zoom before, to;
+    int whole, zoom = zoom_towards(v, 1, &before, &to, &whole);
 
-    if (l.zoom.block_r < 1)
+    if (zoom < 0)
         return;
-    r.rows = v->rows - l.head_rows - (l.bias.rows ? 3 : 0);
-    int whole = whole_zoom(&r), zoom = s->zoom < whole ? s->zoom : whole;
-    struct cosine_zoom before = l.zoom, to = before;
-    while (zoom < whole && same_look(&before, &to))
-        to = zoom_of(&r, ++zoom);
     s->zoom = zoom >= whole ? INT_MAX : zoom;
     centre(v);
 }
