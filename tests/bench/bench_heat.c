@@ -14,7 +14,7 @@
 #include "model/heat.h"
 #include "tui/canvas.h"
 #include "tui/wid_heat.h"
-#include "bench.h"
+#include "rows.h"
 
 enum { COLS = 200, ROWS = 60, REPEATS = 20 };
 
@@ -24,12 +24,7 @@ static void make_rows(struct match_rows *r, int64_t rows, int64_t cols)
     float *v = xmalloc((size_t)(rows * cols) * sizeof *v);
     for (int64_t i = 0; i < rows * cols; i++)
         v[i] = (float)bench_normal(&s);
-    struct tensor t = {.name = "rows", .dtype = DTYPE_F32, .ndim = 2, .shape = {rows, cols},
-                       .data = (const unsigned char *)v};
-    struct err err = {0};
-    tensor_set_strides(&t, false);
-    struct mat m = mat_of(&t, false);
-    bench_need(match_rows_init(r, &m, &err) ? r : NULL, &err);
+    bench_unit_rows(r, v, rows, cols);
     free(v);
 }
 

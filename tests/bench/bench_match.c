@@ -13,9 +13,8 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/assign.h"
-#include "model/match.h"
-#include "bench.h"
 #include "memory.h"
+#include "rows.h"
 
 enum { BLOCK = 2048, ASSIGNED = 4096 };
 
@@ -28,16 +27,6 @@ static void fill(float *a, float *b, int64_t rows, int64_t cols, double noise)
     for (int64_t i = 0; i < rows; i++)
         for (int64_t k = 0; k < cols; k++)
             b[i * cols + k] = a[i * 7919 % rows * cols + k] + (float)(noise * bench_normal(&s));
-}
-
-static void unit_rows(struct match_rows *r, const float *v, int64_t rows, int64_t cols)
-{
-    struct tensor t = {.name = "rows", .dtype = DTYPE_F32, .ndim = 2, .shape = {rows, cols},
-                       .data = (const unsigned char *)v};
-    struct err err = {0};
-    tensor_set_strides(&t, false);
-    struct mat m = mat_of(&t, false);
-    bench_need(match_rows_init(r, &m, &err) ? r : NULL, &err);
 }
 
 static double bare_sgemm(const struct match_rows *a, const struct match_rows *b)
@@ -66,8 +55,8 @@ static void all_pairs(int64_t rows, int64_t cols)
     struct match_near *of_b = xmalloc((size_t)rows * sizeof *of_b);
     struct err err = {0};
     fill(va, vb, rows, cols, 1);
-    unit_rows(&a, va, rows, cols);
-    unit_rows(&b, vb, rows, cols);
+    bench_unit_rows(&a, va, rows, cols);
+    bench_unit_rows(&b, vb, rows, cols);
     free(va);
     free(vb);
     double peer = 1e9, ours = 1e9, greatest = 0;
@@ -110,8 +99,8 @@ static void assignment(int64_t n, int64_t cols, double noise, const char *what)
     int64_t *column_of = xmalloc((size_t)n * sizeof *column_of);
     struct match_rows ua, ub;
     fill(a, b, n, cols, noise);
-    unit_rows(&ua, a, n, cols);
-    unit_rows(&ub, b, n, cols);
+    bench_unit_rows(&ua, a, n, cols);
+    bench_unit_rows(&ub, b, n, cols);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)n, (blasint)n,
                 (blasint)cols, 1, ua.unit, (blasint)cols, ub.unit, (blasint)cols, 0, value,
                 (blasint)n);

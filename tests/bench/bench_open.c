@@ -13,6 +13,7 @@
 #include "io/mem.h"
 #include "model/sae.h"
 #include "process.h"
+#include "workload.h"
 
 enum { D_IN = 768, D_SAE = 49152 };
 
@@ -34,15 +35,8 @@ static int64_t part_bytes(int i)
 
 static FILE *create(const char *dir, const char *name)
 {
-    char path[1024];
     mkdir(dir, 0700);
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *f = fopen(path, "wb");
-    if (!f) {
-        perror(path);
-        exit(1);
-    }
-    return f;
+    return bench_create(dir, name);
 }
 
 static void put(FILE *f, const void *p, size_t n)
