@@ -15,52 +15,12 @@
 #include "model/kern.h"
 #include "model/score.h"
 #include "arrays.h"
+#include "lm_files.h"
 
 #define S 2
 #define T 140
 #define D 16
 #define F 40
-
-static const char *path_in(const char *dir, const char *file)
-{
-    static char path[6][512];
-    static int turn;
-    turn = (turn + 1) % 6;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", dir, file);
-    return path[turn];
-}
-
-static const char *ref_path(const char *file)
-{
-    static char dir[512];
-    snprintf(dir, sizeof dir, "%s/lm", getenv("TEST_REF"));
-    return path_in(dir, file);
-}
-
-struct inputs {
-    struct lm *lm;
-    struct sae *sae;
-    struct samples *samples;
-};
-
-static void inputs_open(struct inputs *in, const char *model, const char *sae,
-                        const char *tokens, int64_t sequences)
-{
-    struct err err = {0};
-    struct samples_options o = {.tokens = tokens, .sequences = sequences};
-    in->lm = lm_open(model, NULL, &err);
-    in->sae = in->lm ? sae_open(sae, &(struct sae_options){0}, NULL, &err) : NULL;
-    in->samples = in->sae ? samples_open(&o, NULL, &err) : NULL;
-    if (!in->samples)
-        fail_msg("%s", err.msg);
-}
-
-static void inputs_close(struct inputs *in)
-{
-    samples_close(in->samples);
-    sae_close(in->sae);
-    lm_close(in->lm);
-}
 
 /* ---- the long way */
 
@@ -229,7 +189,7 @@ static void ablations_are_exact(void **state)
         char model[512], sae[512];
         strcpy(model, ref_path(cases[i].model));
         strcpy(sae, ref_path("score/sae"));
-        inputs_open(&in, model, sae, ref_path("score/tokens.npy"), 0);
+        inputs_open(&in, model, sae, ref_path("score/tokens.npy"), NULL, 0);
         for (int kept = 0; kept < 2; kept++)
             telling += check_mode(&in, cases[i].hook, kept, i % 2 ? 5 : 0);
         inputs_close(&in);
@@ -246,7 +206,7 @@ static void threads_change_nothing(void **state)
     for (int i = 0; i < F; i++)
         ids[i] = F - 1 - i;
     inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     struct page_ablations one = ablate(&in, &hook, ids, F,
                                        &(struct ablate_options){.scan.threads = 1});
     struct page_ablations three = ablate(&in, &hook, ids, F,
@@ -275,7 +235,7 @@ static void bad_requests_fail(void **state)
     struct err err = {0};
     int64_t id = 0;
     inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     struct ablate_options o = {.scan.skip_first = T};
     assert_false(ablate_run(in.lm, &hook, in.sae, in.samples, &id, 1, &o, NULL, &page, &err));
     assert_int_equal(err.code, ERR_MISSING);
@@ -299,7 +259,7 @@ static void tokens_add_up_to_the_effect(void **state)
     struct err err = {0};
     struct lm_hook hook = {1, LM_RESID_PRE};
     inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     p.hook = &hook;
     p.run = lm_run_new(in.lm, T, NULL, &err);
     for (int kept = 0; kept < 2; kept++) {
@@ -361,7 +321,7 @@ static void estimates_agree_with_the_reference(void **state)
     struct inputs in;
     struct err err = {0};
     inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     json_t *all = json_load_path(ref_path("score/score.json"), JSON_MAX_TEXT,
                                  JSON_LAST_WINS, &err);
     size_t i;
@@ -401,7 +361,7 @@ static void threads_change_no_estimate(void **state)
     struct lm_hook hook = {0, LM_MLP_OUT};
     double one[F], three[F];
     inputs_open(&in, ref_path("neox"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     estimate(&in, &hook, &(struct ablate_options){.scan.threads = 1}, one);
     estimate(&in, &hook, &(struct ablate_options){.scan.threads = 3}, three);
     assert_memory_equal(one, three, sizeof one);
@@ -416,7 +376,7 @@ static void bad_estimates_fail(void **state)
     double out[F] = {7};
     struct err err = {0};
     inputs_open(&in, ref_path("gpt2"), ref_path("score/sae"), ref_path("score/tokens.npy"),
-                0);
+                NULL, 0);
     struct ablate_options o = {.scan.skip_first = T};
     assert_false(estimate_run(in.lm, &hook, in.sae, in.samples, &o, NULL, out, &err));
     assert_int_equal(err.code, ERR_MISSING);
@@ -474,7 +434,7 @@ static void check_fixture(const char *sae, const char *expected)
     struct lm_hook hook = {2, LM_RESID_PRE};
     snprintf(dir, sizeof dir, "%s/A", fixtures());
     inputs_open(&in, path_in(dir, "model"), path_in(dir, sae), path_in(dir, "tokens.npy"),
-                32);
+                NULL, 32);
     snprintf(dir, sizeof dir, "%s/expected", fixtures());
     json_t *all = json_load_path(path_in(dir, expected), 64 << 20, JSON_LAST_WINS, &err);
     json_t *list = json_object_get(all, "features");

@@ -13,15 +13,7 @@
 #include "model/kern.h"
 #include "model/reconstruct.h"
 #include "arrays.h"
-
-static const char *ref_path(const char *file)
-{
-    static char path[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/lm/%s", getenv("TEST_REF"), file);
-    return path[turn];
-}
+#include "lm_files.h"
 
 static struct sae *open_sae(const char *path)
 {

@@ -14,18 +14,10 @@
 #include "model/estimate.h"
 #include "model/logitlens.h"
 #include "arrays.h"
+#include "lm_files.h"
 
 #define F   40 /* features of the SAE */
 #define KEY "the inputs\n"
-
-static const char *ref_path(const char *file)
-{
-    static char path[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/lm/%s", getenv("TEST_REF"), file);
-    return path[turn];
-}
 
 struct open {
     struct lm *lm;
