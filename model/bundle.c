@@ -19,6 +19,8 @@
 #define MAX_SAES    4096
 #define MAX_ENTRIES 65536 /* looked at in one directory */
 #define LEVELS_UP   3     /* from a checkpoint to its bundle */
+#define TREE_LEVELS 6     /* of directories in a tree of checkpoints */
+#define TREE_LOOKS  8192  /* files and directories looked at in one */
 
 /* --- names --- */
 
@@ -221,11 +223,48 @@ static char *find_part(const char *dir, const char *name, bool (*is)(const char 
     return NULL;
 }
 
-static bool open_by_name(struct bundle *b, struct err *err)
+/* Can a file of that name hold weights, and be looked into without unpacking it? */
+static bool is_loose(const char *name)
+{
+    static const char *const tails[] = {".pt", ".pth", ".safetensors", ".pkl"};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
+        if (ends_with(name, tails[i]))
+            return true;
+    return false;
+}
+
+/* All checkpoints below dir, called by the way there: what a repository of several is when
+ * it has been downloaded. What is in a checkpoint's own directory belongs to it. *looks
+ * counts down. */
+static bool find_tree(struct bundle *b, const char *dir, const char *prefix, int levels,
+                      int *looks, struct err *err)
+{
+    struct names names = list_dir(dir);
+    bool ok = true;
+    for (size_t i = 0; i < names.n && ok && *looks > 0; i++) {
+        char *path = join(dir, names.v[i]);
+        char *name = *prefix ? xasprintf("%s/%s", prefix, names.v[i]) : xstrdup(names.v[i]);
+        bool deeper = is_dir(path);
+        if (deeper || is_loose(name)) {
+            --*looks;
+            if (sae_recognise(path))
+                ok = add_sae(b, name, xstrdup(path), err);
+            else if (deeper && levels > 1)
+                ok = find_tree(b, path, name, levels - 1, looks, err);
+        }
+        free(name);
+        free(path);
+    }
+    names_finish(&names);
+    return ok;
+}
+
+/* The SAEs of a directory without bundle.json. `tree`: if there are none, look for a tree of
+ * them even where there are no samples, which say that this is a bundle. */
+static bool find_saes_by_name(struct bundle *b, bool tree, struct err *err)
 {
     static const char *const folders[] = {"saes", "sae"};
-    b->name = fs_base_name(b->path);
-    find_acts(b);
+    int looks = TREE_LOOKS;
     for (size_t i = 0; i < 2 && !b->n_saes; i++) {
         char *dir = join(b->path, folders[i]);
         bool ok = find_saes(b, dir, "", 2, false, err);
@@ -235,7 +274,16 @@ static bool open_by_name(struct bundle *b, struct err *err)
     }
     if (!b->n_saes && sae_recognise(b->path))
         add_sae(b, b->name, xstrdup(b->path), NULL);
-    if (!b->n_saes && !find_saes(b, b->path, "", 1, true, err))
+    return (b->n_saes || find_saes(b, b->path, "", 1, true, err)) &&
+           (b->n_saes || !(tree || b->n_acts) ||
+            find_tree(b, b->path, "", TREE_LEVELS, &looks, err));
+}
+
+static bool open_by_name(struct bundle *b, bool tree, struct err *err)
+{
+    b->name = fs_base_name(b->path);
+    find_acts(b);
+    if (!find_saes_by_name(b, tree, err))
         return false;
     b->tokens = find_part(b->path, "tokens.npy", is_file);
     static const char *const tokenizers[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
@@ -413,7 +461,7 @@ static bool open_by_json(struct bundle *b, const char *json_path, struct err *er
 
 /* --- the door --- */
 
-bool bundle_open(struct bundle *out, const char *path, struct err *err)
+static bool open_either(struct bundle *out, const char *path, bool tree, struct err *err)
 {
     struct bundle b = {.path = xstrdup(path)};
     char *json_path = join(path, JSON_NAME);
@@ -423,7 +471,7 @@ bool bundle_open(struct bundle *out, const char *path, struct err *err)
     else if (is_file(json_path))
         ok = open_by_json(&b, json_path, err);
     else
-        ok = open_by_name(&b, err) || err_path(err, path);
+        ok = open_by_name(&b, tree, err) || err_path(err, path);
     free(json_path);
     if (!ok) {
         bundle_finish(&b);
@@ -432,6 +480,11 @@ bool bundle_open(struct bundle *out, const char *path, struct err *err)
     b.series = is_series(&b);
     *out = b;
     return true;
+}
+
+bool bundle_open(struct bundle *b, const char *path, struct err *err)
+{
+    return open_either(b, path, true, err);
 }
 
 void bundle_finish(struct bundle *b)
@@ -451,13 +504,13 @@ void bundle_finish(struct bundle *b)
     *b = (struct bundle){0};
 }
 
-bool bundle_recognise(const char *path)
+static bool recognise(const char *path, bool tree)
 {
     char *json_path = join(path, JSON_NAME);
     bool described = is_file(json_path);
     free(json_path);
     struct bundle b = {0};
-    if (described || !is_dir(path) || !bundle_open(&b, path, NULL))
+    if (described || !is_dir(path) || !open_either(&b, path, tree, NULL))
         return described;
     /* A checkpoint alone is itself the only SAE of what could be called a bundle. */
     bool alone = b.n_saes == 1 && !b.n_acts && strcmp(b.saes[0].path, path) == 0;
@@ -465,13 +518,18 @@ bool bundle_recognise(const char *path)
     return !alone;
 }
 
+bool bundle_recognise(const char *path)
+{
+    return recognise(path, true);
+}
+
 static bool holds(const char *dir, const char *real)
 {
     struct bundle b = {0};
     char other[PATH_MAX];
     bool found = false;
-    if (!bundle_recognise(dir) || !bundle_open(&b, dir, NULL))
-        return false;
+    if (!recognise(dir, false) || !open_either(&b, dir, false, NULL))
+        return false; /* a tree without samples has nothing to offer, and is long to walk */
     for (int i = 0; i < b.n_saes && !found; i++)
         found = realpath(b.saes[i].path, other) && strcmp(other, real) == 0;
     bundle_finish(&b);

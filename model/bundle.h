@@ -3,8 +3,10 @@
  *
  * A bundle is a directory, with a bundle.json or by the names of what lies in it
  * (docs/commands.md, "Calling"); a directory of step_*, checkpoint* or ae_* is a training
- * series. Opening reads names only. Paths inside a bundle.json are resolved and must stay
- * below the bundle. All strings are owned; NULL where there is no such thing.
+ * series, and one without SAEs by name is the tree of all checkpoints below it, as the
+ * repositories of several are. Opening reads names, and headers of loose .pt files. Paths
+ * inside a bundle.json are resolved and must stay below the bundle. All strings are owned;
+ * NULL where there is no such thing.
  */
 #pragma once
 

@@ -117,6 +117,44 @@ static void a_directory_of_steps_is_a_series(void **state)
     bundle_finish(&b);
 }
 
+/* A repository of several, as it was downloaded: whatever is below, in order. */
+static void a_tree_of_checkpoints(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"layers.2", "layers.10", "suite/resid_post_layer_8/trainer_0"};
+    dir("tree");
+    checkpoint("tree/layers.10");
+    checkpoint("tree/layers.2");
+    dir("tree/suite");
+    dir("tree/suite/resid_post_layer_8");
+    checkpoint("tree/suite/resid_post_layer_8/trainer_0");
+    checkpoint("tree/suite/resid_post_layer_8/trainer_0/inside"); /* belongs to trainer_0 */
+    file("tree/config.json", "{}");
+    file("tree/model.safetensors", "");
+    struct bundle b = {0};
+    assert_true(bundle_recognise(test_path("tree")));
+    assert_true(bundle_open(&b, test_path("tree"), NULL));
+    assert_int_equal(b.n_saes, 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(b.saes[i].name, names[i]);
+    assert_int_equal(bundle_find_sae(&b, "trainer_0"), 2);
+    assert_false(b.series);
+    bundle_finish(&b);
+    assert_null(bundle_holding(test_path("tree/layers.2"))); /* nothing to offer it */
+    file("tree/acts.npy", "");
+    char *holding = bundle_holding(test_path("tree/layers.2"));
+    assert_non_null(holding);
+    free(holding);
+
+    char deep[100] = "deep"; /* one level too far down */
+    dir(deep);
+    for (int i = 0; i < 6; i++)
+        dir(strcat(deep, "/x"));
+    checkpoint(strcat(deep, "/y"));
+    assert_false(bundle_recognise(test_path("deep")));
+    assert_true(bundle_recognise(test_path("deep/x")));
+}
+
 static void a_checkpoint_alone_is_no_bundle(void **state)
 {
     (void)state;
@@ -246,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_name_two_levels_deep),
         cmocka_unit_test(a_directory_of_steps_is_a_series),
+        cmocka_unit_test(a_tree_of_checkpoints),
         cmocka_unit_test(a_checkpoint_alone_is_no_bundle),
         cmocka_unit_test(json_decides_names_and_order),
         cmocka_unit_test(hostile_descriptions_are_refused),
