@@ -24,6 +24,7 @@
  */
 #include "model/dialect.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@
 #define WEIGHTS "ae.pt"
 #define CONFIG  "config.json"
 
+#define PLACE_LEVELS 3    /* directories whose names may say the place */
 #define MAX_IDENTITY 8192 /* dimensions of an IdentityDict, whose matrices are made */
 
 /* Any of these says where the weights are. */
@@ -69,7 +71,8 @@ static const struct {
     [PCA]          = {"pca",        true,  false},
 };
 
-/* Names of dict_class, then of trainer_class, which old configurations have alone. */
+/* Names of dict_class, then of trainer_class, which old configurations have alone; some with
+ * the spellings of their day. */
 static const struct {
     const char *name;
     enum kind kind;
@@ -81,18 +84,23 @@ static const struct {
     {"AutoEncoderTopK", TOPK},
     {"BatchTopKSAE", BATCHTOPK},
     {"MatryoshkaBatchTopKSAE", MATRYOSHKA},
+    {"MatroyshkaBatchTopKSAE", MATRYOSHKA},
     {"IdentityDict", IDENTITY},
     {"StandardTrainer", STANDARD},
     {"StandardTrainerAprilUpdate", STANDARD},
     {"PAnnealTrainer", STANDARD},
     {"StandardTrainerNew", STANDARD_NEW},
+    {"PAnnealTrainerNew", STANDARD_NEW},
     {"GatedSAETrainer", GATED},
+    {"GatedTrainerNew", GATED},
     {"GatedAnnealTrainer", GATED},
     {"JumpReluTrainer", JUMPRELU},
+    {"TrainerJumpRelu", JUMPRELU},
     {"TopKTrainer", TOPK},
     {"TrainerTopK", TOPK},
     {"BatchTopKTrainer", BATCHTOPK},
     {"MatryoshkaBatchTopKTrainer", MATRYOSHKA},
+    {"MatroyshkaBatchTopKTrainer", MATRYOSHKA},
 };
 
 struct dictlearn {
@@ -102,6 +110,7 @@ struct dictlearn {
     bool april;
     double threshold; /* NaN: there is no scalar one */
     double k;         /* 0: not known */
+    double k_said;    /* by the configuration; likewise */
 };
 
 static const struct tensor *any_of(const struct keys *k, const char *a, const char *b,
@@ -128,10 +137,24 @@ static struct dialect_tensors find_tensors(const struct keys *k)
 
 /* --- the class --- */
 
+/* BatchTopKSAE in "<class 'dictionary_learning.trainers.batch_top_k.BatchTopKSAE'>". */
+static size_t last_word(const char *name, const char **word)
+{
+    const char *end = name + strlen(name);
+    while (end > name && !isalnum((unsigned char)end[-1]))
+        end--;
+    *word = end;
+    while (*word > name && (isalnum((unsigned char)(*word)[-1]) || (*word)[-1] == '_'))
+        --*word;
+    return (size_t)(end - *word);
+}
+
 static bool kind_by_class(const char *name, enum kind *kind)
 {
-    for (size_t i = 0; name && i < sizeof classes / sizeof *classes; i++)
-        if (strcmp(classes[i].name, name) == 0) {
+    const char *word;
+    size_t n = name ? last_word(name, &word) : 0;
+    for (size_t i = 0; n && i < sizeof classes / sizeof *classes; i++)
+        if (strlen(classes[i].name) == n && strncmp(classes[i].name, word, n) == 0) {
             *kind = classes[i].kind;
             return true;
         }
@@ -158,23 +181,35 @@ static enum kind kind_by_names(const struct dictlearn *d)
     return selects ? TOPK : STANDARD;
 }
 
+/* Tensors cannot tell TopK from BatchTopK, whose names are the same. */
+static bool may_be(enum kind said, enum kind by_names)
+{
+    return said == by_names || (kinds[said].has_k && kinds[by_names].has_k);
+}
+
 static bool choose_kind(struct sae *sae, struct dictlearn *d, struct err *err)
 {
     const char *dict_class = NULL, *trainer_class = NULL;
     if (!json_get_string(d->trainer, "dict_class", &dict_class, err) ||
         !json_get_string(d->trainer, "trainer_class", &trainer_class, err))
         return false;
+    const char *said = dict_class ? dict_class : trainer_class;
+    enum kind by_names = kind_by_names(d);
     d->april = trainer_class && strcmp(trainer_class, "StandardTrainerAprilUpdate") == 0;
-    if (kind_by_class(dict_class ? dict_class : trainer_class, &d->kind))
+    if (kind_by_class(dict_class, &d->kind) || kind_by_class(trainer_class, &d->kind)) {
+        if (!may_be(d->kind, by_names))
+            sae_add_note(sae, "its class is %.100s, its tensors are those of %s: taken for what "
+                              "the class says", said, kinds[by_names].arch);
         return true;
-    if (dict_class)
-        return err_set(err, ERR_UNSUPPORTED, "dict_class is not read (found %s, expected "
-                       "AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder, "
-                       "AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE or IdentityDict)",
-                       dict_class);
-    d->kind = kind_by_names(d);
-    sae_add_note(sae, "nothing says its class: taken for %s by the names of its tensors",
-                 kinds[d->kind].arch);
+    }
+    d->kind = by_names;
+    if (said)
+        sae_add_note(sae, "its class %.100s is not known: taken for %s by the names of its "
+                          "tensors", said, kinds[d->kind].arch);
+    else
+        sae_add_note(sae, "nothing says its class: taken for %s by the names of its tensors%s",
+                     kinds[d->kind].arch,
+                     d->kind == BATCHTOPK ? ", which TopK has too" : "");
     return true;
 }
 
@@ -191,8 +226,9 @@ static void read_scalars(struct dictlearn *d)
             if (keys_number(&top, places[i], &d->k))
                 break;
     const json_t *k = json_object_get(d->trainer, "k");
-    if (!(d->k > 0) && json_is_number(k))
-        d->k = json_number_value(k);
+    d->k_said = json_is_number(k) ? json_number_value(k) : 0;
+    if (!(d->k > 0))
+        d->k = d->k_said;
 }
 
 static bool bind_selection(struct sae *sae, struct dictlearn *d, struct err *err)
@@ -203,7 +239,10 @@ static bool bind_selection(struct sae *sae, struct dictlearn *d, struct err *err
     if (d->k >= 1 && d->k <= (double)sae->d_sae)
         sae->k = (int64_t)d->k;
     else if (!by_threshold)
-        return err_set(err, ERR_MISSING, "there is no k in the file or in " CONFIG " (found none, expected 1 to %lld)" CONFIG, (long long)sae->d_sae);
+        return err_set(err, ERR_MISSING, "there is no k in the file or in " CONFIG " (found none, "
+                       "expected 1 to %lld)", (long long)sae->d_sae);
+    if (d->k_said > 0 && d->k_said != d->k)
+        sae_add_note(sae, CONFIG ": k is %.9g, the file has %.9g", d->k_said, d->k);
     if (by_threshold)
         return dialect_threshold(sae, (float)d->threshold, err);
     if (d->kind != TOPK) {
@@ -252,9 +291,10 @@ static void list_ignored(struct sae *sae, const json_t *object)
 }
 
 /* The place's name as the library writes it; else, as names are free, what its buffer
- * reads: the output of block `layer`. "resid_pre_layer_1" is such a name. */
-static bool read_hook(struct sae *sae, const json_t *cfg, const json_t *trainer,
-                      struct err *err)
+ * reads: the output of block `layer`. "resid_pre_layer_1" is such a name. Old ones are told
+ * by their directories alone: mlp_out_layer3/10_32768, resid_post_layer_8/trainer_0. */
+static bool read_hook(struct sae *sae, const struct checkpoint *c, const json_t *cfg,
+                      const json_t *trainer, struct err *err)
 {
     const char *place = NULL, *io = NULL;
     int64_t layer = -1;
@@ -268,6 +308,8 @@ static bool read_hook(struct sae *sae, const json_t *cfg, const json_t *trainer,
         sae->hook = xasprintf("blocks.%lld.hook_resid_post", (long long)layer);
     else if (place)
         sae->hook = hook_of_place(place);
+    if (!sae->hook)
+        sae->hook = hook_of_directory(c, PLACE_LEVELS);
     return true;
 }
 
@@ -283,7 +325,8 @@ static bool note_size(struct sae *sae, const json_t *trainer, const char *key,
     return true;
 }
 
-static bool read_told(struct sae *sae, const struct dictlearn *d, struct err *err)
+static bool read_told(struct sae *sae, const struct checkpoint *c, const struct dictlearn *d,
+                      struct err *err)
 {
     double step;
     struct keys top = {.c = d->keys.c};
@@ -296,7 +339,7 @@ static bool read_told(struct sae *sae, const struct dictlearn *d, struct err *er
     return note_size(sae, d->trainer, "activation_dim", sae->d_in, err) &&
            note_size(sae, d->trainer, "dict_size", sae->d_sae, err) &&
            json_get_double(d->trainer, "l1_penalty", &sae->l1, NULL) &&
-           read_hook(sae, sae->config, d->trainer, err);
+           read_hook(sae, c, sae->config, d->trainer, err);
 }
 
 /* --- the dialect --- */
@@ -346,7 +389,8 @@ static bool bind_tensors(struct sae *sae, struct dictlearn *d, const char *path,
 }
 
 /* IdentityDict: x as it is, of as many dimensions as the configuration says. */
-static bool bind_identity(struct sae *sae, const json_t *trainer, struct err *err)
+static bool bind_identity(struct sae *sae, const struct checkpoint *c, const json_t *trainer,
+                          struct err *err)
 {
     int64_t d = 0;
     if (!json_get_int(trainer, "activation_dim", &d, err))
@@ -366,7 +410,7 @@ static bool bind_identity(struct sae *sae, const json_t *trainer, struct err *er
     struct dialect_tensors identity = {.W_enc = t, .W_dec = t, .no_b_dec = true};
     sae->arch = sae_arch_find("identity");
     return dialect_bind(sae, &identity, "IdentityDict", err) && dialect_zero_bias(sae, err) &&
-           read_hook(sae, sae->config, trainer, err);
+           read_hook(sae, c, sae->config, trainer, err);
 }
 
 static bool is_identity(const json_t *trainer)
@@ -375,12 +419,12 @@ static bool is_identity(const json_t *trainer)
     return name && strcmp(name, "IdentityDict") == 0;
 }
 
-static bool bind_file(struct sae *sae, const char *path, const struct progress *progress,
-                      struct err *err)
+static bool bind_file(struct sae *sae, const struct checkpoint *c, const char *path,
+                      const struct progress *progress, struct err *err)
 {
     struct dictlearn d = {.trainer = json_object_get(sae->config, "trainer")};
     if (is_identity(d.trainer))
-        return bind_identity(sae, d.trainer, err);
+        return bind_identity(sae, c, d.trainer, err);
     struct container *file = dialect_container(sae, path, progress, err);
     if (!file || !keys_find(&d.keys, file, anchors, err))
         return false;
@@ -399,7 +443,7 @@ static bool bind_file(struct sae *sae, const char *path, const struct progress *
     }
     read_scalars(&d);
     if (!choose_kind(sae, &d, err) || !bind_tensors(sae, &d, path, err) ||
-        !read_told(sae, &d, err))
+        !read_told(sae, c, &d, err))
         return false;
     if (d.april)
         sae_add_note(sae, "trained with free decoder norms (StandardTrainerAprilUpdate): they "
@@ -419,7 +463,7 @@ static bool bind(struct sae *sae, const struct checkpoint *c,
         json_decref(sae->config);
         sae->config = json_incref(cfg);
     }
-    ok = ok && (bind_file(sae, path, progress, err) || err_path(err, path));
+    ok = ok && (bind_file(sae, c, path, progress, err) || err_path(err, path));
     json_decref(cfg);
     free(path);
     return ok;

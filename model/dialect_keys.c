@@ -212,6 +212,7 @@ static const struct {
     {"resid_post_layer_", "", "hook_resid_post"},
     {"resid_out_layer_", "", "hook_resid_post"},
     {"resid_out_layer", "", "hook_resid_post"},
+    {"resid_post_layer", "", "hook_resid_post"},
     {"resid_pre_layer_", "", "hook_resid_pre"},
     {"resid_mid_layer_", "", "hook_resid_mid"},
     {"mlp_out_layer_", "", "hook_mlp_out"},
@@ -228,20 +229,31 @@ static const struct {
     {"layers.", ".self_attn", "hook_attn_out"},
     {"layers.", ".attn", "hook_attn_out"},
     {"h.", ".attn", "hook_attn_out"},
+    {"h.", ".mlp.act", "mlp.hook_post"},
+    {"layers.", ".mlp.act", "mlp.hook_post"}, /* of NeoX; with gates it is called act_fn */
 };
 
 /* Prefixes of modules' names that say nothing. */
 static const char *plain_place(const char *place)
 {
-    static const char *const heads[] = {"model.", "transformer.", "gpt_neox."};
+    static const char *const heads[] = {"model.", "language_model.", "transformer.", "gpt_neox."};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         if (strncmp(place, heads[i], strlen(heads[i])) == 0)
             place += strlen(heads[i]);
     return place;
 }
 
+static bool is_hook(const char *place)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
+    return strncmp(place, "blocks.", 7) == 0 && strstr(place, "hook_") &&
+           place[strspn(place, letters)] == 0;
+}
+
 char *hook_of_place(const char *place)
 {
+    if (is_hook(place))
+        return xstrdup(place);
     place = plain_place(place);
     if (strcmp(place, "embed_tokens") == 0 || strcmp(place, "embed") == 0 ||
         strcmp(place, "embed_in") == 0 || strcmp(place, "wte") == 0)
@@ -256,4 +268,33 @@ char *hook_of_place(const char *place)
             return xasprintf("blocks.%ld.%s", layer, places[i].hook);
     }
     return NULL;
+}
+
+/* By the last `levels` parts of a path. */
+static char *hook_of_path(const char *path, int levels)
+{
+    size_t end = strlen(path);
+    char *hook = NULL;
+    for (int i = 0; i < levels && end > 0 && !hook; i++) {
+        while (end > 0 && path[end - 1] == '/')
+            end--;
+        size_t begin = end;
+        while (begin > 0 && path[begin - 1] != '/')
+            begin--;
+        char *name = xstrndup(path + begin, end - begin);
+        hook = hook_of_place(name);
+        free(name);
+        end = begin;
+    }
+    return hook;
+}
+
+char *hook_of_directory(const struct checkpoint *c, int levels)
+{
+    char *hook = hook_of_path(c->dir, levels);
+    char *real = hook ? NULL : realpath(c->dir, NULL); /* "." and links have other names */
+    if (real)
+        hook = hook_of_path(real, levels);
+    free(real);
+    return hook;
 }

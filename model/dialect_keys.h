@@ -51,6 +51,10 @@ bool dialect_zero_bias(struct sae *sae, struct err *err);
 bool dialect_subtract_b_dec(struct sae *sae, struct err *err);
 
 /* "blocks.8.hook_resid_post" for names of places as training libraries write them:
- * resid_post_layer_8, mlp_out_layer3, layers.8, layers.3.mlp, h.0.attn, embed_tokens. Owned;
- * NULL: none of these. */
+ * resid_post_layer_8, mlp_out_layer3, layers.8, layers.3.mlp, h.0.attn, embed_tokens; that
+ * form itself stays. Owned; NULL: none of these. */
 char *hook_of_place(const char *place);
+
+/* The place that the checkpoint's directory, or the nearest of those above it, is called by;
+ * `levels` of them are asked. Owned; NULL: none. */
+char *hook_of_directory(const struct checkpoint *c, int levels);

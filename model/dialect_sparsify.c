@@ -1,9 +1,10 @@
 /*
  * dialect_sparsify.c - sparsify (EleutherAI, once called sae).
  *
- * A directory called like the module that it reads (layers.10, layers.3.mlp, h.0.attn), with
- * cfg.json and sae.safetensors: encoder.weight [d_sae, d_in], encoder.bias, W_dec
- * [d_sae, d_in], b_dec. The k largest of relu((x - b_dec) W_enc + b_enc).
+ * A directory called like the module that it reads (layers.10, layers.3.mlp, h.0.attn; below
+ * it seed0, ... where there are several), with cfg.json and sae.safetensors: encoder.weight
+ * [d_sae, d_in], encoder.bias, W_dec [d_sae, d_in], b_dec. The k largest of
+ * relu((x - b_dec) W_enc + b_enc).
  *
  *   activation groupmax   of each of k groups of neighbouring features the greatest
  *   signed                (of June to August 2024) the k of greatest |h|, with their signs
@@ -57,18 +58,10 @@ static bool read_options(struct sae *sae, const json_t *cfg, struct sparsify *o,
     return true;
 }
 
-/* The directory's name; what lies at the path when it ends in a slash or is a file. */
+/* The directory's name, or that above seed0, seed1, ... of one place. */
 static void read_place(struct sae *sae, const struct checkpoint *c)
 {
-    size_t end = strlen(c->dir);
-    while (end > 0 && c->dir[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && c->dir[begin - 1] != '/')
-        begin--;
-    char *place = xstrndup(c->dir + begin, end - begin);
-    char *hook = hook_of_place(place);
-    free(place);
+    char *hook = hook_of_directory(c, 2);
     if (sae_rebuilds_input(sae)) {
         sae->hook = hook;
         return;
