@@ -120,6 +120,9 @@ static bool plan_scales(struct convert_plan *p, const struct sae *sae, bool npy,
                         const struct progress *progress, struct err *err)
 {
     bool norms;
+    if (sae->scale_ranks)
+        return cannot(sae, "decoder norms only rank its features", "TopK by h times the norm",
+                      "TopK by h", err);
     if (sae->act_scale) {
         if (!scales_are_norms(sae, progress, &norms, err))
             return false;

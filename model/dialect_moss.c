@@ -2,19 +2,22 @@
  * dialect_moss.c - OpenMOSS' Language-Model-SAEs: Llama Scope and what came after it.
  *
  *   llama-scope   hyperparams.json and checkpoints/final.safetensors (2024), or config.json
- *                 and sae_weights.safetensors (for R1-Distill): encoder.weight, encoder.bias,
- *                 decoder.weight, decoder.bias; one jump_relu_threshold in the configuration,
- *                 or log_jumprelu_threshold of each feature
+ *                 and sae_weights.safetensors (2025, R1-Distill): encoder.weight,
+ *                 encoder.bias, decoder.weight, decoder.bias; one jump_relu_threshold in the
+ *                 configuration, or log_jumprelu_threshold of each feature
  *   openmoss      config.json and sae_weights.safetensors (2026): W_E [d_in, d_sae], b_E,
- *                 W_D [d_sae, d_in], b_D, activation_function.log_jumprelu_threshold, and
- *                 dataset_average_activation_norm.HOOK
+ *                 W_D [d_sae, d_in], b_D, activation_function.log_jumprelu_threshold
  *
- * Llama Scope's own loader brings the weights to activations as they are: with
+ * and since 2025 dataset_average_activation_norm.HOOK among the tensors. A .pt file has the
+ * same under "sae".
+ *
+ * The loader of 2024 brings the weights to activations as they are: with
  * s = sqrt(d_in) / the data's mean norm, b_enc /= s and b_dec /= s; then it folds the
- * decoder's norms into the encoder; the threshold is for what comes out. In 2026 the input
- * is multiplied by s instead, and decoder norms only gate.
+ * decoder's norms into the encoder; the threshold is for what comes out. Since 2025 the input
+ * is multiplied by s instead, and decoder norms only decide what is on: h |W_dec| is what is
+ * compared or ranked, and h the activation.
  *
- * Source: sae.py of the library, Nov 2024 and 2026.
+ * Source: sae.py of the library, Nov 2024, Apr 2025 and 2026.
  */
 #include "model/dialect.h"
 
@@ -32,13 +35,14 @@
 #define HYPERPARAMS "hyperparams.json"
 #define CONFIG      "config.json"
 #define WEIGHTS     "sae_weights.safetensors"
+#define WEIGHTS_PT  "sae_weights.pt"
 
 static const char *const old_names[] = {"encoder.weight", NULL};
 static const char *const new_names[] = {"W_E", NULL};
 
 /* Where the weights of 2024 may be, the first that is there. */
 static const char *const old_files[] = {
-    WEIGHTS, "sae_weights.pt", "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
+    WEIGHTS, WEIGHTS_PT, "checkpoints/pruned.safetensors", "checkpoints/pruned.pt",
     "checkpoints/final.safetensors", "checkpoints/final.pt",
 };
 
@@ -51,8 +55,7 @@ struct moss {
 
 static bool read_options(const json_t *cfg, struct moss *m, struct err *err)
 {
-    *m = (struct moss){.act_fn = "relu", .norm = "none", .sae_type = "sae",
-                       .use_decoder_bias = true};
+    *m = (struct moss){.act_fn = "relu", .sae_type = "sae", .use_decoder_bias = true};
     const json_t *norms = json_object_get(cfg, "dataset_average_activation_norm");
     norms = json_is_object(norms) ? norms : NULL;
     return json_get_string(cfg, "act_fn", &m->act_fn, err) &&
@@ -83,7 +86,7 @@ static bool check_options(const struct moss *m, struct err *err)
     if (m->glu)
         return err_set(err, ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected "
                                              "false)");
-    if (is_transcoder(m) && strcmp(m->norm, "token-wise") == 0)
+    if (is_transcoder(m) && m->norm && strcmp(m->norm, "token-wise") == 0)
         return err_set(err, ERR_UNSUPPORTED, "norm_activation of a transcoder is not read (found "
                                              "token-wise, expected dataset-wise or inference)");
     return true;
@@ -121,11 +124,20 @@ static bool bind_log_threshold(struct sae *sae, const struct keys *k, struct err
     return true;
 }
 
+/* BatchTopK has no threshold until it is made a JumpReLU: what it selects depends on the
+ * batch. */
+static void note_batch(struct sae *sae, const struct moss *m)
+{
+    sae_add_note(sae, "batchtopk without thresholds selects in a whole batch: the k = %lld "
+                      "largest of every token are taken instead", (long long)m->top_k);
+}
+
 /* What the activation is: a file with thresholds is a JumpReLU whatever it was trained as. */
 static bool bind_activation(struct sae *sae, const struct keys *k, const struct moss *m,
                             struct err *err)
 {
     bool jumps = strcmp(m->act_fn, "jumprelu") == 0;
+    bool batch = strcmp(m->act_fn, "batchtopk") == 0;
     if (!bind_log_threshold(sae, k, err))
         return false;
     if (!sae->threshold && m->threshold > 0 && strcmp(m->act_fn, "relu") != 0 &&
@@ -133,14 +145,16 @@ static bool bind_activation(struct sae *sae, const struct keys *k, const struct 
         return false;
     if (sae->threshold) {
         sae->arch = sae_arch_find("jumprelu");
-    } else if (strcmp(m->act_fn, "topk") == 0) {
+    } else if (strcmp(m->act_fn, "topk") == 0 || batch) {
         sae->arch = sae_arch_find("topk");
         sae->k = m->top_k;
+        if (batch)
+            note_batch(sae, m);
     } else if (strcmp(m->act_fn, "relu") == 0 || jumps) {
         sae->arch = sae_arch_find(jumps ? "jumprelu" : "standard");
     } else {
         return err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found %s, expected relu, "
-                                             "jumprelu or topk)", m->act_fn);
+                                             "jumprelu, topk or batchtopk)", m->act_fn);
     }
     return sae->arch->check(sae, err);
 }
@@ -161,14 +175,27 @@ static bool scale_output(struct sae *sae, double by, struct err *err)
     return sae->out_scale != NULL;
 }
 
+static bool is_norm(const struct moss *m, const char *name)
+{
+    return m->norm && strcmp(m->norm, name) == 0;
+}
+
+static bool refuse_norm(const struct moss *m, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, "norm_activation is not read (found %s, "
+                   "expected token-wise, batch-wise, dataset-wise or inference)", m->norm);
+}
+
 /* As the loader of 2024: everything in the units of the activations as they are. */
 static bool normalise_old(struct sae *sae, const struct moss *m,
                           const struct progress *progress, struct err *err)
 {
     double ratio = 1; /* s_in / s_out, of the decoder */
-    if (strcmp(m->norm, "token-wise") == 0) {
+    if (is_norm(m, "token-wise")) {
         sae->norm = SAE_NORM_CONSTANT;
-    } else if (strcmp(m->norm, "dataset-wise") == 0) {
+    } else if (is_norm(m, "batch-wise")) {
+        sae->needs_factor = true;
+    } else if (is_norm(m, "dataset-wise")) {
         if (!(m->norm_in > 0))
             return err_set(err, ERR_MISSING, "there is no dataset_average_activation_norm.in (found none, "
                        "expected one: norm_activation is dataset-wise)");
@@ -178,9 +205,8 @@ static bool normalise_old(struct sae *sae, const struct moss *m,
         divide(sae->b_enc, sae->d_sae, s_in);
         divide(sae->b_dec, sae->d_out, s_out);
         ratio = s_in / s_out;
-    } else if (strcmp(m->norm, "none") != 0 && strcmp(m->norm, "inference") != 0) {
-        return err_set(err, ERR_UNSUPPORTED, "norm_activation is not read (found %s, "
-                       "expected token-wise, dataset-wise or inference)", m->norm);
+    } else if (m->norm && !is_norm(m, "none") && !is_norm(m, "inference")) {
+        return refuse_norm(m, err);
     }
     if (m->with_decoder_norm) {
         if (!dialect_scale_by_norms(sae, progress, err))
@@ -193,52 +219,68 @@ static bool normalise_old(struct sae *sae, const struct moss *m,
 }
 
 /* The mean norm of the data at a hook, as sqrt(d) over it: what x was multiplied by. */
-static bool read_factor(const struct keys *k, const char *hook, int64_t d, double *factor,
-                        struct err *err)
+static bool read_factor(const struct keys *k, const char *hook, int64_t d, double *factor)
 {
     char name[200];
     double norm = 0;
     snprintf(name, sizeof name, "dataset_average_activation_norm.%.120s", hook ? hook : "");
-    if (!keys_number(k, name, &norm) || !(norm > 0) || !isfinite(norm))
-        return err_set(err, ERR_MISSING, "there is no '%s', which norm_activation dataset-wise "
-                       "needs (found none, expected a number)", name);
-    *factor = sqrt((double)d) / norm;
-    return true;
+    bool there = keys_number(k, name, &norm) && norm > 0 && isfinite(norm);
+    *factor = there ? sqrt((double)d) / norm : 0;
+    return there;
 }
 
-/* In 2026 the caller multiplies x, activations are in these units, and a feature is on
- * where h times its decoder's norm is above the threshold. */
+/* x times one factor, which a checkpoint of an interrupted run does not hold. A transcoder's
+ * output is in the units of its own hook. */
+static bool normalise_by_dataset(struct sae *sae, const struct keys *k, const struct moss *m,
+                                 struct err *err)
+{
+    double in, out;
+    bool transcodes = is_transcoder(m);
+    if (!read_factor(k, m->hook_in, sae->d_in, &in) ||
+        (transcodes && !read_factor(k, m->hook_out, sae->d_out, &out))) {
+        sae->needs_factor = true;
+        return true;
+    }
+    sae->norm = SAE_NORM_FACTOR;
+    sae->norm_factor = (float)in;
+    if (transcodes)
+        divide(sae->b_dec, sae->d_out, out);
+    return !transcodes || scale_output(sae, 1 / out, err);
+}
+
+/* Decoder norms decide what is on, and are in no activation. */
+static bool gate_by_norms(struct sae *sae, const struct progress *progress, struct err *err)
+{
+    bool ranks = sae->arch->selects;
+    if (!ranks && !sae->threshold)
+        return true; /* above 0 or not: any scale will do */
+    float *norms = mem_try((size_t)sae->d_sae, sizeof *norms, "decoder norms", err);
+    bool ok = norms && weights_geometry(sae, 0, progress, norms, NULL, err);
+    for (int64_t j = 0; ok && !ranks && j < sae->d_sae; j++)
+        sae->threshold[j] = norms[j] > 0 ? sae->threshold[j] / norms[j] : INFINITY;
+    if (ok && ranks) {
+        sae->act_scale = norms;
+        sae->scale_ranks = true;
+        norms = NULL;
+    }
+    free(norms);
+    return ok;
+}
+
+/* Since 2025 the caller multiplies x, and activations are in these units. */
 static bool normalise_new(struct sae *sae, const struct keys *k, const struct moss *m,
                           const struct progress *progress, struct err *err)
 {
-    if (strcmp(m->norm, "token-wise") == 0) {
+    bool ok = true;
+    if (is_norm(m, "token-wise"))
         sae->norm = SAE_NORM_CONSTANT;
-    } else if (strcmp(m->norm, "dataset-wise") == 0) {
-        double in = 0, out = 0;
-        if (!read_factor(k, m->hook_in, sae->d_in, &in, err))
-            return false;
-        sae->norm = SAE_NORM_FACTOR;
-        sae->norm_factor = (float)in;
-        if (is_transcoder(m)) { /* the output is in the units of its own hook */
-            if (!read_factor(k, m->hook_out, sae->d_out, &out, err) ||
-                !scale_output(sae, 1 / out, err))
-                return false;
-            divide(sae->b_dec, sae->d_out, out);
-        }
-    } else if (strcmp(m->norm, "none") != 0 && strcmp(m->norm, "inference") != 0) {
-        return err_set(err, ERR_UNSUPPORTED, "norm_activation is not read (found %s, "
-                       "expected token-wise, dataset-wise or inference)", m->norm);
-    }
-    if (!m->with_decoder_norm || !sae->threshold)
-        return !m->with_decoder_norm || !sae->arch->selects ||
-               err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found topk with "
-                       "sparsity_include_decoder_norm, expected one without)");
-    float *norms = mem_try((size_t)sae->d_sae, sizeof *norms, "decoder norms", err);
-    bool ok = norms && weights_geometry(sae, 0, progress, norms, NULL, err);
-    for (int64_t j = 0; ok && j < sae->d_sae; j++)
-        sae->threshold[j] = norms[j] > 0 ? sae->threshold[j] / norms[j] : INFINITY;
-    free(norms);
-    return ok;
+    else if (is_norm(m, "batch-wise"))
+        sae->needs_factor = true;
+    else if (!m->norm || is_norm(m, "dataset-wise"))
+        ok = normalise_by_dataset(sae, k, m, err);
+    else if (!is_norm(m, "none") && !is_norm(m, "inference"))
+        return refuse_norm(m, err);
+    return ok && (!m->with_decoder_norm || gate_by_norms(sae, progress, err));
 }
 
 static void take_config(struct sae *sae, json_t *cfg, const struct moss *m)
@@ -249,7 +291,8 @@ static void take_config(struct sae *sae, json_t *cfg, const struct moss *m)
     sae->hook_out = is_transcoder(m) ? xstrdup(m->hook_out) : NULL;
 }
 
-static bool bind_file(struct sae *sae, const char *path, json_t *cfg, bool is_new,
+/* is_new: the names of 2026; folds: the loader of 2024. */
+static bool bind_file(struct sae *sae, const char *path, json_t *cfg, bool is_new, bool folds,
                       const struct progress *progress, struct err *err)
 {
     struct moss m;
@@ -262,12 +305,9 @@ static bool bind_file(struct sae *sae, const char *path, json_t *cfg, bool is_ne
         !bind_matrices(sae, &k, &m, is_new, path, err) ||
         !bind_activation(sae, &k, &m, err))
         return false;
-    bool ok = is_new ? normalise_new(sae, &k, &m, progress, err)
-                     : normalise_old(sae, &m, progress, err);
-    if (ok && m.subtracts && m.use_decoder_bias)
-        ok = dialect_subtract_b_dec(sae, err);
-    sae->needs_factor = ok && !is_new && keys_tensor(&k, "log_jumprelu_threshold");
-    return ok;
+    bool ok = folds ? normalise_old(sae, &m, progress, err)
+                    : normalise_new(sae, &k, &m, progress, err);
+    return ok && (!m.subtracts || !m.use_decoder_bias || dialect_subtract_b_dec(sae, err));
 }
 
 static bool bind(struct sae *sae, const struct checkpoint *c, const char *config,
@@ -276,11 +316,23 @@ static bool bind(struct sae *sae, const struct checkpoint *c, const char *config
 {
     char *path = checkpoint_weights(c, weights);
     json_t *cfg = checkpoint_json(c, config, err);
-    bool ok = cfg && (bind_file(sae, path, cfg, is_new, progress, err) ||
+    bool folds = strcmp(config, CONFIG) != 0;
+    bool ok = cfg && (bind_file(sae, path, cfg, is_new, folds, progress, err) ||
                       err_path(err, path));
     json_decref(cfg);
     free(path);
     return ok;
+}
+
+static const char *weights_of(const struct checkpoint *c)
+{
+    return checkpoint_offers(c, WEIGHTS) ? WEIGHTS : WEIGHTS_PT;
+}
+
+static bool is_beside_config(const struct checkpoint *c)
+{
+    return checkpoint_offers(c, weights_of(c)) && !checkpoint_has(c, "cfg.json") &&
+           checkpoint_has(c, CONFIG);
 }
 
 /* ---- llama-scope */
@@ -292,7 +344,7 @@ static bool bind_llama(struct sae *sae, const struct checkpoint *c,
                          : c->file && checkpoint_has(c, "../" HYPERPARAMS) ? "../" HYPERPARAMS
                                                                       : CONFIG;
     if (strcmp(config, CONFIG) == 0)
-        return bind(sae, c, config, WEIGHTS, false, progress, err);
+        return bind(sae, c, config, weights_of(c), false, progress, err);
     size_t i = 0, n = sizeof old_files / sizeof *old_files;
     while (!c->file && i < n && !checkpoint_has(c, old_files[i]))
         i++;
@@ -306,10 +358,9 @@ static bool bind_llama(struct sae *sae, const struct checkpoint *c,
  * have a tensor of that name? Reads headers alone. */
 static bool has_weights(const struct checkpoint *c, const char *const *names)
 {
-    if (!checkpoint_offers(c, WEIGHTS) || checkpoint_has(c, "cfg.json") ||
-        !checkpoint_has(c, CONFIG))
+    if (!is_beside_config(c))
         return false;
-    char *path = checkpoint_weights(c, WEIGHTS);
+    char *path = checkpoint_weights(c, weights_of(c));
     struct container *file = container_open(path, NULL, NULL);
     struct keys k;
     bool has = file && keys_find(&k, file, names, NULL);
@@ -334,12 +385,18 @@ const struct dialect dialect_llama_scope = {"llama-scope", recognise_llama, bind
 static bool bind_openmoss(struct sae *sae, const struct checkpoint *c,
                           const struct progress *progress, struct err *err)
 {
-    return bind(sae, c, CONFIG, WEIGHTS, true, progress, err);
+    return bind(sae, c, CONFIG, weights_of(c), true, progress, err);
 }
 
+/* What else the library makes is told by its configuration, so that it can be refused. */
 static const char *recognise_openmoss(const struct checkpoint *c)
 {
-    return has_weights(c, new_names) ? CONFIG " and " WEIGHTS " with W_E" : NULL;
+    if (has_weights(c, new_names))
+        return CONFIG " and " WEIGHTS " with W_E";
+    json_t *cfg = is_beside_config(c) ? checkpoint_json(c, CONFIG, NULL) : NULL;
+    bool theirs = json_is_string(json_object_get(cfg, "sae_type"));
+    json_decref(cfg);
+    return theirs ? "sae_type in " CONFIG : NULL;
 }
 
 const struct dialect dialect_openmoss = {"openmoss", recognise_openmoss, bind_openmoss};

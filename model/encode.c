@@ -418,6 +418,12 @@ static bool panel(struct block *b, int64_t first, int64_t width)
     return true;
 }
 
+/* What a selected feature was ranked by, as its activation. */
+static float activation_of(const struct sae *sae, const struct top_entry *entry)
+{
+    return sae->scale_ranks ? entry->approx / sae->act_scale[entry->feature] : entry->approx;
+}
+
 /* What the selection left, sorted by feature, then row (counting sort). */
 static bool select_hits(struct block *b)
 {
@@ -439,7 +445,8 @@ static bool select_hits(struct block *b)
         for (int64_t i = 0; i < top[r].n; i++) {
             const struct top_entry *entry = &top[r].entries[i];
             b->hits[start[entry->feature]++] = (struct encode_hit){
-                .feature = entry->feature, .row = (uint32_t)r, .value = entry->approx};
+                .feature = entry->feature, .row = (uint32_t)r,
+                .value = activation_of(b->e->sae, entry)};
         }
     b->n_hits = total;
     return true;

@@ -288,6 +288,6 @@ bool probe_exact(const struct sae *sae, const struct samples *samples, int64_t i
     if (!sae_input(sae, x, x, &scale, &shift))
         return err_set(err, ERR_FORMAT, "%s: sample of token %lld changed", samples->path,
                        (long long)t);
-    *value = sae->arch->activate(sae, id, kern_best()->dot(x, w, sae->d_in));
+    *value = sae_activation(sae, id, kern_best()->dot(x, w, sae->d_in));
     return true;
 }

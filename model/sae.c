@@ -63,18 +63,19 @@ static struct sae *sae_new(const char *path, const struct dialect *dialect,
 static bool fold_decoder_norms(struct sae *sae, const struct progress *progress,
                                struct err *err)
 {
-    if (sae->act_scale) {
+    if (sae->act_scale && !sae->scale_ranks) {
         sae_add_note(sae, "decoder norms are part of the activations already: "
                           "--fold-decoder-norms changes nothing");
         return true;
     }
-    if (sae->arch->selects)
+    if (sae->arch->selects && !sae->scale_ranks)
         return err_set(err, ERR_UNSUPPORTED,
                        "%s: --fold-decoder-norms on would change which features are "
                        "selected (found %s, expected another architecture)",
                        sae->path, sae->arch->name);
     if (!dialect_scale_by_norms(sae, progress, err))
         return err_path(err, sae->path);
+    sae->scale_ranks = false;
     for (int64_t j = 0; j < sae->d_sae; j++) {
         if (sae->act_scale[j] == 0) /* a zero row has no direction to fold */
             sae->act_scale[j] = 1;
@@ -457,6 +458,12 @@ bool sae_rebuilds_input(const struct sae *sae)
 void sae_set_transcoder(struct sae *sae)
 {
     sae->kind = sae->W_skip.t ? "skip-transcoder" : "transcoder";
+}
+
+float sae_activation(const struct sae *sae, int64_t j, float m)
+{
+    float a = sae->arch->activate(sae, j, m);
+    return sae->scale_ranks ? a / sae->act_scale[j] : a;
 }
 
 const float *sae_bias(const struct sae *sae)

@@ -109,6 +109,7 @@ struct sae {
     float *threshold;            /* [d_sae] JumpReLU, BatchTopK (repeated), else NULL */
     float *b_gate, *b_mag, *r_mag; /* [d_sae] gated, else NULL */
     float *act_scale; /* [d_sae] the pre-activation is multiplied by it; NULL: by 1 */
+    bool scale_ranks; /* TopK: act_scale decides what is selected and is taken out again */
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
     float *relative_norm; /* [d_sae] |W_dec| in the second model over the sum of both; NULL
                              but for crosscoders of two */
@@ -184,6 +185,9 @@ bool sae_rebuilds_input(const struct sae *sae);
 
 /* Its output is not its input: the kind, by whether it has W_skip. */
 void sae_set_transcoder(struct sae *sae);
+
+/* The activation of feature j from its m, where it is known to be selected. */
+float sae_activation(const struct sae *sae, int64_t j, float m);
 
 /* The bias that the field calls the learned bias: b_enc, gated: b_gate. */
 const float *sae_bias(const struct sae *sae);

@@ -81,7 +81,7 @@ static void check_norms(struct list *l, const struct check_facts *f)
     else if (s->count && zero)
         say(l, CHECK_WARNING, name, view, of, "%lld of length 0: these features write nothing",
             zero);
-    else if (sae->act_scale)
+    else if (sae->act_scale && !sae->scale_ranks)
         say(l, CHECK_GOOD, name, view, of, "%s to %s, mean %s, folded into the activations",
             figure(s->min).text, figure(s->max).text, figure(s->mean).text);
     else

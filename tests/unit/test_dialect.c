@@ -106,7 +106,7 @@ struct meaning {
     double constant_threshold;
     bool exp_threshold;   /* threshold = exp(stored) */
     bool times_norm;      /* the activation is f |W_dec[j]|, and counts f */
-    bool gates_with_norm; /* h |W_dec[j]| > threshold */
+    bool gates_with_norm; /* h |W_dec[j]| > threshold, or is ranked */
     double biases;        /* all of them times this; 0: 1 */
     double x_factor;      /* the input times this, the output over it; 0: 1 */
 };
@@ -119,6 +119,17 @@ static double decoder_norm(int j)
     return sqrt(sum);
 }
 
+/* The K features whose key is greatest keep what is above 0. */
+static void keep_top(const double *key, double *a)
+{
+    for (int j = 0; j < F; j++) {
+        int above = 0;
+        for (int i = 0; i < F; i++)
+            above += key[i] > key[j];
+        a[j] = above < K ? fmax(a[j], 0) : 0;
+    }
+}
+
 /* Activations as they are reported, and how many times a row of the decoder each counts. */
 static void reference(const struct meaning *m, const float *x, double *a, double *y)
 {
@@ -128,8 +139,9 @@ static void reference(const struct meaning *m, const float *x, double *a, double
     for (int c = 0; c < D; c++)
         s += (x[c] - mu) * (x[c] - mu) / (D - 1);
     s = sqrt(s);
+    double key[F];
     for (int j = 0; j < F; j++) {
-        double p = 0, norm = decoder_norm(j);
+        double p = 0, norm = m->gates_with_norm ? decoder_norm(j) : 1;
         for (int c = 0; c < D; c++) {
             double u = m->layer_norm ? (x[c] - mu) / (s + 1e-5) : x[c] * by;
             p += (u - (m->subtracts ? b_dec[c] * b : 0)) * W_enc[c * F + j];
@@ -139,19 +151,14 @@ static void reference(const struct meaning *m, const float *x, double *a, double
             t = exp(t);
         switch (m->kind) {
         case RELU: a[j] = fmax(h, 0); break;
-        case JUMP: a[j] = h > 0 && h * (m->gates_with_norm ? norm : 1) > t * b ? h : 0; break;
+        case JUMP: a[j] = h > 0 && h * norm > t * b ? h : 0; break;
         case TOP: a[j] = h; break;
         case GATED: a[j] = h > 0 ? fmax(0, exp(r_mag[j]) * p + b_mag[j] * b) : 0; break;
         }
+        key[j] = h * norm;
     }
-    for (int j = 0; m->kind == TOP && j < F; j++) {
-        int above = 0;
-        for (int i = 0; i < F; i++)
-            above += fabs(a[i]) >= 1e9 ? a[i] - 1e9 > a[j] : a[i] > a[j];
-        a[j] += above < K ? 1e9 : 0; /* marked */
-    }
-    for (int j = 0; m->kind == TOP && j < F; j++)
-        a[j] = a[j] > 1e8 ? fmax(a[j] - 1e9, 0) : 0;
+    if (m->kind == TOP)
+        keep_top(key, a);
     for (int c = 0; c < D; c++) {
         y[c] = b_dec[c] * b;
         for (int j = 0; j < F; j++)
@@ -163,7 +170,7 @@ static void reference(const struct meaning *m, const float *x, double *a, double
 }
 
 /* By way of the encoder that scans use. Numbers are of order 1 to 30, sums have at most 10
- * terms: f32 keeps 1e-5 (marking by 1e9 above costs 1e-7). */
+ * terms: f32 keeps 1e-5. */
 static void assert_means(const struct sae *sae, const struct meaning *m, const char *what)
 {
     struct encoder e;
@@ -208,6 +215,12 @@ static void assert_means(const struct sae *sae, const struct meaning *m, const c
 /* pickled items: "activation" and "activation_state_dict" with a k of 3 */
 #define TOPK_ITEMS "U\12activationU\4TopKU\25activation_state_dict}(U\1kK\3U\12postact_fnU\4ReLUu"
 #define CLASS(name) "{\"trainer\":{\"dict_class\":\"" name "\"}}"
+
+/* OpenMOSS' configuration since 2025 */
+#define MOSS(act_fn, norm, with_norm) \
+    "{\"sae_type\":\"sae\",\"d_model\":6,\"act_fn\":\"" act_fn "\",\"top_k\":3," \
+    "\"norm_activation\":\"" norm "\",\"sparsity_include_decoder_norm\":" with_norm "," \
+    "\"hook_point_in\":\"h\",\"hook_point_out\":\"h\",\"use_glu_encoder\":false}"
 
 struct file_case {
     const char *file, *config_name, *config; /* file: .pt or .safetensors */
@@ -340,6 +353,26 @@ static const struct file_case files[] = {
      "dataset_average_activation_norm.h", NULL, NULL, NULL,
      {.kind = JUMP, .threshold = threshold, .exp_threshold = true, .gates_with_norm = true,
       .x_factor = 3.265986323710904 /* sqrt(6) / 0.75 */}, "openmoss", "jumprelu", "h", 0},
+    /* R1-Distill as released: the names of 2024, but the mean norm is a tensor */
+    {"f/sae_weights.safetensors", "f/config.json", MOSS("jumprelu", "dataset-wise", "true"),
+     LINEAR "decoder.bias log_jumprelu_threshold dataset_average_activation_norm.h", NULL, NULL,
+     NULL, {.kind = JUMP, .threshold = threshold, .exp_threshold = true, .gates_with_norm = true,
+            .x_factor = 3.265986323710904}, "llama-scope", "jumprelu", "h", 0},
+    {"f/sae_weights.safetensors", "f/config.json", MOSS("jumprelu", "dataset-wise", "false"),
+     LINEAR "decoder.bias activation_function.log_jumprelu_threshold", NULL, NULL,
+     NULL, {.kind = JUMP, .threshold = threshold, .exp_threshold = true}, "llama-scope",
+     "jumprelu", "h", 1},
+    {"g/sae_weights.safetensors", "g/config.json", MOSS("topk", "dataset-wise", "true"),
+     "W_E b_E W_D b_D dataset_average_activation_norm.h", NULL, NULL, NULL,
+     {.kind = TOP, .gates_with_norm = true, .x_factor = 3.265986323710904}, "openmoss", "topk",
+     "h", 0},
+    {"g/sae_weights.safetensors", "g/config.json", MOSS("batchtopk", "inference", "false"),
+     "W_E b_E W_D b_D", NULL, NULL, NULL, {.kind = TOP}, "openmoss", "topk", "h", 1},
+    {"g/sae_weights.safetensors", "g/config.json", MOSS("relu", "batch-wise", "true"),
+     "W_E b_E W_D b_D", NULL, NULL, NULL, {0}, "openmoss", "standard", "h", 1},
+    {"g/sae_weights.pt", "g/config.json", MOSS("relu", "dataset-wise", "true"),
+     "W_E b_E W_D b_D dataset_average_activation_norm.h", "sae", NULL, NULL,
+     {.x_factor = 3.265986323710904}, "openmoss", "standard", "h", 0},
 };
 
 /* The directories in a file's name. */
@@ -436,6 +469,17 @@ static void what_is_not_read_is_refused_by_name(void **state)
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"sae_type\":\"clt\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
          "sae_type is not read (found clt"},
+        {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
+          .config = "{\"sae_type\":\"lorsa\"}", .tensors = "b_dec k"}, ERR_UNSUPPORTED,
+         "g/sae_weights.safetensors: sae_type is not read (found lorsa, expected sae)"},
+        {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
+          .config = MOSS("layertopk", "none", "true"), .tensors = "W_E W_D b_E b_D"},
+         ERR_UNSUPPORTED, "act_fn is not read (found layertopk, expected relu, jumprelu, topk "
+         "or batchtopk)"},
+        {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
+          .config = MOSS("relu", "odd", "true"), .tensors = "W_E W_D b_E b_D"},
+         ERR_UNSUPPORTED, "norm_activation is not read (found odd, expected token-wise, "
+         "batch-wise, dataset-wise or inference)"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"hook_point_in\":\"a\",\"hook_point_out\":\"b\",\"norm_activation\":"
           "\"token-wise\"}", .tensors = "W_E W_D b_E b_D"}, ERR_UNSUPPORTED,
