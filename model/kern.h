@@ -21,6 +21,9 @@
 #define KERN_TILE_ROWS 12
 #define KERN_TILE_COLS 32
 
+/* Dot products at once, of so many rows by so many. */
+#define KERN_DOTS 4
+
 struct kern {
     const char *name; /* "avx512", "avx2", "portable" */
 
@@ -29,6 +32,10 @@ struct kern {
 
     /* out[i] = x[i] . w for four vectors at once: w is loaded once. */
     void (*dot4)(float out[4], const float *const x[4], const float *w, int64_t n);
+
+    /* c[i ldc + j] = (w + i ldw) . (x + j ldx) for i, j < KERN_DOTS: the bits of dot. */
+    void (*dots)(float *c, int64_t ldc, const float *w, int64_t ldw, const float *x,
+                 int64_t ldx, int64_t n);
 
     /* y += a x, n elements, fused. */
     void (*axpy)(float *y, float a, const float *x, int64_t n);
@@ -77,6 +84,15 @@ bool kern_all_finite(const float *a, int64_t n);
 /* Sums in double, for statistics. */
 double kern_sum_squares(const float *a, int64_t n);
 double kern_dot_double(const float *a, const float *b, int64_t n);
+
+/* C [m, n] (ldc) = W [m, k] (ldw) . X [n, k]' (ldx), every element with the bits of dot:
+ * nearly as fast as kern_gemm_nt unless k is short. */
+void kern_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw, const float *X,
+               int64_t ldx, float *C, int64_t ldc);
+
+/* Is a product's element the sum of its terms in order, by fused multiply-add, so that it
+ * has the bits of axpy after axpy? With AVX2 or AVX-512. */
+bool kern_gemm_is_axpy(void);
 
 /* What a thread that has made a product keeps to work in, until it ends. */
 #define KERN_GEMM_BYTES ((size_t)4 << 20)

@@ -271,3 +271,41 @@ void kern_gemm_tn(int64_t m, int64_t n, int64_t k, const float *A, int64_t lda,
 {
     gemm(m, n, k, A, lda, true, B, ldb, true, C, ldc, true);
 }
+
+bool kern_gemm_is_axpy(void)
+{
+    return kern_best() != &kern_portable;
+}
+
+/* ---- dot products, many at once --------------------------------------------------- */
+
+/* Bytes of X that stay in the second cache while all of W goes by. */
+#define DOTS_BYTES ((int64_t)384 << 10)
+
+/* A piece [KERN_DOTS, KERN_DOTS] that reaches beyond C. */
+static void edge_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw,
+                      const float *X, int64_t ldx, float *C, int64_t ldc)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            C[i * ldc + j] = kern_best()->dot(W + i * ldw, X + j * ldx, k);
+}
+
+void kern_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw, const float *X,
+               int64_t ldx, float *C, int64_t ldc)
+{
+    const int64_t step = KERN_DOTS;
+    int64_t rows = DOTS_BYTES / (int64_t)sizeof *X / (k + 1) / step * step;
+    rows = rows < step ? step : rows;
+    for (int64_t first = 0; first < n; first += rows)
+        for (int64_t i = 0; i < m; i += step)
+            for (int64_t j = first; j < least(first + rows, n); j += step) {
+                const float *w = W + i * ldw, *x = X + j * ldx;
+                float *c = C + i * ldc + j;
+                if (i + step <= m && j + step <= n)
+                    kern_best()->dots(c, ldc, w, ldw, x, ldx, k);
+                else
+                    edge_dots(least(m - i, step), least(n - j, step), k, w, ldw, x, ldx, c,
+                              ldc);
+            }
+}

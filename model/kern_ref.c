@@ -26,6 +26,14 @@ static void dot4(float out[4], const float *const x[4], const float *w, int64_t 
         out[i] = dot(x[i], w, n);
 }
 
+static void dots(float *c, int64_t ldc, const float *w, int64_t ldw, const float *x,
+                 int64_t ldx, int64_t n)
+{
+    for (int i = 0; i < KERN_DOTS; i++)
+        for (int j = 0; j < KERN_DOTS; j++)
+            c[i * ldc + j] = dot(w + i * ldw, x + j * ldx, n);
+}
+
 static void axpy(float *y, float a, const float *x, int64_t n)
 {
     for (int64_t k = 0; k < n; k++)
@@ -90,6 +98,7 @@ static void tile(float *c, int64_t ldc, const float *a, const float *b, int64_t 
 const struct kern kern_portable = {.name = "portable",
                                    .dot = dot,
                                    .dot4 = dot4,
+                                   .dots = dots,
                                    .axpy = axpy,
                                    .axpy4 = axpy4,
                                    .exp = exponential,

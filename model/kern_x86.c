@@ -60,6 +60,45 @@ AVX2 static void dot4_avx2(float out[4], const float *const x[4], const float *w
         out[i] = dot_avx2(x[i], w, n);
 }
 
+/* Sums of lanes 8 part .. 8 part + 7 of four products, into sum[part]. */
+AVX2 static inline void lanes_avx2(float sum[][KERN_DOTS][8], int part, const float *w,
+                                   const float *x, int64_t ldx, int64_t n)
+{
+    __m256 acc[KERN_DOTS];
+    int64_t k = 8 * part;
+    UNROLL for (int j = 0; j < KERN_DOTS; j++)
+        acc[j] = _mm256_setzero_ps();
+    for (; k + 8 <= n; k += KERN_LANES) {
+        __m256 a = _mm256_loadu_ps(w + k);
+        UNROLL for (int j = 0; j < KERN_DOTS; j++)
+            acc[j] = _mm256_fmadd_ps(a, _mm256_loadu_ps(x + j * ldx + k), acc[j]);
+    }
+    if (k < n) {
+        static const int ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+        __m256i mask = _mm256_loadu_si256((const __m256i *)(ones + 8 - (n - k)));
+        __m256 a = _mm256_maskload_ps(w + k, mask);
+        UNROLL for (int j = 0; j < KERN_DOTS; j++)
+            acc[j] = _mm256_fmadd_ps(a, _mm256_maskload_ps(x + j * ldx + k, mask), acc[j]);
+    }
+    UNROLL for (int j = 0; j < KERN_DOTS; j++)
+        _mm256_storeu_ps(sum[part][j], acc[j]);
+}
+
+AVX2 static void dots_avx2(float *c, int64_t ldc, const float *w, int64_t ldw,
+                           const float *x, int64_t ldx, int64_t n)
+{
+    float sum[4][KERN_DOTS][8];
+    for (int i = 0; i < KERN_DOTS; i++) {
+        for (int part = 0; part < 4; part++)
+            lanes_avx2(sum, part, w + i * ldw, x, ldx, n);
+        for (int j = 0; j < KERN_DOTS; j++) {
+            __m256 low = _mm256_add_ps(_mm256_loadu_ps(sum[0][j]), _mm256_loadu_ps(sum[2][j]));
+            __m256 high = _mm256_add_ps(_mm256_loadu_ps(sum[1][j]), _mm256_loadu_ps(sum[3][j]));
+            c[i * ldc + j] = reduce16(low, high);
+        }
+    }
+}
+
 AVX2 static void axpy_avx2(float *y, float a, const float *x, int64_t n)
 {
     __m256 va = _mm256_set1_ps(a);
@@ -154,6 +193,7 @@ AVX2 static float best_avx2(const float *c, int64_t n, uint32_t id, float *most,
 const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
+                               .dots = dots_avx2,
                                .axpy = axpy_avx2,
                                .axpy4 = axpy4_avx2,
                                .exp = exp_avx2,
@@ -210,6 +250,72 @@ AVX512 static void dot4_avx512(float out[4], const float *const x[4], const floa
         }
         out[i] = reduce32(s[i][0], s[i][1]);
     }
+}
+
+/* acc[4 j + i]: sixteen lanes of (w + i ldw) . (x + j ldx); those from k on, of every 32. */
+AVX512 static inline void lanes_avx512(__m512 acc[16], const float *w, int64_t ldw,
+                                       const float *x, int64_t ldx, int64_t k, int64_t n)
+{
+    UNROLL for (int l = 0; l < 16; l++)
+        acc[l] = _mm512_setzero_ps();
+    for (; k + 16 <= n; k += KERN_LANES) {
+        __m512 a[KERN_DOTS];
+        UNROLL for (int i = 0; i < KERN_DOTS; i++)
+            a[i] = _mm512_loadu_ps(w + i * ldw + k);
+        UNROLL for (int j = 0; j < KERN_DOTS; j++) {
+            __m512 b = _mm512_loadu_ps(x + j * ldx + k);
+            UNROLL for (int i = 0; i < KERN_DOTS; i++)
+                acc[4 * j + i] = _mm512_fmadd_ps(a[i], b, acc[4 * j + i]);
+        }
+    }
+    if (k < n) {
+        __mmask16 mask = (__mmask16)((1u << (n - k)) - 1);
+        UNROLL for (int l = 0; l < 16; l++)
+            acc[l] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + l % 4 * ldw + k),
+                                     _mm512_maskz_loadu_ps(mask, x + l / 4 * ldx + k),
+                                     acc[l]);
+    }
+}
+
+/* Halves, and so on, as in kern.h, of two vectors at a time: lane l and what lies half its
+ * group above it, of `a` and of `b` side by side. */
+AVX512 static inline __m512 fold8(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+AVX512 static inline __m512 fold4(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+
+AVX512 static inline __m512 fold2(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+
+AVX512 static inline __m512 fold1(__m512 a, __m512 b)
+{
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+AVX512 static void dots_avx512(float *c, int64_t ldc, const float *w, int64_t ldw,
+                               const float *x, int64_t ldx, int64_t n)
+{
+    __m512 low[16], high[16], row[KERN_DOTS];
+    lanes_avx512(low, w, ldw, x, ldx, 0, n);
+    lanes_avx512(high, w, ldw, x, ldx, 16, n);
+    UNROLL for (int l = 0; l < 16; l++)
+        low[l] = _mm512_add_ps(low[l], high[l]);
+    UNROLL for (int j = 0; j < KERN_DOTS; j++)
+        row[j] = fold4(fold8(low[4 * j], low[4 * j + 1]),
+                       fold8(low[4 * j + 2], low[4 * j + 3]));
+    /* Now quarter i of row[j] is what is left of w's row i and x's row j. */
+    __m512 all = fold1(fold2(row[0], row[1]), fold2(row[2], row[3]));
+    _mm_storeu_ps(c, _mm512_castps512_ps128(all));
+    _mm_storeu_ps(c + ldc, _mm512_extractf32x4_ps(all, 1));
+    _mm_storeu_ps(c + 2 * ldc, _mm512_extractf32x4_ps(all, 2));
+    _mm_storeu_ps(c + 3 * ldc, _mm512_extractf32x4_ps(all, 3));
 }
 
 AVX512 static void axpy_avx512(float *y, float a, const float *x, int64_t n)
@@ -293,6 +399,7 @@ AVX512 static float best_avx512(const float *c, int64_t n, uint32_t id, float *m
 const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
+                                 .dots = dots_avx512,
                                  .axpy = axpy_avx512,
                                  .axpy4 = axpy4_avx512,
                                  .exp = exp_avx512,

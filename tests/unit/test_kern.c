@@ -61,6 +61,42 @@ static void dots_have_equal_bits(void **state)
     }
 }
 
+/* Products of any shape, their rows further apart than they are long: the bits of dot, and
+ * nothing beside them is touched. */
+static void many_dots_have_equal_bits(void **state)
+{
+    (void)state;
+    enum { M = 13, N = 150, LDW = MAX_N + 1, LDX = MAX_N + 3, LDC = N + 2 };
+    static float w[M * LDW], x[N * LDX], c[M * LDC];
+    static const int64_t shapes[][2] = {{M, N}, {4, 4}, {3, 7}, {8, 1}, {1, 8}, {0, 5}};
+    fill(w, M * LDW, 31);
+    fill(x, N * LDX, 32);
+    for (size_t s = 0; s < N_SIZES; s++) {
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            memset(c, 0, sizeof c);
+            (*k)->dots(c, LDC, w + 1, LDW, x, LDX, sizes[s]);
+            for (int i = 0; i < KERN_DOTS; i++)
+                for (int j = 0; j < KERN_DOTS; j++) {
+                    float want = portable()->dot(w + 1 + i * LDW, x + j * LDX, sizes[s]);
+                    assert_memory_equal(&c[i * LDC + j], &want, sizeof want);
+                }
+        }
+        for (size_t at = 0; at < sizeof shapes / sizeof *shapes; at++) {
+            int64_t m = shapes[at][0], n = shapes[at][1];
+            for (int i = 0; i < M * LDC; i++)
+                c[i] = 0.5f;
+            kern_dots(m, n, sizes[s], w, LDW, x, LDX, c, LDC);
+            for (int64_t i = 0; i < M; i++)
+                for (int64_t j = 0; j < LDC; j++) {
+                    float want = 0.5f;
+                    if (i < m && j < n)
+                        want = kern_best()->dot(w + i * LDW, x + j * LDX, sizes[s]);
+                    assert_memory_equal(&c[i * LDC + j], &want, sizeof want);
+                }
+        }
+    }
+}
+
 static void dot_is_within_its_bound(void **state)
 {
     (void)state;
@@ -401,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dots_have_equal_bits),
+        cmocka_unit_test(many_dots_have_equal_bits),
         cmocka_unit_test(dot_is_within_its_bound),
         cmocka_unit_test(axpy_has_equal_bits),
         cmocka_unit_test(axpy4_is_four_axpy),
