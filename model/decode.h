@@ -28,7 +28,25 @@ float decode_gain(const struct sae *sae, const struct encode_hit *h);
 float decode_delta(const struct sae *sae, const float *W_dec, const struct encode_hit *h,
                    float scale, double norm, const float *e);
 
-/* The same for all hits of a token, into delta[order[0..n)]; norms [d_sae]. */
-void decode_deltas(const struct sae *sae, const float *W_dec,
-                   const struct encode_hit *hits, const uint32_t *order, int64_t n,
-                   float scale, const float *norms, const float *e, float *delta);
+/*
+ * A block of tokens, its hits as encoder_block gives them: the same bits as token by token.
+ * Features are taken by panels of the encoder; where a good part of a panel fires, it is
+ * decoded, and held against the error, by a dense product.
+ */
+struct decoder {
+    const struct sae *sae;
+    const float *W_dec;  /* [d_sae, d_out] */
+    const float *norms;  /* [d_sae] |W_dec[j]| */
+    float *tile;         /* [ENCODE_PANEL, rows of the block]: encode_scratch.tile will do */
+    uint32_t *order;     /* [n_hits] */
+    uint32_t *start;     /* [rows of the block + 1] */
+};                       /* all borrowed */
+
+/* x_hat of n tokens into y [n, d_out]; scale, shift [n]. */
+void decode_block(const struct decoder *d, const struct encode_hit *hits, int64_t n_hits,
+                  const float *scale, const float *shift, int64_t n, float *y);
+
+/* What each hit adds to delta_fvu's sum, into delta [n_hits]; e [n, d_out] as above. */
+void decode_block_deltas(const struct decoder *d, const struct encode_hit *hits,
+                         int64_t n_hits, const float *scale, int64_t n, const float *e,
+                         float *delta);

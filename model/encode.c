@@ -267,6 +267,11 @@ size_t encode_scratch_bytes(const struct encoder *e, int64_t rows)
     return row * (size_t)rows + packed;
 }
 
+static int64_t panels_of(const struct encoder *e)
+{
+    return (e->sae->d_sae + ENCODE_PANEL - 1) / ENCODE_PANEL;
+}
+
 static bool top_init(struct encode_scratch *s, const struct encoder *e, struct err *err)
 {
     int64_t cap = top_cap(e->sae), rows = s->rows;
@@ -294,6 +299,8 @@ bool encode_scratch_init(struct encode_scratch *s, const struct encoder *e, int6
     s->norm = xmalloc((size_t)rows * sizeof *s->norm);
     s->floor = xmalloc((size_t)rows * sizeof *s->floor);
     s->found = xmalloc((size_t)rows * sizeof *s->found);
+    s->dense = xmalloc((size_t)panels_of(e));
+    memset(s->dense, -1, (size_t)panels_of(e));
     if (s->tile && s->packed &&
         (e->sae->arch->groups    ? (s->group = encode_group_new(rows, err)) != NULL
          : e->sae->arch->selects ? top_init(s, e, err)
@@ -317,6 +324,7 @@ void encode_scratch_finish(struct encode_scratch *s)
     free(s->norm);
     free(s->floor);
     free(s->found);
+    free(s->dense);
     *s = (struct encode_scratch){0};
 }
 
@@ -331,15 +339,26 @@ struct block {
     int64_t cap, n_hits;
 };
 
-/* The exact rule for the rows found for feature j. */
-static bool append_hits(struct block *b, int64_t j, int64_t found)
+static void append_hit(struct block *b, int64_t j, uint32_t row, float m)
+{
+    float a = b->e->sae->arch->activate(b->e->sae, j, m);
+    if (a != 0)
+        b->hits[b->n_hits++] =
+            (struct encode_hit){.feature = (uint32_t)j, .row = row, .value = a};
+}
+
+/* The exact rule for the rows found for feature j, whose pre-activations m [n] are exact
+ * or, NULL, not known. */
+static bool append_hits(struct block *b, int64_t j, int64_t found, const float *exact)
 {
     const struct sae *sae = b->e->sae;
     const float *w = b->e->W + j * sae->d_in;
     const uint32_t *rows = b->s->found;
     if (b->n_hits + found > b->cap)
         return false;
-    for (int64_t i = 0; i < found; i += 4) {
+    for (int64_t i = 0; i < found && exact; i++)
+        append_hit(b, j, rows[i], exact[rows[i]]);
+    for (int64_t i = 0; i < found && !exact; i += 4) {
         const float *x[4];
         float m[4];
         int64_t count = found - i < 4 ? found - i : 4;
@@ -349,12 +368,8 @@ static bool append_hits(struct block *b, int64_t j, int64_t found)
             m[0] = kern_best()->dot(x[0], w, sae->d_in);
         else
             kern_best()->dot4(m, x, w, sae->d_in);
-        for (int64_t l = 0; l < count; l++) {
-            float a = sae->arch->activate(sae, j, m[l]);
-            if (a != 0)
-                b->hits[b->n_hits++] = (struct encode_hit){
-                    .feature = (uint32_t)j, .row = rows[i + l], .value = a};
-        }
+        for (int64_t l = 0; l < count; l++)
+            append_hit(b, j, rows[i + l], m[l]);
     }
     return true;
 }
@@ -396,8 +411,16 @@ static bool panel(struct block *b, int64_t first, int64_t width)
     const struct encoder *e = b->e;
     const struct sae *sae = e->sae;
     struct encode_scratch *s = b->s;
-    float error = 2 * kern_dot_error(sae->d_in);
-    kern_gemm_right(width, e->W + first * sae->d_in, sae->d_in, &s->right, s->tile, b->n);
+    int64_t d = sae->d_in, before = b->n_hits;
+    float error = 2 * kern_dot_error(d);
+    signed char *dense = &s->dense[first / ENCODE_PANEL];
+    if (*dense < 0) /* the next best guess: as the panel before */
+        *dense = first > 0 && dense[-1];
+    bool exact = *dense;
+    if (exact)
+        kern_dots(width, b->n, d, e->W + first * d, d, b->u, d, s->tile, b->n);
+    else
+        kern_gemm_right(width, e->W + first * d, d, &s->right, s->tile, b->n);
     for (int64_t p = 0; p < width; p++) {
         int64_t j = first + p;
         float *c = s->tile + p * b->n, slack = error * e->norm[j];
@@ -407,7 +430,7 @@ static bool panel(struct block *b, int64_t first, int64_t width)
         int64_t found = kern_best()->above(c, s->floor, s->norm, e->level[j], slack, b->n,
                                            s->found);
         if (!sae->arch->selects) {
-            if (found && !append_hits(b, j, found))
+            if (found && !append_hits(b, j, found, exact ? c : NULL))
                 return false;
             continue;
         }
@@ -415,6 +438,7 @@ static bool panel(struct block *b, int64_t first, int64_t width)
         if (sae->is_signed && isfinite(e->level[j]))
             append_negative(b, j, c, slack);
     }
+    *dense = (double)(b->n_hits - before) > ENCODE_DENSE * (double)(width * b->n);
     return true;
 }
 

@@ -6,8 +6,10 @@
  * not 0, sorted by feature, then row; never a dense matrix beyond a tile. The value of a
  * hit comes from kern's fixed-order dot product, whatever was used to find it.
  *
- * Here: a tile of the plain product (one block of rows by ENCODE_PANEL features), one compare against the feature's level less the greatest
- * rounding error that the product can have, and the exact rule for the few that are left.
+ * Here: a tile of the plain product (one block of rows by ENCODE_PANEL features), one compare
+ * against the feature's level less the greatest rounding error that the product can have,
+ * and the exact rule for the few that are left. Where they are not few, the tile is made of
+ * those dot products themselves (kern_dots). Which way is taken does not show.
  */
 #pragma once
 
@@ -23,6 +25,10 @@
 /* Features a tile: with 1024 rows of u it stays in the second cache until it has been looked
  * through. Measured with tests/bench. */
 #define ENCODE_PANEL 168
+
+/* Above this part of a panel's pre-activations that fire, dot products of all of them cost
+ * less than the plain product and those of the ones that fire. Measured likewise. */
+#define ENCODE_DENSE 0.04
 
 struct encode_hit {
     uint32_t feature, row;
@@ -56,6 +62,8 @@ struct encode_scratch {
     struct kern_right right; /* the block's inputs, packed there */
     float *norm, *floor;  /* [rows] |u|; what a pre-activation must reach (TopK, else 0) */
     uint32_t *found;      /* [rows] */
+    signed char *dense;   /* [panels] did more than ENCODE_DENSE fire in the block before?
+                             -1: there was none */
     struct top_list *top; /* TopK only: what is left of each row; see encode.c */
     struct group_list *group; /* groupmax only: encode_group.h */
 };

@@ -79,14 +79,15 @@ struct scan {
 struct scanner {
     struct scan *s;
     struct encode_scratch scratch;
-    float *x, *u, *y;          /* [rows, d_in], [rows, d_in], [d_out] */
+    float *x, *u, *y;          /* [rows, d_in], [rows, d_in], [rows, d_out] */
     float *t;                  /* [rows, d_out] the target: x, or of its own */
     float *scale, *shift;      /* [rows] of sae_input */
     int64_t *ids;              /* [rows] */
     uint32_t *token;           /* [rows] of the samples */
     struct encode_hit *hits;   /* [hits_cap] */
     float *delta;              /* [hits_cap] */
-    uint32_t *by_row, *start;  /* [hits_cap], [rows + 1]: the hits of each row */
+    struct decoder decoder;    /* what it works in is owned, but the tile */
+    int64_t fits;              /* rows whose hits are likely to fit into hits_cap */
     struct spill_buffer buffer;
     struct err err;
     bool ok;
@@ -215,6 +216,12 @@ bool scan_counts(const struct scan_options *options, const struct samples *sampl
     return true;
 }
 
+/* Where the totals of a row go. */
+static struct token_sums *sums_of(const struct scanner *w, int64_t row)
+{
+    return &w->sums->tokens[w->token[row] - w->block * SCAN_BLOCK];
+}
+
 static void add_moments(const struct scanner *w, const float *t)
 {
     const float *reference = w->s->reference;
@@ -258,89 +265,91 @@ static bool read_rows(struct scanner *w, int64_t first, int64_t n, int64_t *rows
     return true;
 }
 
-/* Index the hits by row, each row's by feature. */
-static void sort_by_row(struct scanner *w, int64_t n, int64_t n_hits)
+/* What is said of each of n rows, whose hits have been counted: x_hat in y becomes the
+ * error. */
+static void account_rows(struct scanner *w, int64_t row, int64_t n)
 {
-    memset(w->start, 0, (size_t)(n + 1) * sizeof *w->start);
-    for (int64_t i = 0; i < n_hits; i++)
-        w->start[w->hits[i].row + 1]++;
-    for (int64_t r = 0; r < n; r++)
-        w->start[r + 1] += w->start[r];
-    for (int64_t i = 0; i < n_hits; i++)
-        w->by_row[w->start[w->hits[i].row]++] = (uint32_t)i;
-    for (int64_t r = n; r > 0; r--)
-        w->start[r] = w->start[r - 1];
-    w->start[0] = 0;
+    int64_t d = w->s->sae->d_out;
+    for (int64_t r = row; r < row + n; r++) {
+        const float *x = w->t + r * d;
+        float *y = w->y + r * d;
+        struct token_sums *t = sums_of(w, r);
+        if (w->s->W_skip)
+            decode_skip(w->s->sae, w->s->W_skip, w->x + r * w->s->sae->d_in, y);
+        double xx = kern_sum_squares(x, d), yy = kern_sum_squares(y, d);
+        if (xx > 0 && yy > 0) {
+            t->cosine = kern_dot_double(x, y, d) / sqrt(xx * yy);
+            t->has_cosine = true;
+        }
+        for (int64_t k = 0; k < d; k++)
+            y[k] = x[k] - y[k];
+        t->error = kern_sum_squares(y, d);
+    }
 }
 
-/* Totals of a row, and what each of its hits adds to delta_fvu. y holds x_hat and becomes
- * the error. */
-static void account_row(struct scanner *w, int64_t row, const uint32_t *hits, int64_t n,
-                        float *y)
+static void count_hits(struct scanner *w, int64_t row, int64_t n, int64_t n_hits)
 {
-    const struct sae *sae = w->s->sae;
-    int64_t d = sae->d_out;
-    struct token_sums *t = &w->sums->tokens[w->token[row] - w->block * SCAN_BLOCK];
-    *t = (struct token_sums){.counts = true, .l0 = (double)n};
-    for (int64_t i = 0; i < n; i++)
-        t->l1 += fabs((double)w->hits[hits[i]].value);
-    if (!w->s->target) {
-        for (int64_t i = 0; i < n; i++)
-            w->delta[hits[i]] = 0;
-        return;
+    for (int64_t r = row; r < row + n; r++)
+        *sums_of(w, r) = (struct token_sums){.counts = true};
+    for (int64_t i = 0; i < n_hits; i++) {
+        struct token_sums *t = sums_of(w, row + w->hits[i].row);
+        t->l0++;
+        t->l1 += fabs((double)w->hits[i].value);
     }
-    const float *x = w->t + row * d;
-    double xx = kern_sum_squares(x, d), yy = kern_sum_squares(y, d);
-    if (xx > 0 && yy > 0) {
-        t->cosine = kern_dot_double(x, y, d) / sqrt(xx * yy);
-        t->has_cosine = true;
-    }
-    for (int64_t k = 0; k < d; k++)
-        y[k] = x[k] - y[k];
-    t->error = kern_sum_squares(y, d);
-    decode_deltas(sae, w->s->W_dec, w->hits, hits, n, w->scale[row], w->s->decoder_norm, y,
-                  w->delta);
 }
 
-static bool spill_hits(struct scanner *w, int64_t n_hits)
+static bool spill_hits(struct scanner *w, int64_t row, int64_t n_hits)
 {
     for (int64_t i = 0; i < n_hits; i++) {
         if (w->buffer.n == w->buffer.cap && !spill_flush(&w->s->spill, &w->buffer, &w->err))
             return false;
         w->buffer.entries[w->buffer.n++] = (struct spill_entry){
             .feature = w->hits[i].feature,
-            .hit = {.token = w->token[w->hits[i].row],
+            .hit = {.token = w->token[row + w->hits[i].row],
                     .value = w->hits[i].value,
                     .delta = w->delta[i]}};
     }
     return true;
 }
 
-/* Rows [row, row + n): encode, decode, account, spill; by halves when their hits do not
- * fit. */
-static bool scan_rows(struct scanner *w, int64_t row, int64_t n)
+/* Encode rows [row, row + n), or fewer when their hits do not fit; n gets how many. One row
+ * always fits. */
+static int64_t encode_some(struct scanner *w, int64_t row, int64_t *n)
 {
     const struct scan *s = w->s;
-    int64_t d = s->sae->d_in, n_hits;
-    if (!encoder_block(&s->encoder, &w->scratch, w->u + row * d, n, w->hits, s->hits_cap,
-                       &n_hits))
-        return scan_rows(w, row, n / 2) && scan_rows(w, row + n / 2, n - n / 2);
-    for (int64_t i = 0; i < n_hits; i++)
-        w->hits[i].row += (uint32_t)row;
-    sort_by_row(w, row + n, n_hits);
-    for (int64_t r = row; r < row + n; r++) {
-        const uint32_t *hits = w->by_row + w->start[r];
-        int64_t count = w->start[r + 1] - w->start[r];
-        if (s->target)
-            decode_token(s->sae, s->W_dec, w->hits, hits, count, w->scale[r], w->shift[r],
-                         w->y);
-        if (s->W_skip)
-            decode_skip(s->sae, s->W_skip, w->x + r * d, w->y);
-        account_row(w, r, hits, count, w->y);
+    int64_t n_hits;
+    *n = *n < w->fits ? *n : w->fits;
+    while (!encoder_block(&s->encoder, &w->scratch, w->u + row * s->sae->d_in, *n, w->hits,
+                          s->hits_cap, &n_hits))
+        w->fits = *n /= 2;
+    if (*n == w->fits && n_hits < s->hits_cap / 4 && w->fits < s->rows)
+        w->fits *= 2;
+    return n_hits;
+}
+
+/* Rows [0, n): encode, decode, account, spill. */
+static bool scan_rows(struct scanner *w, int64_t n)
+{
+    const struct scan *s = w->s;
+    for (int64_t row = 0, some; row < n; row += some) {
+        some = n - row;
+        int64_t n_hits = encode_some(w, row, &some);
+        float *y = w->y + row * s->sae->d_out;
+        count_hits(w, row, some, n_hits);
+        memset(w->delta, 0, (size_t)n_hits * sizeof *w->delta);
+        if (s->target) {
+            decode_block(&w->decoder, w->hits, n_hits, w->scale + row, w->shift + row, some,
+                         y);
+            account_rows(w, row, some);
+            decode_block_deltas(&w->decoder, w->hits, n_hits, w->scale + row, some, y,
+                                w->delta);
+        }
+        if (s->live)
+            live_add(s->live, w->hits, n_hits);
+        if (!spill_hits(w, row, n_hits))
+            return false;
     }
-    if (s->live)
-        live_add(s->live, w->hits, n_hits);
-    return spill_hits(w, n_hits);
+    return true;
 }
 
 static bool scan_block(struct scanner *w)
@@ -352,7 +361,7 @@ static bool scan_block(struct scanner *w)
         int64_t n = end - t < s->rows ? end - t : s->rows, rows;
         if (!read_rows(w, t, n, &rows))
             return false;
-        if (rows > 0 && !scan_rows(w, 0, rows))
+        if (!scan_rows(w, rows))
             return false;
         if (!progress_step(s->progress, "tokens", s->tokens, s->samples->n_tok))
             return err_set(&w->err, ERR_CANCELLED, "cancelled");
@@ -397,24 +406,28 @@ static bool scanner_init(struct scanner *w, struct scan *s)
 {
     size_t rows = (size_t)s->rows, d_in = (size_t)s->sae->d_in;
     bool apart = s->target && s->target != s->samples;
-    *w = (struct scanner){.s = s, .ok = true};
+    *w = (struct scanner){.s = s, .ok = true, .fits = s->rows};
     w->buffer.cap = s->buffer_cap;
     w->scale = xmalloc(rows * sizeof *w->scale);
     w->shift = xmalloc(rows * sizeof *w->shift);
     w->ids = xmalloc(rows * sizeof *w->ids);
     w->token = xmalloc(rows * sizeof *w->token);
-    w->start = xmalloc((rows + 1) * sizeof *w->start);
-    w->y = xmalloc((size_t)s->sae->d_out * sizeof *w->y);
+    w->decoder = (struct decoder){
+        .sae = s->sae, .W_dec = s->W_dec, .norms = s->decoder_norm};
+    w->decoder.start = xmalloc((rows + 1) * sizeof *w->decoder.start);
     return encode_scratch_init(&w->scratch, &s->encoder, s->rows, &w->err) &&
+           (w->decoder.tile = w->scratch.tile) &&
            (w->x = mem_try(rows * d_in, sizeof *w->x, "activations", &w->err)) &&
            (w->u = mem_try(rows * d_in, sizeof *w->u, "activations", &w->err)) &&
+           (w->y = mem_try(rows * (size_t)s->sae->d_out, sizeof *w->y, "reconstructions",
+                           &w->err)) &&
            (w->t = apart ? mem_try(rows * (size_t)s->sae->d_out, sizeof *w->t, "targets",
                                    &w->err)
                          : w->x) &&
            (w->hits = mem_try((size_t)s->hits_cap, sizeof *w->hits, "hits", &w->err)) &&
            (w->delta = mem_try((size_t)s->hits_cap, sizeof *w->delta, "hits", &w->err)) &&
-           (w->by_row =
-                mem_try((size_t)s->hits_cap, sizeof *w->by_row, "hits", &w->err)) &&
+           (w->decoder.order =
+                mem_try((size_t)s->hits_cap, sizeof *w->decoder.order, "hits", &w->err)) &&
            (w->buffer.entries = mem_try((size_t)s->buffer_cap, sizeof *w->buffer.entries,
                                         "hits", &w->err));
 }
@@ -434,8 +447,8 @@ static void scanner_finish(struct scanner *w)
     free(w->token);
     free(w->hits);
     free(w->delta);
-    free(w->by_row);
-    free(w->start);
+    free(w->decoder.order);
+    free(w->decoder.start);
     free(w->buffer.entries);
 }
 
@@ -459,7 +472,7 @@ static void scan_thread(void *ctx, int thread)
  */
 static void plan_memory(struct scan *s, int threads)
 {
-    size_t d = (size_t)(2 * s->sae->d_in + s->sae->d_out) * sizeof(float);
+    size_t d = (size_t)(2 * s->sae->d_in + 2 * s->sae->d_out) * sizeof(float);
     size_t hit = sizeof(struct encode_hit) + sizeof(float) + sizeof(uint32_t);
     size_t share = s->options->memory / (size_t)threads;
     share = share > KERN_GEMM_BYTES ? share - KERN_GEMM_BYTES : 0;
