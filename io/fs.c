@@ -441,6 +441,18 @@ void fs_names_free(struct fs_names *names)
     *names = (struct fs_names){0};
 }
 
+bool fs_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+char *fs_beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    return xasprintf("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
+}
+
 char *fs_base_name(const char *path)
 {
     char real[PATH_MAX];

@@ -75,6 +75,12 @@ bool fs_write_atomic(const char *path, const void *data, size_t n, struct err *e
  * exist (ERR_OS) and lie below base (ERR_FORMAT). Owned; NULL on failure. */
 char *fs_resolve_below(const char *base, const char *path, struct err *err);
 
+/* Is there something of that name (links are followed)? */
+bool fs_exists(const char *path);
+
+/* `name` in the directory that the file `path` is in. Owned. */
+char *fs_beside(const char *path, const char *name);
+
 /* The last component of a path, trailing slashes aside; "." and ".." by their real names.
  * Owned. */
 char *fs_base_name(const char *path);

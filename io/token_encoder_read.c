@@ -366,8 +366,7 @@ static char *merges_path(const char *path)
         if (n >= len && strcmp(path + n - len, names[i][0]) == 0)
             return xasprintf("%.*s%s", (int)(n - len), path, names[i][1]);
     }
-    const char *slash = strrchr(path, '/');
-    return xasprintf("%.*smerges.txt", slash ? (int)(slash + 1 - path) : 0, path);
+    return fs_beside(path, "merges.txt");
 }
 
 static bool read_merges_text(struct token_bpe *b, const char *text, size_t n, struct err *err)
@@ -482,9 +481,7 @@ static bool fill_from_pieces(struct token_encoder *te, const struct sentencepiec
  * where it cannot be used, it says nothing. */
 static void read_config_bos(struct token_encoder *te)
 {
-    const char *slash = strrchr(te->path, '/');
-    char *path = xasprintf("%.*stokenizer_config.json", slash ? (int)(slash + 1 - te->path) : 0,
-                           te->path);
+    char *path = fs_beside(te->path, "tokenizer_config.json");
     json_t *config = json_load_path(path, JSON_MAX_TEXT, JSON_LAST_WINS, NULL);
     free(path);
     const json_t *bos = json_object_get(config, "bos_token");

@@ -250,10 +250,11 @@ bool contributions_x(const struct samples *samples, const struct lm *lm,
                        "SEQUENCE:POSITION of %lld sequences of %lld)", samples->path,
                        (long long)sequence, (long long)position,
                        (long long)samples->n_seq, (long long)samples->seq_len);
-    bool given = samples->n_shards > 0;
+    bool given = samples_have_inputs(samples);
     if (!given && !(lm && hook))
-        return err_set(err, ERR_MISSING, "%s: no activations (found token ids only, expected --acts FILE or "
-                "--model DIR)", samples->path);
+        return err_set(err, ERR_MISSING, "%s: no activations (found %s, expected --acts FILE or "
+                       "--model DIR)", samples->path,
+                       samples->firings ? "a cache of firings" : "token ids only");
     int64_t width = given ? samples->d_in : lm_d_model(lm);
     if (width != d_in)
         return err_set(err, ERR_SHAPE, "%s: the activations do not fit the SAE (found %lld "

@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "io/map.h"
 #include "io/mem.h"
+#include "model/firings.h"
 #include "model/weights.h"
 
 static const struct dialect *const dialects[] = {
@@ -183,6 +184,9 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
         err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of this format are not read (found %s, expected "
                 "another)", c->path,
                 known);
+    } else if (firings_named(c->path)) {
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found a cache of firings, expected the "
+                "SAE that it is of; --acts takes the cache)", c->path);
     } else if (contents) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found %zu tensors, the first called "
                 "'%.100s', expected the names of an SAE)", c->path, container_count(contents),

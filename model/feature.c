@@ -144,7 +144,7 @@ static bool extra_from_samples(struct maker *m)
     struct page_feature *p = m->p;
     struct probe probe = {.tokens = p->tokens, .hits = p->hits, .n_hits = p->n_hits};
     struct probe_extra extra;
-    if (p->count > PROBE_EXTRA_TOKENS) {
+    if (!m->samples->firings && p->count > PROBE_EXTRA_TOKENS) {
         p->warning = xasprintf("feature %lld fires at %lld tokens: delta_fvu and coactive "
                                "need an index (more than %d)",
                                (long long)p->id, (long long)p->count, PROBE_EXTRA_TOKENS);
@@ -154,10 +154,12 @@ static bool extra_from_samples(struct maker *m)
                      &extra, m->err))
         return false;
     p->delta_fvu = extra.delta_fvu;
-    if (m->sae->d_in == m->sae->d_out && !isfinite(p->delta_fvu))
+    if (samples_have_inputs(m->samples) && m->sae->d_in == m->sae->d_out &&
+        !isfinite(p->delta_fvu))
         p->warning = xstrdup("delta_fvu is null: the reconstruction is not finite, or the "
                              "samples do not vary");
-    if (m->sae->arch->selects && m->samples->n_tok > PROBE_SELECT_TOKENS) {
+    if (!m->samples->firings && m->sae->arch->selects &&
+        m->samples->n_tok > PROBE_SELECT_TOKENS) {
         free(p->warning);
         p->warning = xasprintf("coactive of %s needs an index (more than %d tokens)",
                                m->sae->arch->name, PROBE_SELECT_TOKENS);
@@ -231,7 +233,7 @@ static void make_guarded(void *ctx)
 {
     struct maker *m = ctx;
     read_weights(m);
-    m->ok = (!m->samples || m->samples->n_shards == 0 || make_samples_part(m)) &&
+    m->ok = (!samples_have_features(m->samples) || make_samples_part(m)) &&
             make_neighbours(m, &m->sae->W_dec, &m->p->decoder_neighbours,
                             &m->p->n_decoder_neighbours) &&
             (m->options->quick ||
@@ -364,7 +366,7 @@ void page_context_make(const struct samples *samples, const struct hit *hits,
     out->ids = xmalloc((size_t)out->n * sizeof *out->ids);
     out->activations = xcalloc((size_t)out->n, sizeof *out->activations);
     samples_ids(samples, first, out->n, out->ids);
-    const struct hit *h = feature_find_hit((struct hit *)hits, n_hits, first);
+    const struct hit *h = hits + hits_find(hits, n_hits, first);
     for (; h < hits + n_hits && h->token < first + out->n; h++)
         out->activations[h->token - first] = h->value;
 }

@@ -10,19 +10,6 @@
 
 /* ---- values ----------------------------------------------------------------------- */
 
-struct hit *feature_find_hit(struct hit *hits, int64_t n, int64_t token)
-{
-    int64_t lo = 0, hi = n;
-    while (lo < hi) {
-        int64_t mid = lo + (hi - lo) / 2;
-        if (hits[mid].token < token)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return hits + lo;
-}
-
 /* An index keeps values in half precision: compute hit h again where it is shown. */
 static bool make_exact(struct maker *m, struct hit *h)
 {
@@ -37,7 +24,7 @@ static bool make_context_exact(struct maker *m, int64_t token)
     int64_t first = token - token % length, last = first + length - 1;
     first = token - reach > first ? token - reach : first;
     last = token + reach < last ? token + reach : last;
-    struct hit *h = feature_find_hit(m->p->hits, m->p->n_hits, first);
+    struct hit *h = m->p->hits + hits_find(m->p->hits, m->p->n_hits, first);
     for (; h < m->p->hits + m->p->n_hits && h->token <= last; h++)
         if (!make_exact(m, h))
             return false;

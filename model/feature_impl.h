@@ -23,9 +23,6 @@ static inline int feature_option(int given, int otherwise)
     return given > 0 ? given : otherwise;
 }
 
-/* The first hit at `token` or after it; hits + n when there is none. */
-struct hit *feature_find_hit(struct hit *hits, int64_t n, int64_t token);
-
 /* p->top; p->intervals and their examples. */
 bool feature_make_top(struct maker *m);
 bool feature_make_intervals(struct maker *m);

@@ -23,6 +23,20 @@ struct hit {
     float value; /* activation; signed for signed kinds */
 };
 
+/* Of n hits by token: the first at `token` or after it; n when there is none. */
+static inline int64_t hits_find(const struct hit *hits, int64_t n, int64_t token)
+{
+    int64_t lo = 0, hi = n;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (hits[mid].token < token)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 /* Per feature, fixed size, in the file as here (little-endian). */
 struct index_record {
     uint64_t count;     /* tokens where it is active */

@@ -22,7 +22,7 @@
 
 #include "model/index.h"
 
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 #define INDEX_BLOCK 16384
 
 struct index_block {

@@ -12,6 +12,7 @@
 #include "io/mem.h"
 #include "io/team.h"
 #include "model/encode.h"
+#include "model/firings_pass.h"
 #include "model/kern.h"
 #include "model/weights.h"
 
@@ -244,6 +245,8 @@ bool probe_feature(const struct sae *sae, const struct samples *samples,
                    const struct scan_options *options, int64_t id,
                    const struct progress *progress, struct probe *out, struct err *err)
 {
+    if (samples->firings)
+        return firings_probe(sae, samples, options, id, progress, out, err);
     assert(id >= 0 && id < sae->d_sae && sae->d_in == samples->d_in);
     int threads = options->threads > 0 ? options->threads : team_default_threads();
     int64_t rows = PROBE_BYTES / ((int64_t)sizeof(float) * sae->d_in);
@@ -283,6 +286,10 @@ bool probe_exact(const struct sae *sae, const struct samples *samples, int64_t i
                  int64_t t, const float *w, float *x, float *value, struct err *err)
 {
     float scale, shift;
+    if (samples->firings) {
+        *value = firings_find(samples->firings, samples->seq_len, id, t);
+        return true;
+    }
     if (!samples_read(samples, t, 1, x, err))
         return false;
     if (!sae_input(sae, x, x, &scale, &shift))

@@ -11,6 +11,7 @@
 #include "io/team.h"
 #include "model/decode.h"
 #include "model/encode.h"
+#include "model/firings_pass.h"
 #include "model/kern.h"
 #include "model/probe.h"
 
@@ -198,7 +199,7 @@ static bool visit_selected(const struct counting *c, struct counter *w, int64_t 
 
 /* ---- the tokens where the feature fires ------------------------------------------- */
 
-struct firing {
+struct extra_pass {
     const struct sae *sae;
     const struct samples *samples;
     const struct probe *p;
@@ -212,7 +213,7 @@ struct firing {
     uint32_t *both;
 };
 
-struct firing_room {
+struct extra_room {
     float *x, *u, *y, scale[ENCODE_ROWS], shift[ENCODE_ROWS];
     struct encode_scratch scratch;
     struct encode_hit *hits;
@@ -221,7 +222,7 @@ struct firing_room {
 };
 
 /* Hits come by feature: those of row r, in that order. */
-static int64_t hits_of_row(const struct firing_room *room, int64_t n_hits, uint32_t r)
+static int64_t hits_of_row(const struct extra_room *room, int64_t n_hits, uint32_t r)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < n_hits; i++)
@@ -230,7 +231,7 @@ static int64_t hits_of_row(const struct firing_room *room, int64_t n_hits, uint3
     return n;
 }
 
-static void account(struct firing *f, struct firing_room *room, int64_t n, int64_t n_hits)
+static void account(struct extra_pass *f, struct extra_room *room, int64_t n, int64_t n_hits)
 {
     int64_t d = f->sae->d_in;
     for (int64_t i = 0; i < n_hits; i++)
@@ -250,7 +251,7 @@ static void account(struct firing *f, struct firing_room *room, int64_t n, int64
     }
 }
 
-static bool encode_firings(struct firing *f, struct firing_room *room, struct err *err)
+static bool encode_firings(struct extra_pass *f, struct extra_room *room, struct err *err)
 {
     int64_t d = f->sae->d_in, n_hits;
     for (int64_t i = 0; i < f->p->n_hits; i += ENCODE_ROWS) {
@@ -272,8 +273,8 @@ static bool encode_firings(struct firing *f, struct firing_room *room, struct er
 }
 
 struct firing_guard {
-    struct firing *f;
-    struct firing_room *room;
+    struct extra_pass *f;
+    struct extra_room *room;
     struct err *err;
     bool ok;
 };
@@ -281,15 +282,15 @@ struct firing_guard {
 static void firing_guarded(void *ctx)
 {
     struct firing_guard *g = ctx;
-    const struct firing *f = g->f;
+    const struct extra_pass *f = g->f;
     g->f->norm = sqrt(kern_sum_squares(f->W_dec + f->id * f->sae->d_out, f->sae->d_out));
     g->ok = encode_firings(g->f, g->room, g->err);
 }
 
-static bool full_encode(struct firing *f, int threads, struct err *err)
+static bool full_encode(struct extra_pass *f, int threads, struct err *err)
 {
     const struct sae *sae = f->sae;
-    struct firing_room room = {.cap = ENCODE_ROWS * sae->d_sae};
+    struct extra_room room = {.cap = ENCODE_ROWS * sae->d_sae};
     struct firing_guard guard = {.f = f, .room = &room, .err = err};
     size_t rows = (size_t)(ENCODE_ROWS * sae->d_in);
     bool ok = false;
@@ -338,7 +339,7 @@ static int descending(const void *a, const void *b)
 
 /* Candidates by `both`, most first; jaccard <= both / n_i, so counting may stop as soon
  * as that bound falls below the last of the best. */
-static bool count_candidates(struct counting c, const struct firing *f,
+static bool count_candidates(struct counting c, const struct extra_pass *f,
                              struct probe_extra *out, struct err *err)
 {
     int64_t n = 0, d = c.sae->d_in, n_i = f->p->n_hits;
@@ -385,7 +386,7 @@ static bool count_candidates(struct counting c, const struct firing *f,
 }
 
 /* Which features TopK selects shows only in a full encode of every token. */
-static bool count_selected(struct counting c, const struct firing *f,
+static bool count_selected(struct counting c, const struct extra_pass *f,
                            struct probe_extra *out, struct err *err)
 {
     c.what = "co-occurrence";
@@ -405,13 +406,15 @@ bool probe_extra(const struct sae *sae, const struct samples *samples,
                  const struct progress *progress, struct probe_extra *out,
                  struct err *err)
 {
+    if (samples->firings)
+        return firings_extra(sae, samples, options, p, progress, out, err);
     assert(p->n_hits <= PROBE_EXTRA_TOKENS);
     int threads = options->threads > 0 ? options->threads : team_default_threads();
     struct probe_extra made = {.delta_fvu = NAN};
     made.both = xcalloc((size_t)sae->d_sae, sizeof *made.both);
     made.counts = xmalloc((size_t)sae->d_sae * sizeof *made.counts);
     memset(made.counts, -1, (size_t)sae->d_sae * sizeof *made.counts);
-    struct firing f = {.sae = sae, .samples = samples, .p = p, .id = id,
+    struct extra_pass f = {.sae = sae, .samples = samples, .p = p, .id = id,
                        .progress = progress, .both = made.both};
     struct counting c = {.sae = sae, .samples = samples, .options = options,
                          .progress = progress};

@@ -2,6 +2,7 @@
 #include "model/samples.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include "io/json.h"
 #include "io/map.h"
 #include "io/mem.h"
+#include "io/str.h"
 #include "model/kern.h"
 
 #define MAX_SHARDS  65536
@@ -24,12 +26,6 @@
 struct source {
     char *path, *key; /* owned; key NULL: none given */
 };
-
-static bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
 
 /* The ':' that may stand before a KEY, or NULL. */
 static const char *key_colon(const char *word)
@@ -83,12 +79,46 @@ static bool sources_add_dataset(struct sources *s, const char *dir, const char *
     return ok;
 }
 
+/* The directory of the one cache of firings below `dir`, which has one for each module of
+ * the language model; owned. NULL: there are none (ERR_MISSING) or several to choose from. */
+static char *firings_below(const char *dir, struct err *err)
+{
+    struct fs_names names = {0};
+    char *pattern = xasprintf("%s/*/" FIRINGS_PATTERN, dir), *only = NULL;
+    size_t from = strlen(dir) + 1, n = 0;
+    struct str list = {0};
+    bool found = fs_glob(pattern, &names, NULL);
+    for (size_t i = 0; i < names.n; i++) {
+        int len = (int)(strrchr(names.name[i], '/') - names.name[i]);
+        if (only && strncmp(names.name[i], only, (size_t)len) == 0 && !only[len])
+            continue;
+        free(only);
+        only = xstrndup(names.name[i], (size_t)len);
+        if (n++ < 8)
+            str_appendf(&list, "%s%s", n > 1 ? ", " : "", only + from);
+    }
+    if (n > 1)
+        err_set(err, ERR_MISSING, "%s: several caches of firings (found %s%s, expected one of "
+                "these directories)", dir, str_text(&list), n > 8 ? ", ..." : "");
+    else if (!found)
+        err_set(err, ERR_MISSING, "%s: no samples in the directory (found none, expected "
+                ".safetensors, .npy or .arrow files)", dir);
+    if (n != 1) {
+        free(only);
+        only = NULL;
+    }
+    str_finish(&list);
+    fs_names_free(&names);
+    free(pattern);
+    return only;
+}
+
 static bool sources_add_directory(struct sources *s, const char *dir, const char *key,
                                   struct err *err)
 {
     static const char *const patterns[] = {"*.safetensors", "*.npy", "*.npy.zst", "*.arrow"};
     char *state = xasprintf("%s/state.json", dir);
-    bool listed = exists(state), ok = listed && sources_add_dataset(s, dir, state, key, err);
+    bool listed = fs_exists(state), ok = listed && sources_add_dataset(s, dir, state, key, err);
     free(state);
     for (size_t i = 0; !listed && !ok && i < sizeof patterns / sizeof *patterns; i++) {
         struct fs_names names = {0};
@@ -101,8 +131,10 @@ static bool sources_add_directory(struct sources *s, const char *dir, const char
     }
     if (ok || listed)
         return ok;
-    return err_set(err, ERR_MISSING, "%s: no samples in the directory (found none, expected "
-                   ".safetensors, .npy or .arrow files)", dir);
+    char *below = firings_below(dir, err);
+    ok = below && sources_add_directory(s, below, key, err);
+    free(below);
+    return ok;
 }
 
 static bool is_directory(const char *path)
@@ -128,7 +160,7 @@ static bool sources_add_glob(struct sources *s, const char *pattern, const char 
 /* A file of the literal name wins; then FILE:KEY; then a glob of the whole word. */
 static bool sources_add(struct sources *s, const char *word, struct err *err)
 {
-    const char *colon = exists(word) ? NULL : key_colon(word);
+    const char *colon = fs_exists(word) ? NULL : key_colon(word);
     if (!colon)
         return sources_add_glob(s, word, NULL, err);
     char *path = xstrndup(word, (size_t)(colon - word));
@@ -232,7 +264,7 @@ static bool shards_disagree(const struct samples *s, const struct container *c,
                    tensor_shape_text(s->shards[0].tensor, b, sizeof b));
 }
 
-static bool add_part(struct samples *s, struct container *c, const struct tensor *t, bool owns,
+static bool add_part(struct samples *s, struct container *c, const struct tensor *t,
                      struct err *err)
 {
     int64_t n_tok, seq_len, d_in;
@@ -242,11 +274,10 @@ static bool add_part(struct samples *s, struct container *c, const struct tensor
         return err_set(err, ERR_SHAPE, "%s: no samples (found %s, expected 1 token or more of 1 to "
                        "%lld values)", container_path(c), tensor_shape_text(t, shape, sizeof shape),
                        (long long)MAX_D_IN);
-    struct samples_shard shard = {c, owns, t, s->n_tok, n_tok};
+    struct samples_shard shard = {c, t, s->n_tok, n_tok};
     array_grow(s->shards, s->n_shards, s->cap_shards);
     s->shards[s->n_shards++] = shard;
     if (s->n_shards == 1) {
-        s->path = xstrdup(container_path(c));
         s->d_in = d_in;
         s->seq_len = seq_len;
         s->dtype = t->dtype;
@@ -257,31 +288,51 @@ static bool add_part(struct samples *s, struct container *c, const struct tensor
     return true;
 }
 
-/* The next shard, or as many as its array has batches. The container now belongs to s. */
+/* A file of samples is not followed by one of firings, nor the other way round. */
+static bool mixed(const struct samples *s, const struct container *c, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, "%s: activations and firings do not go together (found "
+                   "both, the others in %s, expected files of one kind)", container_path(c),
+                   s->path);
+}
+
+static bool add_firings(struct samples *s, const struct container *c, struct err *err)
+{
+    if (s->n_shards)
+        return mixed(s, c, err);
+    if (!s->firings)
+        s->firings = xcalloc(1, sizeof *s->firings);
+    return firings_add(s->firings, c, err);
+}
+
+/* The next shard, or as many as its array has batches. */
 static bool add_shard(struct samples *s, struct container *c, const char *key,
                       struct err *err)
 {
-    if (!key && container_find(c, "locations") && container_find(c, "activations")) {
-        err_set(err, ERR_UNSUPPORTED, "%s: firings are not samples (found locations and "
-                "activations, expected activations of every token)", container_path(c));
-        container_close(c);
-        return false;
-    }
+    if (s->firings)
+        return mixed(s, c, err);
     const struct tensor *t = pick(c, key, is_samples,
                                   "floating point [n_seq, seq_len, d_in] or [n_tok, d_in]",
                                   err);
-    bool taken = false, ok = t != NULL;
+    bool ok = t != NULL;
     for (size_t i = 0; ok && i < container_count(c); i++) {
         const struct tensor *part = container_at(c, i);
         if (strcmp(part->name, t->name) != 0 || !is_samples(part))
             continue;
-        int before = s->n_shards;
-        ok = add_part(s, c, part, !taken, err);
-        taken = taken || s->n_shards > before;
+        ok = add_part(s, c, part, err);
     }
-    if (!taken)
-        container_close(c);
     return ok;
+}
+
+/* The container now belongs to s. */
+static bool add_file(struct samples *s, struct container *c, const char *key,
+                     struct err *err)
+{
+    array_grow(s->files, s->n_files, s->cap_files);
+    s->files[s->n_files++] = c;
+    if (!s->path)
+        s->path = xstrdup(container_path(c));
+    return !key && firings_are(c) ? add_firings(s, c, err) : add_shard(s, c, key, err);
 }
 
 static bool open_shards(struct samples *s, const struct samples_options *o,
@@ -296,7 +347,7 @@ static bool open_shards(struct samples *s, const struct samples_options *o,
                      o->acts[0], sources.n, MAX_SHARDS);
     for (size_t i = 0; i < sources.n && ok; i++) {
         struct container *c = container_open(sources.v[i].path, progress, err);
-        ok = c && add_shard(s, c, sources.v[i].key, err);
+        ok = c && add_file(s, c, sources.v[i].key, err);
     }
     sources_finish(&sources);
     return ok;
@@ -315,7 +366,7 @@ static const struct tensor *ids_beside(const struct samples *s, int i)
     static const char *const names[] = {"tokens", "token_ids", "input_ids"};
     const struct samples_shard *shard = &s->shards[i];
     int batch = 0;
-    for (int k = i; !s->shards[k].owns; k--)
+    for (int k = i; k > 0 && s->shards[k - 1].container == shard->container; k--)
         batch++;
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t k = 0, seen = 0; k < container_count(shard->container); k++) {
@@ -379,6 +430,33 @@ static bool open_tokens(struct samples *s, const char *word, enum dtype raw,
     return ok;
 }
 
+/* Rows and positions of a cache of firings, and that its token ids have as many. */
+static bool extent_of_firings(struct samples *s, struct err *err)
+{
+    struct firings *f = s->firings;
+    const struct tensor *first = f->parts[0].tokens;
+    char a[64], b[64];
+    s->dtype = f->parts[0].activations->dtype;
+    if (!s->tokens)
+        s->tokens = first;
+    if (s->tokens && s->tokens->ndim == 2) {
+        if (first && tensor_count(first) != tensor_count(s->tokens))
+            return err_set(err, ERR_SHAPE, "%s: token ids do not fit the firings in %s (found %s, "
+                           "expected %s)", samples_tokens_path(s), s->path,
+                           tensor_shape_text(s->tokens, a, sizeof a),
+                           tensor_shape_text(first, b, sizeof b));
+        f->rows = s->tokens->shape[0];
+        f->positions = s->tokens->shape[1];
+    }
+    if (f->positions < 1 || f->rows < 1 || f->rows > INT64_MAX / f->positions)
+        return err_set(err, ERR_MISSING, "%s: a cache of firings of how many tokens? (found no "
+                       "token ids and no cache_ctx_len, batch_size and n_tokens in config.json, "
+                       "expected --tokens of [rows, positions])", s->path);
+    s->seq_len = f->positions;
+    s->n_tok = f->rows * f->positions;
+    return true;
+}
+
 static bool tokens_disagree(const struct samples *s, struct err *err)
 {
     char a[64], b[64];
@@ -398,6 +476,11 @@ static bool check_tokens(const struct samples *s, struct err *err)
 {
     int64_t ids = tensor_count(s->tokens);
     bool flat = s->tokens->ndim == 1;
+    if (s->firings)
+        return ids == s->n_tok ||
+               err_set(err, ERR_SHAPE, "%s: token ids do not fit the firings in %s (found %lld "
+                       "ids, expected %lld)", samples_tokens_path(s), s->path, (long long)ids,
+                       (long long)s->n_tok);
     if (s->n_shards == 0)
         return ids > 0 || err_set(err, ERR_SHAPE, "%s: no token ids (found 0, expected 1 or more)",
                                   samples_tokens_path(s));
@@ -436,11 +519,12 @@ static bool cut_sequences(struct samples *s, int64_t n, struct err *err)
                      : s->tokens && s->tokens->ndim == 2 ? s->tokens->shape[1]
                                                          : 0;
     char shape[64];
-    const struct tensor *t = s->n_shards ? s->shards[0].tensor : s->tokens;
-    const char *path = s->n_shards ? s->path : samples_tokens_path(s);
-    tensor_shape_text(s->seq_len || !s->tokens ? t : s->tokens, shape, sizeof shape);
-    if (!s->seq_len && s->tokens)
-        path = samples_tokens_path(s);
+    const struct tensor *t =
+        s->n_shards && (s->seq_len || !s->tokens) ? s->shards[0].tensor : s->tokens;
+    const char *path = t && t == s->tokens ? samples_tokens_path(s) : s->path;
+    snprintf(shape, sizeof shape, "sequences of %lld", (long long)s->seq_len);
+    if (t)
+        tensor_shape_text(t, shape, sizeof shape);
     if (n && shaped && n != shaped)
         return err_set(err, ERR_SHAPE, "%s: sequences of another length (found %s, expected --seq-len "
                        "%lld)", path, shape, (long long)n);
@@ -464,7 +548,7 @@ static bool apply_limits(struct samples *s, const struct samples_options *o,
     if (s->n_tok > MAX_TOKENS)
         return err_set(err, ERR_RANGE,
                        "%s: %lld tokens (expected at most %lld; --tokens-limit takes fewer)",
-                       s->path ? s->path : samples_tokens_path(s),
+                       s->path,
                        (long long)s->n_tok, (long long)MAX_TOKENS);
     s->n_seq = (s->n_tok + s->seq_len - 1) / s->seq_len;
     return true;
@@ -475,13 +559,17 @@ struct samples *samples_open(const struct samples_options *o, const struct progr
 {
     struct samples *s = xcalloc(1, sizeof *s);
     bool ok = open_shards(s, o, progress, err) &&
+              (!s->firings || firings_complete(s->firings, err)) &&
               (o->tokens ? open_tokens(s, o->tokens, o->token_dtype, progress, err)
-                         : take_ids_beside(s, err));
-    if (ok && !s->n_shards && !s->tokens)
+                         : take_ids_beside(s, err)) &&
+              (!s->firings || extent_of_firings(s, err));
+    if (ok && !samples_have_features(s) && !s->tokens)
         ok = err_set(err, ERR_MISSING, "no samples and no tokens (found none, expected --acts)");
     ok = ok && (!s->tokens || check_tokens(s, err));
-    if (ok && !s->n_shards)
+    if (ok && !samples_have_features(s)) {
         s->n_tok = tensor_count(s->tokens);
+        s->path = xstrdup(samples_tokens_path(s));
+    }
     ok = ok && cut_sequences(s, o->seq_len, err) && apply_limits(s, o, err) &&
          (!s->tokens || check_ids(s, err));
     if (ok)
@@ -494,9 +582,10 @@ void samples_close(struct samples *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < s->n_shards; i++)
-        if (s->shards[i].owns)
-            container_close(s->shards[i].container);
+    for (int i = 0; i < s->n_files; i++)
+        container_close(s->files[i]);
+    free(s->files);
+    firings_free(s->firings);
     scratch_finish(&s->ids);
     free(s->shards);
     container_close(s->tokens_container);
@@ -614,6 +703,14 @@ void samples_ids(const struct samples *s, int64_t first, int64_t n, int64_t *out
         tensor_read_i64(s->tokens, first, n, out);
     for (int64_t i = 0; !s->tokens && i < n; i++)
         out[i] = -1;
+}
+
+bool samples_unchanged(const struct samples *s, struct err *err)
+{
+    for (int i = 0; i < s->n_files; i++)
+        if (!container_unchanged(s->files[i], err))
+            return false;
+    return !s->tokens_container || container_unchanged(s->tokens_container, err);
 }
 
 bool samples_none_left(const struct samples *s, int64_t skipped, struct err *err)

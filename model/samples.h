@@ -8,6 +8,8 @@
  * .arrow files. Ids that lie beside the samples in every shard ("tokens", "token_ids",
  * "input_ids") are taken where no file of tokens is given. Values are read with pread by blocks and converted
  * to f32; nothing is kept. Thread-safe after opening.
+ *
+ * In their place there may be a cache of firings (firings.h), or token ids alone.
  */
 #pragma once
 
@@ -17,6 +19,7 @@
 #include "io/container.h"
 #include "io/err.h"
 #include "io/scratch.h"
+#include "model/firings.h"
 
 struct samples_options {
     const char *const *acts; /* files or globs, "FILE:KEY" picks an array */
@@ -29,8 +32,7 @@ struct samples_options {
 };
 
 struct samples_shard {
-    struct container *container; /* owned by the first of its shards */
-    bool owns;
+    struct container *container; /* one of files */
     const struct tensor *tensor;
     int64_t first, n_tok;        /* tokens [first, first + n_tok) of the whole */
 };
@@ -38,9 +40,12 @@ struct samples_shard {
 struct samples {
     int64_t n_tok, n_seq, seq_len, d_in; /* after the limits */
     int64_t n_tok_stored;                /* before them */
-    struct samples_shard *shards;        /* owned; n_shards 0: tokens only, no samples */
+    struct container **files;            /* owned; each once */
+    int n_files, cap_files;
+    struct samples_shard *shards;        /* owned; n_shards 0: no inputs of an SAE */
     int n_shards, cap_shards;
-    char *path;                          /* of the first shard, for messages */
+    struct firings *firings;             /* owned; NULL: none. n_shards and d_in are 0 then */
+    char *path;                          /* of the first file, for messages */
     struct container *tokens_container;  /* owned; NULL: no ids, or they lie beside the samples */
     struct scratch ids;                  /* where those are copied to, one behind the other */
     struct tensor ids_tensor;
@@ -53,6 +58,20 @@ struct samples {
 struct samples *samples_open(const struct samples_options *options,
                              const struct progress *progress, struct err *err);
 void samples_close(struct samples *s); /* NULL is fine */
+
+/* Is there what an SAE reads? And is there what its features do, be it computed from that
+ * or as a cache has it? False of NULL. */
+static inline bool samples_have_inputs(const struct samples *s)
+{
+    return s && s->n_shards > 0;
+}
+static inline bool samples_have_features(const struct samples *s)
+{
+    return s && (s->n_shards > 0 || s->firings);
+}
+
+/* Are all files as they were when they were opened? ERR_FORMAT names the one that is not. */
+bool samples_unchanged(const struct samples *s, struct err *err);
 
 /* The file that the token ids are from, for messages. There must be some. */
 const char *samples_tokens_path(const struct samples *s);

@@ -14,6 +14,7 @@
 #include "model/clock.h"
 #include "model/decode.h"
 #include "model/encode.h"
+#include "model/firings_pass.h"
 #include "model/kern.h"
 #include "model/merge.h"
 #include "model/spill.h"
@@ -119,19 +120,16 @@ void scan_live_free(struct scan_live *live)
 
 /* Plain loads and stores: an update that two threads make at once may be lost, which an
  * approximate view can bear and a scan's speed cannot. */
-static void live_add(struct scan_live *live, const struct encode_hit *hits, int64_t n)
+void scan_live_add(struct scan_live *live, uint32_t j, float value)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t j = hits[i].feature;
-        float a = fabsf(hits[i].value);
-        float max = atomic_load_explicit(&live->max[j], memory_order_relaxed);
-        float sum = atomic_load_explicit(&live->sum[j], memory_order_relaxed);
-        uint32_t count = atomic_load_explicit(&live->count[j], memory_order_relaxed);
-        atomic_store_explicit(&live->count[j], count + 1, memory_order_relaxed);
-        atomic_store_explicit(&live->sum[j], sum + a, memory_order_relaxed);
-        if (a > max)
-            atomic_store_explicit(&live->max[j], a, memory_order_relaxed);
-    }
+    float a = fabsf(value);
+    float max = atomic_load_explicit(&live->max[j], memory_order_relaxed);
+    float sum = atomic_load_explicit(&live->sum[j], memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&live->count[j], memory_order_relaxed);
+    atomic_store_explicit(&live->count[j], count + 1, memory_order_relaxed);
+    atomic_store_explicit(&live->sum[j], sum + a, memory_order_relaxed);
+    if (a > max)
+        atomic_store_explicit(&live->max[j], a, memory_order_relaxed);
 }
 
 /* ---- the totals ------------------------------------------------------------------- */
@@ -301,13 +299,12 @@ static void count_hits(struct scanner *w, int64_t row, int64_t n, int64_t n_hits
 static bool spill_hits(struct scanner *w, int64_t row, int64_t n_hits)
 {
     for (int64_t i = 0; i < n_hits; i++) {
-        if (w->buffer.n == w->buffer.cap && !spill_flush(&w->s->spill, &w->buffer, &w->err))
+        struct spill_entry e = {.feature = w->hits[i].feature,
+                                .hit = {.token = w->token[row + w->hits[i].row],
+                                        .value = w->hits[i].value,
+                                        .delta = w->delta[i]}};
+        if (!spill_add(&w->s->spill, &w->buffer, &e, &w->err))
             return false;
-        w->buffer.entries[w->buffer.n++] = (struct spill_entry){
-            .feature = w->hits[i].feature,
-            .hit = {.token = w->token[row + w->hits[i].row],
-                    .value = w->hits[i].value,
-                    .delta = w->delta[i]}};
     }
     return true;
 }
@@ -344,8 +341,8 @@ static bool scan_rows(struct scanner *w, int64_t n)
             decode_block_deltas(&w->decoder, w->hits, n_hits, w->scale + row, some, y,
                                 w->delta);
         }
-        if (s->live)
-            live_add(s->live, w->hits, n_hits);
+        for (int64_t i = 0; s->live && i < n_hits; i++)
+            scan_live_add(s->live, w->hits[i].feature, w->hits[i].value);
         if (!spill_hits(w, row, n_hits))
             return false;
     }
@@ -487,9 +484,7 @@ static void plan_memory(struct scan *s, int threads)
     s->hits_cap = s->hits_cap < s->sae->d_sae ? s->sae->d_sae : s->hits_cap;
     s->hits_cap = s->hits_cap > most ? most : s->hits_cap;
     s->hits_cap = s->hits_cap > (4 << 20) && most > (4 << 20) ? 4 << 20 : s->hits_cap;
-    s->buffer_cap = (int64_t)(left / 2 / sizeof(struct spill_entry));
-    s->buffer_cap = s->buffer_cap < 65536 ? 65536 : s->buffer_cap;
-    s->buffer_cap = s->buffer_cap > (4 << 20) ? 4 << 20 : s->buffer_cap;
+    s->buffer_cap = spill_buffer_cap(left / 2);
 }
 
 /* Threads that the memory feeds and the work occupies. */
@@ -569,14 +564,9 @@ static void scan_finish(struct scan *s)
 /* Files that changed during the pass make its numbers belong to no file. */
 static bool inputs_unchanged(const struct scan *s, struct err *err)
 {
-    for (int i = 0; s->target && i < s->target->n_shards; i++)
-        if (!container_unchanged(s->target->shards[i].container, err))
-            return false;
-    for (int i = 0; i < s->samples->n_shards; i++)
-        if (!container_unchanged(s->samples->shards[i].container, err))
-            return false;
-    if (s->samples->tokens_container &&
-        !container_unchanged(s->samples->tokens_container, err))
+    if (s->target && !samples_unchanged(s->target, err))
+        return false;
+    if (!samples_unchanged(s->samples, err))
         return false;
     for (int i = 0; i < s->sae->n_containers; i++)
         if (!container_unchanged(s->sae->containers[i], err))
@@ -636,6 +626,9 @@ bool scan_run(const struct sae *sae, const struct samples *samples,
               struct scan_live *live, const struct progress *progress,
               struct scan_totals *totals, struct err *err)
 {
+    if (samples->firings)
+        return firings_scan(sae, samples, options, index_path, key, live, progress, totals,
+                            err);
     assert(sae->d_in == samples->d_in);
     if (samples->n_tok > UINT32_MAX)
         return err_set(err, ERR_UNSUPPORTED,

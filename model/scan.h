@@ -11,6 +11,9 @@
  * threads. Anonymous memory stays within options.memory; what does not fit is spilled to
  * an unlinked file beside the index.
  *
+ * Samples that are a cache of firings (firings.h) are read instead of encoded; what is
+ * said of the error is NaN then.
+ *
  * The encode is a stage of its own (encode.h): it yields hits (token, feature, value),
  * never a [tokens, d_sae] matrix beyond a tile.
  */
@@ -46,6 +49,8 @@ struct scan_totals {
     double fvu, explained_variance, mse, cosine;
     double sum_squares;     /* sum |x - mean(x)|^2, what delta_fvu is divided by */
     double seconds, tokens_per_second; /* of the pass that made the index */
+    int64_t cut_activations; /* of a cache of firings: beyond half precision, taken as its
+                                greatest number */
     int64_t finite_weights; /* sae->finite: who finds this index need not look again */
 };
 
@@ -63,12 +68,13 @@ struct scan_live {
 };
 struct scan_live *scan_live_new(int64_t d_sae);
 void scan_live_free(struct scan_live *live); /* NULL is fine */
+void scan_live_add(struct scan_live *live, uint32_t feature, float value); /* a firing */
 
 /*
  * Scan all samples and write the index to `index_path` (write beside, fsync, rename; on
  * failure or cancellation nothing is left behind). `key` identifies the inputs and options
  * and is stored in the index. live may be NULL. sae->W_enc must have d_in columns as the
- * samples do (assert).
+ * samples do, if they have any (assert).
  *
  * ERR_CANCELLED, ERR_OS (ENOSPC, a file that changed), ERR_NOMEM, ERR_MISSING when every
  * token is left out.

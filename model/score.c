@@ -66,7 +66,7 @@ static bool read_given(struct scorer *w, int64_t sequence, struct sums *sums,
                        struct err *err)
 {
     const struct replace *r = &w->s->r;
-    bool compared = r->samples->n_shards > 0 && sequence < SCORE_COMPARED;
+    bool compared = samples_have_inputs(r->samples) && sequence < SCORE_COMPARED;
     if (!compared && !w->s->options->from_samples)
         return true;
     if (!samples_read(r->samples, sequence * r->T, r->T, w->given, err))
@@ -404,7 +404,7 @@ bool score_run(const struct lm *lm, const struct lm_hook *hook, const struct sae
                         .r = {.lm = lm, .hook = hook, .sae = sae, .samples = samples,
                               .scan = &options->scan}};
     struct page_score made = {.baseline = options->baseline};
-    if (options->from_samples && !(samples && samples->n_shards))
+    if (options->from_samples && !samples_have_inputs(samples))
         return err_set(err, ERR_MISSING, "%s: no samples (found none, expected --acts)", sae->path);
     if (!replace_init(&s.r, progress, err))
         return false;

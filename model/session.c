@@ -43,12 +43,6 @@ static void warn_why(struct session *s, const char *what, const struct err *why)
 
 /* --- which SAEs --- */
 
-static bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
-
 static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -88,10 +82,10 @@ static int sae_by_word(struct session *s, const char *word, struct err *err)
     int i = bundle_find_sae(&s->bundle, word);
     if (i >= 0)
         return i;
-    if (exists(word))
+    if (fs_exists(word))
         return sae_at_path(s, word);
     struct stat st;
-    int why = errno; /* of exists() */
+    int why = errno; /* of fs_exists */
     if (lstat(word, &st) == 0) { /* there is a name: a link that leads nowhere or in circles */
         err_os(err, why, word, "cannot open");
         return -1;
@@ -170,6 +164,9 @@ static bool open_samples(struct session *s, const struct progress *progress, str
     if (!so.n_acts && !so.tokens)
         return true;
     s->samples = samples_open(&so, progress, err);
+    if (s->samples && s->samples->firings && !s->samples->tokens)
+        session_warn(s, "%s: warning: no token ids: the text has as many tokens as config.json "
+                     "says (%lld)", s->samples->path, (long long)s->samples->n_tok_stored);
     return s->samples != NULL;
 }
 
@@ -181,7 +178,7 @@ static bool open_target(struct session *s, const struct progress *progress, stru
     char a[64], b[64];
     if (!o->target)
         return true;
-    if (!samples || !samples->n_shards)
+    if (!samples_have_inputs(samples))
         return err_set(err, ERR_MISSING, "%s: a target without samples (found no --acts, "
                        "expected what the transcoder reads)", o->target);
     struct samples_options so = {.acts = &o->target, .n_acts = 1, .seq_len = samples->seq_len,
@@ -207,7 +204,9 @@ static bool check_width(const struct session *s, const char *path, const struct 
                        tensor_shape_text(sae->W_dec.t, enc, sizeof enc),
                        tensor_shape_text(target->shards[0].tensor, acts, sizeof acts),
                        (long long)sae->d_out);
-    if (!samples || !samples->n_shards || samples->d_in == sae->d_in)
+    if (samples && samples->firings)
+        return firings_fit(samples->firings, path, sae->d_sae, err);
+    if (!samples_have_inputs(samples) || samples->d_in == sae->d_in)
         return true;
     return err_set(err, ERR_SHAPE, "%s: W_enc does not fit the samples in %s (found %s and "
                    "%s, expected samples of d_in = %lld)", path, samples->path,
@@ -275,7 +274,7 @@ static void look_for_room(struct session *s)
 {
     struct session_options *o = &s->options;
     struct err err = {0};
-    if (o->no_index || o->index || !s->samples || !s->samples->n_shards)
+    if (o->no_index || o->index || !samples_have_features(s->samples))
         return;
     char *dir = fs_cache_dir(&err);
     if (dir && access(dir, W_OK | X_OK) != 0)
@@ -317,7 +316,7 @@ static bool estimate_factor(const struct session *s, struct sae *sae,
                             const struct progress *progress, struct err *err)
 {
     struct check check;
-    if (!s->samples || !s->samples->n_shards)
+    if (!samples_have_inputs(s->samples))
         return err_set(err, ERR_MISSING, "%s: --norm-factor estimate: no activation samples "
                        "(found none, expected --acts FILE)", sae->path);
     return check_make(sae, s->samples, progress, &check, err) &&
@@ -373,6 +372,12 @@ void session_set_sae(struct session *s, int i, struct sae *sae)
     e->id = sae_id(sae);
     for (int n = 0; n < sae->n_notes; n++)
         session_warn(s, "%s: warning: %s", e->path, sae->notes[n].text);
+    const struct firings *firings = s->samples ? s->samples->firings : NULL;
+    int64_t missing = firings ? firings_missing(firings, sae->d_sae) : 0;
+    if (missing)
+        session_warn(s, "%s: warning: %lld of %lld features are in no file of the cache: "
+                     "nothing is known of where they fire", s->samples->path,
+                     (long long)missing, (long long)sae->d_sae);
     if (s->target && sae_rebuilds_input(sae))
         session_warn(s, "%s: warning: --target is not used (found a %s, expected a "
                      "transcoder)", e->path, sae->kind);

@@ -86,11 +86,12 @@ static bool key_sae(struct str *key, const struct sae *sae, struct err *err)
 
 static bool key_samples(struct str *key, const struct samples *s, struct err *err)
 {
-    for (int i = 0; i < s->n_shards; i++) {
-        if (!s->shards[i].owns)
-            continue;
-        str_appendf(key, "samples %s", s->shards[i].tensor->name);
-        if (!session_key_file(key, container_path(s->shards[i].container), err))
+    for (int i = 0; i < s->n_shards; i++)
+        if (i == 0 || s->shards[i].container != s->shards[i - 1].container)
+            str_appendf(key, "samples %s\n", s->shards[i].tensor->name);
+    for (int i = 0; i < s->n_files; i++) {
+        str_puts(key, s->firings ? "firings" : "file");
+        if (!session_key_file(key, container_path(s->files[i]), err))
             return false;
     }
     if (!s->tokens_container)
@@ -157,15 +158,14 @@ char *session_index_path(const struct session *s, int i, struct err *err)
         return NULL;
     struct str what = {0};
     put_absolute(&what, e->path);
-    for (int k = 0; s->samples && k < s->samples->n_shards; k++) {
-        const struct samples_shard *shard = &s->samples->shards[k];
-        str_appendf(&what, "%s ", shard->tensor->name);
-        put_absolute(&what, container_path(shard->container));
-    }
+    for (int k = 0; s->samples && k < s->samples->n_shards; k++)
+        str_appendf(&what, "%s ", s->samples->shards[k].tensor->name);
+    for (int k = 0; s->samples && k < s->samples->n_files; k++)
+        put_absolute(&what, container_path(s->samples->files[k]));
     if (s->samples && s->samples->tokens_container)
         put_absolute(&what, samples_tokens_path(s->samples));
-    for (int k = 0; s->target && k < s->target->n_shards; k++)
-        put_absolute(&what, container_path(s->target->shards[k].container));
+    for (int k = 0; s->target && k < s->target->n_files; k++)
+        put_absolute(&what, container_path(s->target->files[k]));
     str_appendf(&what, "format %s\n", o->sae.format ? o->sae.format : "");
     key_options(&what, s);
 
@@ -189,7 +189,11 @@ static void warn_of_nulls(struct session *s, int i)
     const struct session_sae *e = &s->saes[i];
     const struct scan_totals *t = index_totals(e->index);
     long long beyond = 0;
-    if (!e->sae || e->sae->d_in != e->sae->d_out)
+    if (t->cut_activations)
+        session_warn(s, "%s: warning: %lld activations of the cache were too great for half "
+                     "precision and are taken as %g", e->path, (long long)t->cut_activations,
+                     (double)FIRINGS_GREATEST);
+    if (!e->sae || e->sae->d_in != e->sae->d_out || !samples_have_inputs(s->samples))
         return;
     for (int64_t j = 0; j < e->sae->d_sae; j++)
         beyond += !isfinite(index_record(e->index, j)->delta_fvu);
@@ -214,11 +218,6 @@ void session_set_index(struct session *s, int i, struct index *index)
         warn_of_nulls(s, i);
 }
 
-static bool has_samples(const struct session *s)
-{
-    return s->samples && s->samples->n_shards;
-}
-
 /* "PATH: why" as a warning about PATH. */
 static void damaged_index(struct err *err, const struct err *why, const char *path)
 {
@@ -234,7 +233,7 @@ struct index *session_index_for(const struct session *s, int i, const struct sae
     struct err e = {0};
     char *key = NULL, *path = NULL;
     struct index *index = NULL;
-    if (!s->options.rebuild && sae && has_samples(s))
+    if (!s->options.rebuild && sae && samples_have_features(s->samples))
         path = session_index_path(s, i, &e);
     if (path && access(path, F_OK) == 0)
         key = index_key(s, sae, &e);
@@ -313,7 +312,7 @@ struct index *session_make_index(const struct session *s, int i,
                                  struct err *err)
 {
     bool nameless = s->options.no_index;
-    if (!has_samples(s)) {
+    if (!samples_have_features(s->samples)) {
         err_set(err, ERR_MISSING, "%s: no samples to scan (found none, expected --acts)",
                 s->saes[i].path);
         return NULL;
@@ -339,7 +338,7 @@ bool session_need_index(struct session *s, int i, const struct progress *progres
         return true;
     if (!session_load(s, i, progress, err))
         return false;
-    if (has_samples(s) && session_open_index(s, i))
+    if (samples_have_features(s->samples) && session_open_index(s, i))
         return true;
     struct index *index = session_make_index(s, i, progress, live, err);
     if (index)

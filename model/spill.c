@@ -20,6 +20,12 @@ void spill_finish(struct spill *s)
     pthread_mutex_destroy(&s->lock);
 }
 
+int64_t spill_buffer_cap(size_t bytes)
+{
+    int64_t cap = (int64_t)(bytes / sizeof(struct spill_entry));
+    return cap < 65536 ? 65536 : cap > (4 << 20) ? 4 << 20 : cap;
+}
+
 bool spill_flush(struct spill *s, struct spill_buffer *b, struct err *err)
 {
     if (b->n == 0)

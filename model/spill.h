@@ -47,8 +47,21 @@ struct spill_buffer {
     int64_t n, cap;
 };
 
+/* Entries of a buffer that has so many bytes for them: within what is worth a run. */
+int64_t spill_buffer_cap(size_t bytes);
+
 /* Sort the buffer into a run of s and empty it; an empty one makes no run. */
 bool spill_flush(struct spill *s, struct spill_buffer *b, struct err *err);
+
+/* One more hit, after a flush when the buffer is full. */
+static inline bool spill_add(struct spill *s, struct spill_buffer *b,
+                             const struct spill_entry *entry, struct err *err)
+{
+    if (b->n == b->cap && !spill_flush(s, b, err))
+        return false;
+    b->entries[b->n++] = *entry;
+    return true;
+}
 
 /* Hits of feature j in all runs. */
 int64_t spill_count(const struct spill *s, int64_t j);

@@ -244,7 +244,7 @@ static void paint_missing(const struct view *v, struct canvas *c)
     canvas_printf(c, 1, 1, INK_LABEL, "%s: ", q->name);
     struct canvas in = canvas_sub(c, 1, 3 + text_width(q->name), c->rows - 1, c->cols);
     desk_state_text(v->desk, v->target.sae, state, sizeof state);
-    if (q->is_scanned && !(v->session->samples && v->session->samples->n_shards))
+    if (q->is_scanned && !samples_have_features(v->session->samples))
         canvas_wrap(&in, 0, INK_DIM, "not known without activation samples (--acts FILE)");
     else if (state[0])
         canvas_wrap(&in, 0, INK_DIM, state);

@@ -156,7 +156,7 @@ static void start(struct view *v, int k)
 static void go_on(struct view *v)
 {
     struct biases *b = v->state;
-    bool has_samples = v->session->samples && v->session->samples->n_shards;
+    bool has_samples = samples_have_features(v->session->samples);
 
     for (int k = 0; k < b->run.series.n; k++) {
         struct biases_point *p = &b->run.points[k];

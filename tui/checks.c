@@ -152,8 +152,11 @@ static void check_scale(struct list *l, const struct check_facts *f)
     const struct sae *sae = f->session->saes[f->sae].sae;
     char length[96] = "";
 
-    if (!f->session->samples || !f->session->samples->n_shards) {
-        say(l, CHECK_WAITING, name, "features", NULL, "none (--acts FILE)");
+    if (!samples_have_inputs(f->session->samples)) {
+        bool firings = samples_have_features(f->session->samples);
+        say(l, firings ? CHECK_INFO : CHECK_WAITING, name, "features", NULL, "%s",
+            firings ? "a cache of firings: nothing is known of the reconstruction"
+                    : "none (--acts FILE)");
         return;
     }
     if (f->check && f->check->tokens)

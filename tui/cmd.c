@@ -515,7 +515,7 @@ int cmd_main(const struct command *command, int argc, char *const *argv)
 const struct samples *cmd_samples(const struct cmd *c)
 {
     const struct samples *samples = c->session->samples;
-    return samples && samples->n_shards ? samples : NULL;
+    return samples_have_features(samples) ? samples : NULL;
 }
 
 const struct index *cmd_need_index(struct cmd *c, struct err *err)

@@ -31,7 +31,7 @@ static bool find_x(struct cmd *c, int64_t sequence, int64_t position, float *x,
     const struct samples *samples = c->session->samples;
     struct lm *lm = NULL;
     struct lm_hook hook;
-    bool run = !cmd_samples(c) && samples && cmd_model_path(c);
+    bool run = samples && !samples_have_inputs(samples) && cmd_model_path(c);
     if (run)
         lm = cmd_need_lm(c, err);
     bool ok = !run || (lm && cmd_need_hook(c, lm, &hook, err));

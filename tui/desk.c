@@ -200,7 +200,7 @@ const char *desk_state_text(const struct desk *d, int i, char *buf, size_t size)
 
 static bool has_samples(const struct desk *d)
 {
-    return d->session->samples && d->session->samples->n_shards;
+    return samples_have_features(d->session->samples);
 }
 
 static void changed(struct desk *d, int i)

@@ -112,7 +112,7 @@ void pane_ask(struct view *v, int slot, struct pane *p, int sae, int64_t feature
         return;
     struct pane_job *j = job_new(&pane_ops, sizeof *j);
     j->sae = e->sae;
-    j->samples = s->samples && s->samples->n_shards ? s->samples : NULL;
+    j->samples = samples_have_features(s->samples) ? s->samples : NULL;
     j->index = e->index;
     j->options = (struct page_feature_options){
         .top = PANE_TOP,

@@ -33,6 +33,12 @@ static void tell_samples(const struct samples *s)
                 dtype_info[s->dtype].name,
                 tensor_shape_text(s->shards[i].tensor, shape, sizeof shape),
                 container_unpacked(s->shards[i].container) ? ", unpacked" : "");
+    for (int i = 0; s->firings && i < s->firings->n_parts; i++) {
+        const struct firings_part *part = &s->firings->parts[i];
+        cmd_say("%s: note: %lld firings of features from %lld on, %s",
+                container_path(part->container), (long long)part->n, (long long)part->first,
+                dtype_info[part->activations->dtype].name);
+    }
     if (s->tokens)
         cmd_say("%s: note: token ids %s %s", samples_tokens_path(s),
                 dtype_info[s->tokens->dtype].name,

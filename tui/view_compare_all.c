@@ -392,7 +392,7 @@ static void paint_scatter(const struct view *v, struct canvas *c, int column, co
         char text[600];
         desk_score_text(v->desk, s->all_ids[0], text, sizeof text);
         canvas_wrap(&body, 0, INK_DIM,
-                    !(v->session->samples && v->session->samples->n_shards)
+                    !samples_have_features(v->session->samples)
                         ? "not known without activation samples (--acts FILE)"
                     : column == ALL_SCORE && text[0] ? text
                                                      : "...");

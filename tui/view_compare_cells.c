@@ -221,7 +221,7 @@ static const char *why_empty(const struct view *v)
 
     if (s->filter[0])
         return "no pair fulfils the filter; & and an empty line: all again";
-    if (lives && !(v->session->samples && v->session->samples->n_shards))
+    if (lives && !samples_have_features(v->session->samples))
         return "not known without activation samples (--acts FILE)";
     if (!s->top || !s->top->whole)
         return "...";

@@ -146,7 +146,7 @@ static int paint_legend(const struct compare *s, int k, struct canvas *c, int ro
 static void paint_missing(const struct view *v, struct canvas *c)
 {
     const struct compare *s = v->state;
-    bool samples = v->session->samples && v->session->samples->n_shards;
+    bool samples = samples_have_features(v->session->samples);
 
     if (quantities[s->of].is_scanned && !samples)
         canvas_wrap(c, 0, INK_DIM, "not known without activation samples (--acts FILE)");

@@ -77,7 +77,7 @@ static int name_cols(int cols)
 static bool paint_why(const struct view *v, struct canvas *c, int row, int m, int name)
 {
     const struct compare *s = v->state;
-    bool samples = v->session->samples && v->session->samples->n_shards;
+    bool samples = samples_have_features(v->session->samples);
     bool first_score = metrics[m].is_score && !metrics[m - 1].is_score;
     char text[600];
 

@@ -25,7 +25,7 @@ const struct sae *feature_sae(const struct view *v)
 
 bool feature_has_samples(const struct view *v)
 {
-    return v->session->samples && v->session->samples->n_shards > 0;
+    return samples_have_features(v->session->samples);
 }
 
 int feature_examples(const struct view *v)

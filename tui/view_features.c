@@ -212,7 +212,7 @@ static bool features_open(struct view *v, struct err *err)
     struct features *f = v->state;
 
     (void)err;
-    bool has_samples = v->session && v->session->samples && v->session->samples->n_shards;
+    bool has_samples = v->session && samples_have_features(v->session->samples);
     f->sort = has_samples ? FCOL_DENSITY : FCOL_ID;
     f->table.ascending = !has_samples;
     f->pane = PANE_EMPTY;

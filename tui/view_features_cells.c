@@ -124,7 +124,7 @@ static bool needs_model(int column)
 static void usual_columns(struct view *v)
 {
     struct features *f = v->state;
-    bool has_samples = v->session->samples && v->session->samples->n_shards;
+    bool has_samples = samples_have_features(v->session->samples);
     bool has_model = session_lm_path(v->session) && v->session->samples &&
                      v->session->samples->tokens;
     int columns[CELL_COLUMNS], n = 0;

@@ -21,7 +21,7 @@ const struct scan_totals *overview_totals(const struct view *v, int i)
 
 bool overview_has_samples(const struct view *v)
 {
-    return v->session->samples && v->session->samples->n_shards > 0;
+    return samples_have_features(v->session->samples);
 }
 
 /* -- facts: a job a card -------------------------------------------------------------- */

@@ -70,13 +70,14 @@ static void put_identity(struct page *p, int i)
     if (!overview_has_samples(p->v))
         snprintf(line + n, sizeof line - n, "no samples (--acts FILE)");
     else
-        snprintf(line + n, sizeof line - n, "%s tokens in %lld x %lld · %s",
+        snprintf(line + n, sizeof line - n, "%s tokens in %lld x %lld · %s%s",
                  count_text(s->n_tok, tokens, sizeof tokens), (long long)s->n_seq,
-                 (long long)s->seq_len, dtype_info[s->dtype].name);
+                 (long long)s->seq_len, s->firings ? "a cache of firings, " : "",
+                 dtype_info[s->dtype].name);
     canvas_fit(p->c, p->row++, 2, p->cols - 3, ALIGN_LEFT, INK_TEXT, line);
     if (overview_has_samples(p->v)) {
-        snprintf(line, sizeof line, s->n_shards > 1 ? "%s and %d more" : "%s", s->path,
-                 s->n_shards - 1);
+        snprintf(line, sizeof line, s->n_files > 1 ? "%s and %d more" : "%s", s->path,
+                 s->n_files - 1);
         put_path(p, 2, INK_DIM, line);
         p->row++;
     }

@@ -54,7 +54,7 @@ static enum contributions_order order_of(const struct token_view *s)
 
 static bool has_samples(const struct view *v)
 {
-    return v->session->samples && v->session->samples->n_shards > 0;
+    return samples_have_inputs(v->session->samples);
 }
 
 /* Have the parts of the target made, as soon as what they need is open. */

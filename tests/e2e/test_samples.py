@@ -234,8 +234,6 @@ class Samples(Case):
             "saescope: --token-dtype: only together with --tokens\n")
 
     def test_what_is_no_sample(self):
-        locations = self.safetensors("0_99.safetensors", {
-            "locations": ("I64", [1, 3], bytes(24)), "activations": ("F16", [1], b"\0\0")})
         one = schema(COLUMNS)
         acts, tokens = self.rows(0, 1)
         ragged = batch(2, [(2, 0), (2, 0), (3, 0), (3, 0), (2, 0), (32, 0)],
@@ -249,8 +247,6 @@ class Samples(Case):
         for path, says in (
                 (self.tmp + "/empty", "no samples in the directory (found none, expected "
                                       ".safetensors, .npy or .arrow files)"),
-                (locations, "firings are not samples (found locations and activations, expected "
-                            "activations of every token)"),
                 (self.write("ragged.arrow", one + ragged + END), "not an array of that kind"),
                 (self.write("nulls.arrow", one + nulls + END), "not an array of that kind"),
                 (self.write("packed.arrow", one + packed + END), "a compressed batch is not read "

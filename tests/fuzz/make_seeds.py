@@ -69,6 +69,23 @@ def arrays():
     put("container", "gemma.npz", read(SMALL, "saes", "gemma", "params.npz"))
 
 
+def firings():
+    for name, code, floats in (("halves", "H", "e"), ("singles", "q", "f")):
+        codes = {"H": "U16", "q": "I64", "e": "F16", "f": "F32"}
+        hits = [(0, 0, 3, .5), (0, 2, 0, 2.0), (0, 2, 35, 1.0), (1, 1, 7, .25)]
+        parts = {"locations": (codes[code], [4, 3], struct.pack(
+            "<12" + code, *(n for hit in hits for n in hit[:3]))),
+            "activations": (codes[floats], [4], struct.pack("<4" + floats, *(h[3] for h in hits))),
+            "tokens": ("I64", [2, 3], struct.pack("<6q", *range(6)))}
+        header, data = {}, b""
+        for key, (dtype, shape, block) in parts.items():
+            header[key] = {"dtype": dtype, "shape": shape,
+                           "data_offsets": [len(data), len(data) + len(block)]}
+            data += block
+        text = json.dumps(header).encode()
+        put("firings", name, struct.pack("<Q", len(text)) + text + data)
+
+
 def zips():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as z:
@@ -186,6 +203,7 @@ def index(program):
 if __name__ == "__main__":
     shutil.rmtree(os.path.join(HERE, "corpus"), ignore_errors=True)
     arrays()
+    firings()
     zips()
     pickles()
     texts()
