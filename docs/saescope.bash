@@ -9,7 +9,7 @@ _saescope()
         encoder_decoder_cosine nearest_cosine delta_fvu relative_decoder_norm label'
     local options='--sae --acts --tokens --seq-len --tokenizer --model --truth --hook --sequences
         --tokens-limit --skip-first --skip-tokens --index --no-index --rebuild --labels
-        --format --fold-decoder-norms --subtract-b-dec --norm-factor --subtract-mean --target
+        --format --fold-decoder-norms --subtract-b-dec --norm-factor --subtract-mean --decoder-layer --target
         --token-dtype        --memory --threads --seed --quick --json --tsv --table
         --color --ascii --theme --quiet --verbose --help --version'
     local word command='' first=1
@@ -97,7 +97,7 @@ _saescope()
     --sae | -s | --acts | -a | --tokens | -t | --target | --tokenizer | --index | --labels | \
         --truth | --against) ;;
     --seq-len | --hook | --sequences | --tokens-limit | --skip-first | --skip-tokens | \
-        --memory | --subtract-mean | --threads | -j | --seed | --filter | --limit | --top | --context | \
+        --memory | --subtract-mean | --decoder-layer | --threads | -j | --seed | --filter | --limit | --top | --context | \
         --bins | --near-l0 | --range | --ablate | --text)
         compopt +o default ;;
     *)

@@ -54,6 +54,7 @@ complete -c saescope -l format -x -d 'Read as this format' \
 complete -c saescope -l fold-decoder-norms -x -a 'on off' -d 'Scale decoder rows to unit length'
 complete -c saescope -l norm-factor -x -a estimate -d 'Multiply the activations'
 complete -c saescope -l subtract-mean -x -d 'Take this vector of the checkpoint off the input'
+complete -c saescope -l decoder-layer -x -d 'Of a cross-layer transcoder, to this layer'
 complete -c saescope -l subtract-b-dec -x -a 'on off' -d 'Take b_dec off the input'
 complete -c saescope -l memory -x -d 'Memory beyond mapped files'
 complete -c saescope -s j -l threads -x -d 'Threads'

@@ -121,8 +121,8 @@ static bool plan_scales(struct convert_plan *p, const struct sae *sae, bool npy,
 {
     bool norms;
     if (sae->scale_ranks)
-        return cannot(sae, "decoder norms only rank its features", "TopK by h times the norm",
-                      "TopK by h", err);
+        return cannot(sae, "decoder norms rank its features and are in no activation", "such a TopK",
+                      "--fold-decoder-norms on, which makes them part of both", err);
     if (sae->act_scale) {
         if (!scales_are_norms(sae, progress, &norms, err))
             return false;

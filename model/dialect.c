@@ -140,11 +140,6 @@ static const struct {
 
 static const char *unread_format(const struct checkpoint *c)
 {
-    bool layered = c->file && (strncmp(c->file, "W_enc_", 6) == 0 ||
-                               strncmp(c->file, "W_dec_", 6) == 0);
-    if (layered ? checkpoint_is_file(c, ".safetensors")
-                : !c->file && checkpoint_has(c, "W_enc_0.safetensors"))
-        return "cross-layer transcoder";
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         if (checkpoint_offers(c, unread[i].file))
             return unread[i].format;
@@ -194,6 +189,9 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
     } else if (c->peek->done) {
         if (err)
             *err = c->peek->err;
+    } else if (c->file && strncmp(c->file, "W_dec_", 6) == 0) {
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found the decoder of a cross-layer "
+                "transcoder, expected the path of W_enc_%s beside it)", c->path, c->file + 6);
     } else if (c->file) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a file of another kind, "
                 "expected sae_weights.safetensors, params.npz, W_enc.npy, "

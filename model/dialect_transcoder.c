@@ -5,7 +5,8 @@
  *                        [d_sae, d_out], b_enc, b_dec, perhaps W_skip [d_out, d_in] and
  *                        activation_function.threshold, in a directory that may have a
  *                        config.yaml (feature_input_hook, feature_output_hook); also the
- *                        files of mwhanna. relu(x W_enc + b_enc) or JumpReLU
+ *                        files of mwhanna. relu(x W_enc + b_enc) or JumpReLU. Layers of
+ *                        cross-layer transcoders: dialect_clt.h
  *   transcoder-circuits  a .pt file of {"cfg": a pickled object, "state_dict"}, in which
  *                        b_dec_out [d_out] is added to the output and b_dec [d_in] taken off
  *                        the input
@@ -23,6 +24,7 @@
 #include "io/fs.h"
 #include "io/json.h"
 #include "io/mem.h"
+#include "model/dialect_clt.h"
 #include "model/dialect_keys.h"
 
 #define CONFIG     "config.yaml"
@@ -37,9 +39,11 @@ static const struct tensor *find(const struct sae *sae, const char *name)
     return container_find(sae->containers[0], name);
 }
 
-/* The number of layer_L.safetensors, -1: not such a name. */
+/* The number of layer_L.safetensors, or of W_enc_L.safetensors; -1: no such name. */
 static long layer_of(const char *file)
 {
+    if (clt_layer_of(file) >= 0)
+        return clt_layer_of(file);
     char *end;
     if (strncmp(file, "layer_", 6) != 0 || !isdigit((unsigned char)file[6]))
         return -1;
@@ -47,7 +51,7 @@ static long layer_of(const char *file)
     return strcmp(end, ".safetensors") == 0 ? layer : -1;
 }
 
-/* Files layer_L.safetensors in the directory; *file (owned) is the first of them. */
+/* Files of layers in the directory; *file (owned) is the first of them. */
 static int count_layers(const struct checkpoint *c, char **file)
 {
     int n = 0;
@@ -87,12 +91,26 @@ static char *in_block(char *hook, long layer)
     return full;
 }
 
+/* mwhanna's largest have no config.yaml, but a log of the training that all of them have. */
+static void read_without_yaml(struct sae *sae, const struct checkpoint *c, long layer)
+{
+    if (layer < 0) {
+        sae_add_note(sae, "there is no configuration: taken for a transcoder, whose output is "
+                          "not its input, and which takes nothing off it");
+    } else if (checkpoint_has(c, "wandb-config.yaml") || checkpoint_has(c, "wanb-config.yaml")) {
+        sae->hook = xasprintf("blocks.%ld.mlp.hook_in", layer);
+        sae->hook_out = xasprintf("blocks.%ld.hook_mlp_out", layer);
+    }
+}
+
 static bool read_yaml(struct sae *sae, const struct checkpoint *c, long layer, struct err *err)
 {
     static const char *const names[] = {"model_name", "feature_input_hook",
                                         "feature_output_hook"};
-    if (!checkpoint_has(c, CONFIG))
+    if (!checkpoint_has(c, CONFIG)) {
+        read_without_yaml(sae, c, layer);
         return true;
+    }
     char *path = checkpoint_sibling(c, CONFIG);
     char *text = fs_read_file(path, MAX_CONFIG, NULL, err);
     free(path);
@@ -160,12 +178,16 @@ static bool bind_tracer(struct sae *sae, const struct checkpoint *c,
     if (n != 1) {
         free(file);
         return err_set(err, n ? ERR_FORMAT : ERR_MISSING, "%s: one transcoder is meant (found "
-                       "%d files layer_L.safetensors, expected the path of one)", c->path, n);
+                       "%d files layer_L.safetensors or W_enc_L.safetensors, expected the path of "
+                       "one)", c->path, n);
     }
     char *path = c->file ? xstrdup(c->path) : checkpoint_sibling(c, file);
     long layer = layer_of(c->file ? c->file : file);
-    bool ok = read_yaml(sae, c, layer, err) && dialect_container(sae, path, progress, err) &&
-              bind_tracer_file(sae, path, err);
+    bool cross = clt_layer_of(c->file ? c->file : file) >= 0;
+    bool ok = read_yaml(sae, c, layer, err) &&
+              (cross ? clt_bind(sae, c, c->file ? c->file : file, progress, err)
+                     : dialect_container(sae, path, progress, err) &&
+                           bind_tracer_file(sae, path, err));
     free(path);
     free(file);
     return ok;
@@ -177,9 +199,14 @@ static const char *recognise_tracer(const struct checkpoint *c)
     char *file = NULL;
     if (!c->file) {
         int n = checkpoint_has(c, "cfg.json") ? 0 : count_layers(c, &file);
+        const char *rule = n != 1                     ? NULL /* a tree of them */
+                           : clt_layer_of(file) >= 0 ? "W_enc_L.safetensors"
+                                                      : "layer_L.safetensors";
         free(file);
-        return n ? "layer_L.safetensors" : NULL;
+        return rule;
     }
+    if (clt_layer_of(c->file) >= 0)
+        return "W_enc_L.safetensors";
     if (!checkpoint_is_file(c, ".safetensors") || checkpoint_has(c, "cfg.json"))
         return NULL;
     struct container *s = container_open(c->path, NULL, NULL);

@@ -159,6 +159,13 @@ static bool subtract_mean(struct sae *sae, struct err *err)
     return true;
 }
 
+static bool check_decoder_layer(const struct sae *sae, struct err *err)
+{
+    return !sae->options.decoder_layer || sae->cross_layer ||
+           err_set(err, ERR_UNSUPPORTED, "%s: --decoder-layer: its features write to one place "
+                   "(found %s, expected a cross-layer transcoder)", sae->path, sae->kind);
+}
+
 static bool override_norm(struct sae *sae, struct err *err)
 {
     const struct sae_options *o = &sae->options;
@@ -189,7 +196,8 @@ struct sae *sae_open(const char *path, const struct sae_options *options,
         goto out;
     sae = sae_new(path, dialect, rule);
     sae->options = *options;
-    if (!dialect->bind(sae, &c, progress, err) || !override_b_dec(sae, err) ||
+    if (!dialect->bind(sae, &c, progress, err) || !check_decoder_layer(sae, err) ||
+        !override_b_dec(sae, err) ||
         !override_norm(sae, err) ||
         (options->fold > 0 && !fold_decoder_norms(sae, progress, err))) {
         sae_close(sae);

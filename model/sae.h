@@ -61,6 +61,7 @@ struct sae_options {
     double norm_factor; /* --norm-factor: x is multiplied by it; 0: as the file says */
     bool factor_follows; /* sae_set_norm_factor will be called: nothing to warn of */
     const char *subtract_mean; /* --subtract-mean: a vector of the file, or NULL */
+    int decoder_layer;  /* --decoder-layer: N + 1; 0: the layer's own */
     bool transcoder;    /* a target is given: where the file does not tell, it is one */
 };
 
@@ -104,6 +105,7 @@ struct sae {
     bool is_signed; /* TopK: the k of greatest |h| stay, with their signs */
     struct mat W_enc, W_dec;
     struct mat W_skip; /* [d_out, d_in] of skip transcoders: y += W_skip x; .t NULL: none */
+    bool cross_layer;  /* W_dec is one of several, each to another layer's output */
     int models;        /* of crosscoders: x and y are theirs, one behind the other; else 1 */
     float *b_in, *b_enc, *b_dec; /* [d_in], [d_sae], [d_out]; see above for NULL */
     float *threshold;            /* [d_sae] JumpReLU, BatchTopK (repeated), else NULL */

@@ -107,6 +107,8 @@ static void key_options(struct str *key, const struct session *s)
                 o->sae.subtract_b_dec, o->sae.transcoder, o->sae.norm_factor,
                 o->sae.factor_follows ? " estimated" : "",
                 o->sae.subtract_mean ? o->sae.subtract_mean : "");
+    if (o->sae.decoder_layer)
+        str_appendf(key, "decoder layer %d\n", o->sae.decoder_layer - 1);
     if (s->samples)
         str_appendf(key, "sequences of %lld, %lld of %lld tokens\n",
                     (long long)s->samples->seq_len, (long long)s->samples->n_tok,

@@ -88,6 +88,8 @@ static const struct option options[] = {
      "take this vector of the checkpoint off the input and add it to the output"},
     {"subtract-b-dec", 0, KIND_CHOICE, OPT_GENERAL, AT(subtract), "on|off",
      "take b_dec off the input before encoding (default: as the format says)"},
+    {"decoder-layer", 0, KIND_COUNT, OPT_GENERAL, AT(decoder_layer), "N",
+     "of a cross-layer transcoder: what it writes to layer N (default: the one it reads)"},
     {"memory", 0, KIND_SIZE, OPT_GENERAL, AT(memory), "SIZE",
      "memory beyond mapped files: 384M (default), 1G"},
     {"threads", 'j', KIND_AMOUNT, OPT_GENERAL, AT(threads), "N",
@@ -187,7 +189,7 @@ static const struct option options[] = {
 void opt_init(struct opts *o)
 {
     *o = (struct opts){.limit = -1, .top = -1, .context = -1, .at = -1,
-                       .near_l0 = -1};
+                       .near_l0 = -1, .decoder_layer = -1};
 }
 
 void opt_finish(struct opts *o)
@@ -611,6 +613,10 @@ static bool settle(struct opts *o, struct err *err)
     o->session.sae.subtract_b_dec = on_off(o->subtract);
     if (!settle_factor(o, err))
         return false;
+    if (o->decoder_layer > 1000000)
+        return err_set(err, ERR_USAGE, "--decoder-layer: found %lld, expected at most 1000000",
+                       (long long)o->decoder_layer);
+    o->session.sae.decoder_layer = (int)o->decoder_layer + 1;
     for (int d = 0; o->token_dtype && d < DTYPE_COUNT; d++)
         if (!strcmp(dtype_info[d].name, o->token_dtype))
             o->session.token_dtype = (enum dtype)d;

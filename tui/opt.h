@@ -45,6 +45,7 @@ struct opts {
     struct session_options session; /* paths are the command's to fill in */
     int64_t threads, memory, seed;  /* as given, before they go into session */
     const char *fold, *subtract;    /* "on", "off" or NULL */
+    int64_t decoder_layer;          /* -1: not given */
     const char *factor;             /* a number, "estimate" or NULL */
     const char *token_dtype;        /* or NULL */
 

@@ -6,6 +6,7 @@ the command line. What is said about each stands in refusals.txt, word for word.
 import gzip
 import io
 import json
+import math
 import os
 import struct
 import zipfile
@@ -516,6 +517,49 @@ case("no file", lambda: ["info", "nothing"])
 case("no directory", lambda: ["info", "nothing/sae"])
 case("empty directory", lambda: os.mkdir("empty") or ["info", "empty"])
 case("index of another program", lambda: ["scan", sae(), "--acts", write("a.npy", WHOLE), "--index", write("notes.txt", "dear diary\n")])
+
+
+# ---- other libraries' checkpoints: what they hold, and what is asked of them
+
+def numbers(*shape):
+    return "F32", list(shape), floats(math.prod(shape))
+
+
+def clt(*words, layer=2, targets=3, path="W_enc_2.safetensors", both=True):
+    def make():
+        write("W_enc_%d.safetensors" % layer, safetensors(*pack({
+            "W_enc_%d" % layer: numbers(F, D), "b_enc_%d" % layer: numbers(F), "b_dec_%d" % layer: numbers(D)})))
+        if both:
+            write("W_dec_%d.safetensors" % layer, safetensors(*pack({"W_dec_%d" % layer: numbers(*targets) if isinstance(
+                targets, tuple) else numbers(F, targets, D)})))
+        return ["info", path, *words]
+    return make
+
+
+def scope(folder, config=None, *words, **tensors):
+    every = {"w_enc": numbers(D, F), "w_dec": numbers(F, D), "b_enc": numbers(F), "b_dec": numbers(D), "threshold": numbers(F)}
+
+    def make():
+        write(folder + "/params.safetensors", safetensors(*pack(dict(every, **tensors))))
+        if config:
+            write(folder + "/config.json", json.dumps(dict({"architecture": "jump_relu"}, **config)))
+        return ["info", folder, *words]
+    return make
+
+
+for name, make in {
+        "clt below its layer": clt("--decoder-layer", "1"), "clt above the last": clt("--decoder-layer", "5"),
+        "clt the decoder's file": clt(path="W_dec_2.safetensors"), "clt without the decoder": clt(both=False),
+        "clt of one target": clt(targets=(F, D)), "clt of another width": clt(targets=(F + 1, 3, D)),
+        "layer of an SAE": lambda: ["info", sae(), "--decoder-layer", "2"],
+        "scope clt of no layer": scope("x", w_dec=numbers(F, 3, D)),
+        "scope clt without its own target": scope("clt/layer_3_width_16k", w_dec=numbers(F, 3, D)),
+        "scope clt below its layer": scope("clt/layer_1_width_16k", None, "--decoder-layer", "0", w_dec=numbers(F, 3, D)),
+        "scope crosscoder": scope("crosscoder/layer_1", w_enc=numbers(2, D, F), w_dec=numbers(F, 2, D)),
+        "scope without its skip": scope("x", {"affine_connection": True}),
+        "scope of another architecture": scope("x", {"architecture": "topk"}),
+        "scope without a threshold": scope("x", {}, threshold=numbers(F + 1))}.items():
+    case("other " + name, make)
 
 
 # ---- language models

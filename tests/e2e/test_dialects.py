@@ -81,7 +81,8 @@ class Dialects(Case):
                    "crosscoder": "the form has no word for its kind",
                    "pca": "SAELens' configuration has no word",
                    "identity": "SAELens' configuration has no word",
-                   "openai_identity": "SAELens' configuration has no word"}
+                   "openai_identity": "SAELens' configuration has no word",
+                   "moss_topk": "decoder norms rank its features and are in no activation"}
         for name, case in CASES.items():
             for to in ("saelens", "npy"):
                 with self.subTest((name, to)):

@@ -313,6 +313,63 @@ f = relu((x - bd) @ We + be)
 case("mean not taken off", "mean.pt", f, f @ Wd + bd, Wd, "kissane", "sae", "standard", "self",
      warning="'act_mean' in the file is not taken off the input (--subtract-mean act_mean)")
 
+# OpenMOSS since 2025: decoder norms decide what is on, and are in no activation
+norms = np.linalg.norm(Wd, axis=1)
+scale = np.sqrt(D) / norm_in
+config = {"sae_type": "sae", "d_model": D, "expansion_factor": 3, "use_decoder_bias": True,
+          "norm_activation": "dataset-wise", "sparsity_include_decoder_norm": True, "top_k": K,
+          "hook_point_in": "blocks.15.hook_resid_post",
+          "hook_point_out": "blocks.15.hook_resid_post", "use_glu_encoder": False}
+mean_norm = {"dataset_average_activation_norm.blocks.15.hook_resid_post": np.array(norm_in)}
+h = x * scale @ We + be
+log_threshold = np.log(threshold + 0.01).astype(np.float32)
+write("moss_r1/config.json", json.dumps(dict(config, act_fn="jumprelu")))
+safetensors("moss_r1/sae_weights.safetensors", {
+    "encoder.weight": We.T, "encoder.bias": be, "decoder.weight": Wd.T, "decoder.bias": bd,
+    "log_jumprelu_threshold": log_threshold, **mean_norm})
+f = np.where(h * norms > np.exp(log_threshold.astype(np.float64)), h, 0)
+case("moss_r1", "moss_r1", f, (f @ Wd + bd) / scale, Wd / scale, "llama-scope", "sae",
+     "jumprelu", "self", hook="blocks.15.hook_resid_post")
+write("moss_topk/config.json", json.dumps(dict(config, act_fn="topk")))
+safetensors("moss_topk/sae_weights.safetensors",
+            {"W_E": We, "b_E": be, "W_D": Wd, "b_D": bd, **mean_norm})
+f = relu(top(h * norms, K)) / norms
+case("moss_topk", "moss_topk", f, (f @ Wd + bd) / scale, Wd / scale, "openmoss", "sae", "topk",
+     "self", hook="blocks.15.hook_resid_post", k=K)
+case("moss_topk, folded", "moss_topk", f * norms, (f @ Wd + bd) / scale,
+     Wd / norms[:, None] / scale, "openmoss", "sae", "topk", "self",
+     options=["--fold-decoder-norms", "on"])
+
+# cross-layer transcoders: the layer's own decoder, and one to another layer
+Wc = numbers(F, 4, OUT, scale=0.5)
+warning = ("one layer of a cross-layer transcoder: W_dec is what it writes to layer %d of %d to "
+           "%d (--decoder-layer N), where other layers write too: the error against a target is "
+           "not the whole transcoder's")
+f = relu(x @ We + be)
+safetensors("clt/W_enc_2.safetensors", {"W_enc_2": We.T, "b_enc_2": be, "b_dec_2": bo}, "BF16")
+safetensors("clt/W_dec_2.safetensors", {"W_dec_2": Wc}, "BF16")
+write("clt/config.yaml", "model_name: google/gemma-2-2b\nmodel_kind: cross_layer_transcoder\n"
+      "feature_input_hook: \"hook_resid_mid\"\nfeature_output_hook: \"hook_mlp_out\"\n")
+bf16 = lambda a: torch.tensor(a).to(torch.bfloat16).double().numpy()  # noqa: E731
+f, Wb, bb = relu(x @ bf16(We) + bf16(be)), bf16(Wc), bf16(bo)
+case("clt", "clt", f, f @ Wb[:, 0] + bb, Wb[:, 0], "circuit-tracer", "transcoder", "standard",
+     "target", hook="blocks.2.hook_resid_mid", hook_out="blocks.2.hook_mlp_out",
+     warning=warning % (2, 2, 5))
+case("clt, another layer", "clt/W_enc_2.safetensors", f, f @ Wb[:, 3], Wb[:, 3],
+     "circuit-tracer", "transcoder", "standard", "target", hook_out="blocks.5.hook_mlp_out",
+     options=["--decoder-layer", "5"], warning=warning % (5, 2, 5))
+path = "gemma-scope-2-270m-pt/clt/layer_1_width_16k_l0_medium_affine"
+safetensors(path + "/params.safetensors", {
+    "w_enc": We, "b_enc": be, "threshold": threshold, "w_dec": Wc, "b_dec": bo,
+    "affine_skip_connection": skip.T})
+h = x @ We + be
+f = np.where(h > threshold, relu(h), 0)
+case("gemma_clt", path, f, f @ Wc[:, 1] + bo + x @ skip.T, Wc[:, 1], "gemma-scope",
+     "skip-transcoder", "jumprelu", "target", hook="blocks.1.ln2.hook_normalized",
+     hook_out="blocks.1.hook_mlp_out", warning=warning % (1, 1, 3))
+case("gemma_clt, another layer", path, f, f @ Wc[:, 3], Wc[:, 3], "gemma-scope", "transcoder",
+     "jumprelu", "target", hook_out="blocks.3.hook_mlp_out", options=["--decoder-layer", "3"])
+
 for name, a in (("acts", x), ("target", target), ("target_d", target_d), ("pair", pair)):
     write(name + ".npy", npy(a.reshape(ROWS, LENGTH, -1)))
 write("expected.json", json.dumps(cases, indent=None, separators=(",", ":")) + "\n")
