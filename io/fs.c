@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "io/mem.h"
+#include "io/str.h"
 
 /* ---- where ours live */
 
@@ -408,17 +409,12 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool fs_glob(const char *pattern, struct fs_names *out, struct err *err)
+/* What matches, in order of the bytes; *pattern is what to call it. */
+static bool list_matches(const char *glob_pattern, const char *pattern, struct fs_names *out,
+                         struct err *err)
 {
-    struct stat st;
-    if (stat(pattern, &st) == 0) {
-        out->name = xcalloc(1, sizeof *out->name);
-        out->name[0] = xstrdup(pattern);
-        out->n = 1;
-        return true;
-    }
     glob_t g;
-    int rc = glob(pattern, GLOB_NOSORT, NULL, &g);
+    int rc = glob(glob_pattern, GLOB_NOSORT, NULL, &g);
     if (rc != 0) {
         if (rc == GLOB_NOMATCH)
             return err_set(err, ERR_MISSING, "%s: no such file (found none, expected one or more)", pattern);
@@ -431,6 +427,32 @@ bool fs_glob(const char *pattern, struct fs_names *out, struct err *err)
     globfree(&g);
     qsort(out->name, out->n, sizeof *out->name, by_bytes);
     return true;
+}
+
+bool fs_glob(const char *pattern, struct fs_names *out, struct err *err)
+{
+    if (!fs_exists(pattern))
+        return list_matches(pattern, pattern, out, err);
+    out->name = xcalloc(1, sizeof *out->name);
+    out->name[0] = xstrdup(pattern);
+    out->n = 1;
+    return true;
+}
+
+bool fs_glob_in(const char *dir, const char *pattern, struct fs_names *out, struct err *err)
+{
+    struct str escaped = {0};
+    for (const char *c = dir; *c; c++) {
+        if (strchr("*?[\\", *c))
+            str_putc(&escaped, '\\');
+        str_putc(&escaped, *c);
+    }
+    str_appendf(&escaped, "/%s", pattern);
+    char *whole = xasprintf("%s/%s", dir, pattern);
+    bool ok = list_matches(str_text(&escaped), whole, out, err);
+    free(whole);
+    str_finish(&escaped);
+    return ok;
 }
 
 void fs_names_free(struct fs_names *names)

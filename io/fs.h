@@ -93,4 +93,6 @@ struct fs_names {
 /* The paths that match `pattern` (glob(7)), in order of their bytes. A file whose literal
  * name is the pattern is itself the only match. None: ERR_MISSING. */
 bool fs_glob(const char *pattern, struct fs_names *out, struct err *err);
+/* The same in the directory `dir`, whose own name is no pattern. */
+bool fs_glob_in(const char *dir, const char *pattern, struct fs_names *out, struct err *err);
 void fs_names_free(struct fs_names *names); /* a zeroed one is fine */

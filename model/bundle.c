@@ -353,24 +353,6 @@ static bool add_acts_file(struct bundle *b, const char *path, struct err *err)
     return true;
 }
 
-/* The matches of dir/pattern; what dir is called is no pattern. */
-static bool glob_in(const char *dir, const char *pattern, struct fs_names *out,
-                    struct err *err)
-{
-    char *escaped = xmalloc(2 * strlen(dir) + 1), *to = escaped;
-    for (const char *c = dir; *c; c++) {
-        if (strchr("*?[\\", *c))
-            *to++ = '\\';
-        *to++ = *c;
-    }
-    *to = 0;
-    char *whole = join(escaped, pattern);
-    bool ok = fs_glob(whole, out, err);
-    free(whole);
-    free(escaped);
-    return ok;
-}
-
 /* A path, or a glob whose every match lies below the bundle. */
 static bool add_acts_entry(struct bundle *b, const json_t *entry, struct err *err)
 {
@@ -382,7 +364,7 @@ static bool add_acts_entry(struct bundle *b, const json_t *entry, struct err *er
     char *whole = join(b->path, word);
     bool literal = word[0] == '/' || is_file(whole) || !strpbrk(word, "*?[");
     struct fs_names found = {0};
-    bool ok = literal ? add_acts_file(b, word, err) : glob_in(b->path, word, &found, err);
+    bool ok = literal ? add_acts_file(b, word, err) : fs_glob_in(b->path, word, &found, err);
     size_t skip = strlen(whole) - strlen(word);
     for (size_t i = 0; i < found.n && ok; i++)
         ok = add_acts_file(b, found.name[i] + skip, err);

@@ -54,10 +54,9 @@ bool firings_named(const char *path)
 {
     int64_t first, last;
     struct fs_names names = {0};
-    char *pattern = xasprintf("%s/" FIRINGS_PATTERN, path);
-    bool found = features_of_name(path, &first, &last) || fs_glob(pattern, &names, NULL);
+    bool found = features_of_name(path, &first, &last) ||
+                 fs_glob_in(path, FIRINGS_PATTERN, &names, NULL);
     fs_names_free(&names);
-    free(pattern);
     return found;
 }
 

@@ -84,10 +84,10 @@ static bool sources_add_dataset(struct sources *s, const char *dir, const char *
 static char *firings_below(const char *dir, struct err *err)
 {
     struct fs_names names = {0};
-    char *pattern = xasprintf("%s/*/" FIRINGS_PATTERN, dir), *only = NULL;
+    char *only = NULL;
     size_t from = strlen(dir) + 1, n = 0;
     struct str list = {0};
-    bool found = fs_glob(pattern, &names, NULL);
+    bool found = fs_glob_in(dir, "*/" FIRINGS_PATTERN, &names, NULL);
     for (size_t i = 0; i < names.n; i++) {
         int len = (int)(strrchr(names.name[i], '/') - names.name[i]);
         if (only && strncmp(names.name[i], only, (size_t)len) == 0 && !only[len])
@@ -109,7 +109,6 @@ static char *firings_below(const char *dir, struct err *err)
     }
     str_finish(&list);
     fs_names_free(&names);
-    free(pattern);
     return only;
 }
 
@@ -122,12 +121,10 @@ static bool sources_add_directory(struct sources *s, const char *dir, const char
     free(state);
     for (size_t i = 0; !listed && !ok && i < sizeof patterns / sizeof *patterns; i++) {
         struct fs_names names = {0};
-        char *pattern = xasprintf("%s/%s", dir, patterns[i]);
-        ok = fs_glob(pattern, &names, NULL);
+        ok = fs_glob_in(dir, patterns[i], &names, NULL);
         for (size_t k = 0; k < names.n; k++)
             sources_push(s, names.name[k], key);
         fs_names_free(&names);
-        free(pattern);
     }
     if (ok || listed)
         return ok;

@@ -135,6 +135,7 @@ class Firings(Case):
         self.assertEqual(self.features("--acts", self.cache("a", integers="U32")), want)
         self.assertEqual(self.features("--acts", self.cache("b/m"), "-j", "1"), want)
         self.assertEqual(self.features("--acts", self.tmp + "/b"), want)
+        self.assertEqual(self.features("--acts", self.cache("a[1] *")), want)
         self.assertEqual(self.features("--acts", self.tmp + "/b/m/*.safetensors"), want)
         whole = self.file("c/layers.1.safetensors", self.firings, integers="I64", floats="F32")
         self.assertEqual(self.features("--acts", whole), want)

@@ -213,6 +213,9 @@ class Samples(Case):
                 "mask": ("BOOL", [n, LENGTH], b"\1" * (n * LENGTH))})
         self.same("--acts", self.tmp + "/acts")
         self.same("--acts", self.tmp + "/acts/chunk-*.safetensors")
+        os.rename(self.tmp + "/acts", self.tmp + "/[acts]")
+        self.same("--acts", self.tmp + "/[acts]")
+        os.rename(self.tmp + "/[acts]", self.tmp + "/acts")
         os.unlink(self.tmp + "/acts/chunk-00000001.safetensors")
         self.safetensors("acts/chunk-00000001.safetensors", {
             "activation": ("F32", [5, LENGTH, D], f32(acts))})
