@@ -186,7 +186,7 @@ static void take_columns(struct desk_entry *e)
     e->shown.version++;
 }
 
-/* *score from the store, if it is there. */
+/* *score from the store, if it is there; nobody has to compute it then. */
 static void take_score(struct desk *d, int i)
 {
     struct desk_entry *e = &d->entries[i];
@@ -195,6 +195,7 @@ static void take_score(struct desk *d, int i)
     if (e->score.known || !effects_score(e->effects, &options, &e->score.page))
         return;
     e->score.known = true;
+    e->wishes.score = false;
     warn_of_samples(d, &e->score.page);
 }
 
@@ -478,7 +479,7 @@ void desk_effects_tick(struct desk *d)
         if (!e->running || !e->effects)
             continue;
         take_columns(e);
-        if (e->work.kind != DESK_SCORE)
+        if (e->work.kind != DESK_SCORE || e->score.known)
             continue;
         pthread_mutex_lock(&e->running->lock);
         e->score.page = e->running->so_far;

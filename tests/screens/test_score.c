@@ -1,9 +1,11 @@
 /* What the language model says of a checkpoint, on the screen: views 1, 2, 3, 7. */
 #include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -116,6 +118,72 @@ static void a_score_waits_for_the_key(void **state)
     screen_expect(&s, "reconstruction score a computes it");
     screen_type(&s, "a");
     expect_number(&s, "reconstruction score", page.reconstruction_score);
+    stop(&s, session);
+}
+
+/* Holds the lane of long jobs until it is let go. */
+struct held_job {
+    struct job job;
+    atomic_bool *go_on;
+};
+
+static bool held_run(struct job *job, const struct progress *p, struct err *err)
+{
+    (void)p, (void)err;
+    while (!atomic_load(((struct held_job *)job)->go_on))
+        usleep(1000);
+    return true;
+}
+
+static void held_free(struct job *job)
+{
+    free(job);
+}
+
+static const struct job_ops held_ops = {"held", held_run, held_free};
+
+static void held_done(void *ctx, struct job *job)
+{
+    (void)ctx, (void)job;
+}
+
+/* Jobs come and go, but for those behind the held one. */
+static void let_time_pass(struct screen *s)
+{
+    for (int i = 0; i < 300; i++) {
+        app_reap(s->app);
+        app_tick(s->app);
+        usleep(1000);
+    }
+}
+
+/* View 5 asks for the scores before it is known that they are in the cache: it shows
+ * these, not the beginning of a computation that is not needed. */
+static void scores_of_the_day_before_are_shown(void **state)
+{
+    atomic_bool go_on = false;
+    struct page_score page;
+    char text[64];
+    struct screen s;
+    (void)state;
+    score_of(0, &page);
+    struct session *session = little_open_lm();
+    start(&s, "compare", session);
+    stop(&s, session);
+
+    session = little_open_lm();
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .session = session,
+                                              .view = "biases"});
+    struct held_job *held = job_new(&held_ops, sizeof *held);
+    held->go_on = &go_on;
+    app_start(s.app, LANE_LONG, &held->job, held_done, NULL);
+    screen_press(&s, '5');
+    let_time_pass(&s);
+    snprintf(text, sizeof text, "rec. score %10.4g", page.reconstruction_score);
+    screen_expect(&s, text);
+    atomic_store(&go_on, true);
+    screen_wait(&s);
+    screen_expect(&s, text);
     stop(&s, session);
 }
 
@@ -601,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_card_shows_the_score),
         cmocka_unit_test(a_card_says_what_a_score_needs),
         cmocka_unit_test(a_score_waits_for_the_key),
+        cmocka_unit_test(scores_of_the_day_before_are_shown),
         cmocka_unit_test(effects_come_into_the_table),
         cmocka_unit_test(features_are_found_by_what_they_promote),
         cmocka_unit_test(a_feature_shows_its_effects),
