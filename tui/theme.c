@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum ink style_heat(double x)
@@ -33,11 +34,19 @@ struct ink_look {
     uint32_t mono;             /* with no colour, instead of attr */
 };
 
+enum { PALETTE_STEPS = 14 };
+
 struct theme {
     const char *name;
     struct ink_look inks[INK_NAMED_COUNT];
-    uint32_t heat[3];    /* ramp of grounds: weakest, middle, strongest, 0xrrggbb */
-    uint32_t diverge[3]; /* blue, middle, orange */
+    /* Ramps of grounds, 0xrrggbb: weakest, middle, strongest; strongest blue, blue, middle,
+     * orange, strongest orange. Lightness grows, or falls, from the middle on to both ends:
+     * it tells more steps apart than the hue does. */
+    uint32_t heat[3], diverge[5];
+    /* The same in the palette of 256, up to 0: few entries lie near such a line, so they
+     * are chosen by hand. Blue and orange begin beside the middle. */
+    uint8_t heat_256[PALETTE_STEPS], middle_256;
+    uint8_t blue_256[PALETTE_STEPS], orange_256[PALETTE_STEPS];
     bool is_mono;
 };
 
@@ -85,7 +94,11 @@ static const struct theme themes[] = {
             [INK_POPUP] = LOOK_PLAIN,
         },
         .heat = {0x8c8278, 0xb9833f, 0xe87a00},
-        .diverge = {0x2a70c8, 0x8c8c8c, 0xe07000},
+        .diverge = {0xaadcff, 0x4088e0, 0x585858, 0xc87818, 0xffd890},
+        .heat_256 = {243, 102, 137, 173, 208, 214},
+        .middle_256 = 240,
+        .blue_256 = {60, 61, 67, 68, 69, 75, 111, 117, 153, 195},
+        .orange_256 = {94, 130, 166, 172, 208, 214, 215, 222, 229},
     },
     {
         .name = "light",
@@ -114,7 +127,11 @@ static const struct theme themes[] = {
             [INK_POPUP] = {-1, -1, 0xf4f4f4, -1, 0, 0},
         },
         .heat = {0xfdf0e0, 0xf6b26b, 0xd05a00},
-        .diverge = {0x2060b0, 0xf0f0f0, 0xd06000},
+        .diverge = {0x0f3f90, 0x4f9fe8, 0xf0f0f0, 0xf0a040, 0x8a4400},
+        .heat_256 = {230, 223, 215, 214, 208, 172, 166},
+        .middle_256 = 255,
+        .blue_256 = {189, 153, 117, 111, 75, 39, 33, 32, 26, 25},
+        .orange_256 = {224, 223, 215, 214, 208, 172, 166, 130, 94},
     },
     {
         .name = "dark",
@@ -143,7 +160,11 @@ static const struct theme themes[] = {
             [INK_POPUP] = {-1, -1, 0x202020, -1, 0, 0},
         },
         .heat = {0x2a2018, 0x8a4a10, 0xff9a30},
-        .diverge = {0x50a0ff, 0x202020, 0xff9a30},
+        .diverge = {0x9ad4ff, 0x2070d8, 0x1c1c1c, 0xc06a10, 0xffcf80},
+        .heat_256 = {235, 237, 94, 130, 136, 172, 208, 214, 215},
+        .middle_256 = 234,
+        .blue_256 = {18, 19, 20, 25, 26, 32, 33, 39, 75, 117, 153},
+        .orange_256 = {236, 238, 94, 130, 166, 172, 208, 214, 215, 222},
     },
     {
         .name = "mono",
@@ -200,7 +221,11 @@ static const struct theme themes[] = {
             [INK_POPUP] = LOOK_PLAIN,
         },
         .heat = {0xfff0d0, 0xffc000, 0xff8000},
-        .diverge = {0x0060ff, 0xffffff, 0xff8000},
+        .diverge = {0x0000d0, 0x50a0ff, 0xffffff, 0xffb040, 0xd04000},
+        .heat_256 = {230, 229, 222, 221, 214, 208},
+        .middle_256 = 231,
+        .blue_256 = {195, 159, 153, 117, 111, 75, 69, 33, 27, 21},
+        .orange_256 = {230, 229, 222, 221, 214, 208, 202, 166},
     },
 };
 
@@ -240,10 +265,22 @@ static uint32_t mix(uint32_t a, uint32_t b, double t)
     return rgb;
 }
 
-static uint32_t ramp(const uint32_t stops[3], int step, int steps)
+static uint32_t ramp(const uint32_t *stops, int n_stops, int step, int steps)
 {
-    double x = (double)step / (steps - 1);
-    return x < .5 ? mix(stops[0], stops[1], x * 2) : mix(stops[1], stops[2], x * 2 - 1);
+    double x = (double)step / (steps - 1) * (n_stops - 1);
+    int i = (int)x < n_stops - 1 ? (int)x : n_stops - 2;
+
+    return mix(stops[i], stops[i + 1], x - i);
+}
+
+/* Step k of n (from 0 on) of a list that 0 ends. */
+static int32_t palette_step(const uint8_t *list, int k, int n)
+{
+    int len = 0;
+
+    while (len < PALETTE_STEPS && list[len])
+        len++;
+    return list[(k * (len - 1) + (n - 1) / 2) / (n - 1)];
 }
 
 static int distance(int r, int g, int b, uint32_t rgb)
@@ -252,10 +289,22 @@ static int distance(int r, int g, int b, uint32_t rgb)
     return 2 * dr * dr + 4 * dg * dg + 3 * db * db; /* the eye's weights, roughly */
 }
 
+static const int cube[6] = {0, 95, 135, 175, 215, 255}; /* of the cube 6x6x6 */
+
+/* What an entry of the xterm palette from 16 on looks like. */
+static uint32_t palette_rgb(int32_t i)
+{
+    int grey = 8 + 10 * (i - 232);
+
+    if (i >= 232)
+        return (uint32_t)(grey << 16 | grey << 8 | grey);
+    i -= 16;
+    return (uint32_t)(cube[i / 36] << 16 | cube[i / 6 % 6] << 8 | cube[i % 6]);
+}
+
 /* The nearest of the xterm palette's 6x6x6 cube and its 24 greys. */
 static int32_t palette_256(uint32_t rgb)
 {
-    static const int level[6] = {0, 95, 135, 175, 215, 255};
     int index[3], best, grey;
 
     for (int i = 0; i < 3; i++) {
@@ -267,7 +316,7 @@ static int32_t palette_256(uint32_t rgb)
     grey = grey < 8 ? 0 : grey > 238 ? 23 : (grey - 3) / 10;
     int g = 8 + 10 * grey;
     return distance(g, g, g, rgb) <
-                   distance(level[index[0]], level[index[1]], level[index[2]], rgb)
+                   distance(cube[index[0]], cube[index[1]], cube[index[2]], rgb)
                ? 232 + grey
                : best;
 }
@@ -293,8 +342,20 @@ static bool is_ramp(enum ink ink)
 
 static uint32_t ramp_rgb(const struct theme *t, enum ink ink)
 {
-    return ink >= INK_DIVERGE ? ramp(t->diverge, (int)ink - INK_DIVERGE, THEME_DIVERGE_STEPS)
-                              : ramp(t->heat, (int)ink - INK_HEAT, THEME_HEAT_STEPS);
+    return ink >= INK_DIVERGE ? ramp(t->diverge, 5, (int)ink - INK_DIVERGE, THEME_DIVERGE_STEPS)
+                              : ramp(t->heat, 3, (int)ink - INK_HEAT, THEME_HEAT_STEPS);
+}
+
+static int32_t ramp_256(const struct theme *t, enum ink ink)
+{
+    const int half = (THEME_DIVERGE_STEPS - 1) / 2;
+    int off = (int)ink - INK_DIVERGE - half;
+
+    if (ink < INK_DIVERGE)
+        return palette_step(t->heat_256, (int)ink - INK_HEAT, THEME_HEAT_STEPS);
+    if (off == 0)
+        return t->middle_256;
+    return palette_step(off < 0 ? t->blue_256 : t->orange_256, abs(off) - 1, half);
 }
 
 /* Ramps in 16 colours: nothing, then two steps to each side. */
@@ -318,8 +379,7 @@ static int32_t ramp_colour(const struct theme *t, enum colour_level level, enum 
         return COLOUR_DEFAULT;
     if (level == COLOUR_16)
         return ramp_ansi(ink);
-    uint32_t rgb = ramp_rgb(t, ink);
-    return level == COLOUR_256 ? palette_256(rgb) : (int32_t)(COLOUR_RGB | rgb);
+    return level == COLOUR_256 ? ramp_256(t, ink) : (int32_t)(COLOUR_RGB | ramp_rgb(t, ink));
 }
 
 /* Text on a ramp: black or white, whichever can be read. */
@@ -327,8 +387,9 @@ static int32_t readable(const struct theme *t, enum colour_level level, enum ink
 {
     if (level == COLOUR_16)
         return 0; /* on yellow, blue and their bright forms */
-    bool dark = luminance(ramp_rgb(t, back)) < .5;
-    if (level == COLOUR_256)
+    bool is_256 = level == COLOUR_256;
+    bool dark = luminance(is_256 ? palette_rgb(ramp_256(t, back)) : ramp_rgb(t, back)) < .5;
+    if (is_256)
         return dark ? 231 : 16;
     return COLOUR_RGB | (dark ? 0xffffff : 0);
 }
@@ -355,7 +416,7 @@ struct paint theme_paint(const struct theme *t, enum colour_level level, uint32_
         if (!is_ramp(front) && p.back != COLOUR_DEFAULT)
             p.front = readable(t, level, back);
         if (p.front == 0 && level == COLOUR_16)
-            p.attr &= ~STYLE_BOLD; /* it makes black grey on many terminals */
+            p.attr &= ~STYLE_BOLD; /* it makes black grey on level terminals */
         return p;
     }
     const struct ink_look *ground = &t->inks[back];

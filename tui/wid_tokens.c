@@ -86,14 +86,16 @@ static bool is_lit(const struct marks *m, const struct tokens_run *t, int i)
            !covers(&m->v[i + 1], t->lit);
 }
 
-/* The colour of a mark's activation; INK_TEXT when it has none. */
+/* The colour of a mark's activation; INK_TEXT when it has none, or hardly any. */
 static enum ink colour_of(const struct canvas *c, const struct tokens_run *t,
                           const struct mark *k, float max)
 {
     if (!(max > 0) || k->activation == 0 || c->mono)
         return INK_TEXT;
-    return t->is_signed ? style_diverge(k->activation / max)
-                        : style_heat(fabsf(k->activation) / max);
+    if (!t->is_signed)
+        return style_heat(fabsf(k->activation) / max);
+    enum ink ink = style_diverge(k->activation / max);
+    return ink == style_diverge(0) ? INK_TEXT : ink;
 }
 
 static uint32_t style_of(const struct canvas *c, const struct tokens_run *t,

@@ -269,6 +269,71 @@ static void ramps_are_monotone(void **state)
     }
 }
 
+/* CIE lightness, 0 to 100, of a resolved colour. */
+static double lightness(int32_t colour)
+{
+    static const int cube[6] = {0, 95, 135, 175, 215, 255};
+    int rgb[3];
+    double y = 0;
+
+    if (colour & COLOUR_RGB) {
+        for (int i = 0; i < 3; i++)
+            rgb[i] = colour >> (16 - 8 * i) & 0xff;
+    } else if (colour >= 232) {
+        rgb[0] = rgb[1] = rgb[2] = 8 + 10 * (colour - 232);
+    } else {
+        assert_in_range(colour, 16, 231);
+        rgb[0] = cube[(colour - 16) / 36], rgb[1] = cube[(colour - 16) / 6 % 6];
+        rgb[2] = cube[(colour - 16) % 6];
+    }
+    for (int i = 0; i < 3; i++) {
+        double v = rgb[i] / 255., weight[3] = {.2126, .7152, .0722};
+        y += weight[i] * (v <= .04045 ? v / 12.92 : pow((v + .055) / 1.055, 2.4));
+    }
+    return y > .008856 ? 116 * cbrt(y) - 16 : 903.3 * y;
+}
+
+/* Different colours from one ink to another, and whether the lightness goes one way. */
+static int steps_between(const struct theme *t, enum colour_level level, int from, int to)
+{
+    int n = 0, way = 0;
+    int32_t before = 0;
+
+    for (int ink = from; ink != to + (from < to ? 1 : -1); ink += from < to ? 1 : -1) {
+        int32_t colour = theme_paint(t, level, (uint32_t)ink).front;
+        if (n > 0 && colour == before)
+            continue;
+        double d = n > 0 ? lightness(colour) - lightness(before) : 0;
+        if (n > 0 && way == 0)
+            way = d > 0 ? 1 : -1;
+        assert_true(d * way >= 0);
+        before = colour;
+        n++;
+    }
+    return n;
+}
+
+/* How strong a cell is can be told by its lightness alone, on either side of 0, and the
+ * palette of 256 has more than a handful of steps for it. */
+static void ramps_have_steps(void **state)
+{
+    (void)state;
+    const int middle = INK_DIVERGE + (THEME_DIVERGE_STEPS - 1) / 2;
+    for (int i = 0; theme_at(i); i++) {
+        const struct theme *t = theme_at(i);
+        if (t == theme_find("mono"))
+            continue;
+        for (int level = COLOUR_256; level <= COLOUR_TRUE; level++) {
+            enum colour_level many = (enum colour_level)level;
+            int least = many == COLOUR_TRUE ? 17 : 9;
+            assert_true(steps_between(t, many, middle, INK_DIVERGE) >= least);
+            assert_true(steps_between(t, many, middle, INK_COUNT - 1) >= least);
+            least = many == COLOUR_TRUE ? THEME_HEAT_STEPS - 1 : 6;
+            assert_true(steps_between(t, many, INK_HEAT + 1, INK_DIVERGE - 1) >= least);
+        }
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_10x4, teardown)
@@ -288,6 +353,7 @@ int main(void)
         T(every_size_is_fine),
         T(themes_resolve),
         T(ramps_are_monotone),
+        T(ramps_have_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
