@@ -240,9 +240,9 @@ static void paint_values(const struct biases *b, const struct lines *l, struct c
     char title[64];
 
     for (int q = 0; q < STATS_QUANTILES; q++)
-        series[q] = (struct plot_series){l->x, l->y[q], l->n, true, inks[q],
+        series[q] = (struct plot_series){l->x, l->y[q], l->n, 1, inks[q],
                                          c->cols >= 46 ? names[q] : NULL};
-    series[LINE_MEAN] = (struct plot_series){l->x, l->y[LINE_MEAN], l->n, true, INK_BAR_2, "mean"};
+    series[LINE_MEAN] = (struct plot_series){l->x, l->y[LINE_MEAN], l->n, 1, INK_BAR_2, "mean"};
     snprintf(title, sizeof title, "%s by %s", quantities[b->run.of].heading,
              axis_name(b->run.series.by));
     canvas_rule(c, 0, title, INK_RULE);
@@ -258,7 +258,7 @@ static void paint_values(const struct biases *b, const struct lines *l, struct c
 
 static void paint_share(const struct biases *b, const struct lines *l, struct canvas *c)
 {
-    struct plot_series series = {l->x, l->y[LINE_SHARE], l->n, true, INK_BAR_2, NULL};
+    struct plot_series series = {l->x, l->y[LINE_SHARE], l->n, 1, INK_BAR_2, NULL};
     float least = INFINITY, most = -INFINITY;
     char title[64];
 

@@ -216,7 +216,7 @@ bool compare_hist_set(struct view *v, const char *name, struct err *err);
 void compare_hist_paint(const struct view *v, struct canvas *c, bool focused);
 void compare_hist_finish(struct compare *s);
 
-/* -- view_compare_all.c ----------------------------------------------------------------------- */
+/* -- view_compare_all.c, view_compare_scatter.c -------------------------------------------------- */
 
 bool compare_has_all(const struct view *v); /* are there more than two? */
 void compare_all_need(struct view *v);      /* have all loaded, scanned, scored in turn */
@@ -229,6 +229,26 @@ enum outcome compare_all_act(struct view *v, const struct press *p);
 void compare_all_mouse(struct view *v, struct mouse m);
 struct out;
 void compare_all_put(const struct view *v, struct out *o);
+
+enum all_column {
+    ALL_SIDE, ALL_NAME, ALL_ARCHITECTURE, ALL_D_SAE, ALL_STEP, ALL_L0, ALL_FVU, ALL_EXPLAINED,
+    ALL_DEAD, ALL_SCORE, ALL_NATS, ALL_KL, ALL_NEAR,
+    ALL_COLUMNS
+};
+
+/* Of checkpoint i; NaN: not known, or no number. Of all in the table's order; the caller's
+ * to free. */
+double compare_all_value(const struct view *v, int i, enum all_column column);
+double *compare_all_values(const struct view *v, enum all_column column);
+
+/* What is long and the same for all of a series does not tell them apart: without it. */
+const char *compare_all_name(const struct view *v, int i);
+
+/* L0 against ALL_FVU or ALL_SCORE. Points of one architecture have one mark, and are joined
+ * by L0, those of a training run by their steps; the front is a dotted line of its own. */
+void compare_scatter_paint(const struct view *v, struct canvas *c, enum all_column column,
+                           const char *title);
+const char *compare_scatter_mark(const struct sae *sae, bool ascii);
 
 /* -- view_compare_paint.c ------------------------------------------------------------------- */
 

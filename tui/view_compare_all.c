@@ -13,7 +13,6 @@
 #include "tui/out_compare.h"
 #include "tui/view_compare.h"
 #include "tui/wid_hist.h"
-#include "tui/wid_line.h"
 
 /* -- which, and what is known of them ------------------------------------------------------ */
 
@@ -52,16 +51,10 @@ static const struct scan_totals *totals_of(const struct view *v, int i)
     return ix ? index_totals(ix) : NULL;
 }
 
-enum all_column {
-    ALL_SIDE, ALL_NAME, ALL_ARCHITECTURE, ALL_D_SAE, ALL_STEP, ALL_L0, ALL_FVU, ALL_EXPLAINED,
-    ALL_DEAD, ALL_SCORE, ALL_NATS, ALL_KL, ALL_NEAR,
-    ALL_COLUMNS
-};
-
 static const struct table_column heads[ALL_COLUMNS] = {
     [ALL_SIDE] = {"", 1, 0, ALIGN_LEFT, 0, false},
     [ALL_NAME] = {"checkpoint", 14, 2, ALIGN_LEFT, 0, true},
-    [ALL_ARCHITECTURE] = {"kind", 9, 0, ALIGN_LEFT, 6, false},
+    [ALL_ARCHITECTURE] = {"kind", 11, 0, ALIGN_LEFT, 6, false},
     [ALL_D_SAE] = {"d_sae", 7, 0, ALIGN_RIGHT, 7, true},
     [ALL_STEP] = {"step", 7, 0, ALIGN_RIGHT, 8, true},
     [ALL_L0] = {"L0", 8, 0, ALIGN_RIGHT, 1, true},
@@ -74,7 +67,7 @@ static const struct table_column heads[ALL_COLUMNS] = {
     [ALL_NEAR] = {"L0 nearly equal to", 18, 3, ALIGN_LEFT, 3, false},
 };
 
-static double value(const struct view *v, int i, int column)
+double compare_all_value(const struct view *v, int i, enum all_column column)
 {
     const struct session_sae *e = &v->session->saes[i];
     const struct scan_totals *t = totals_of(v, i);
@@ -99,19 +92,17 @@ static double value(const struct view *v, int i, int column)
     }
 }
 
-/* A column of all members; the caller's to free. */
-static double *values(const struct view *v, int column)
+double *compare_all_values(const struct view *v, enum all_column column)
 {
     const struct compare *s = v->state;
     double *x = xmalloc((size_t)s->n_all * sizeof *x);
 
     for (int k = 0; k < s->n_all; k++)
-        x[k] = value(v, s->all_ids[k], column);
+        x[k] = compare_all_value(v, s->all_ids[k], column);
     return x;
 }
 
-/* What is long and the same for all of a series does not tell them apart. */
-static const char *short_name(const struct view *v, int i)
+const char *compare_all_name(const struct view *v, int i)
 {
     const char *name = v->session->saes[i].name, *slash = strrchr(name, '/');
     return slash && slash[1] ? slash + 1 : name;
@@ -129,7 +120,7 @@ void compare_all_select(struct view *v)
     struct feature_table t = {.n = s->n_all};
     uint32_t *order = xmalloc((size_t)s->n_all * sizeof *order);
     int *sorted = xmalloc((size_t)s->n_all * sizeof *sorted);
-    t.v[FCOL_BIAS] = values(v, s->all_table.sort);
+    t.v[FCOL_BIAS] = compare_all_values(v, (enum all_column)s->all_table.sort);
     for (int k = 0; k < s->n_all; k++)
         order[k] = (uint32_t)k;
     feature_table_sort(&t, FCOL_BIAS, s->all_table.ascending, order, s->n_all);
@@ -149,13 +140,13 @@ static void paint_near(const struct view *v, int row, struct canvas *c)
     const struct compare *s = v->state;
     struct pareto_pair *pairs;
     struct str text = {0};
-    double *l0 = values(v, ALL_L0);
+    double *l0 = compare_all_values(v, ALL_L0);
     int n = pareto_pairs(l0, s->n_all, s->equal_l0, &pairs);
 
     for (int k = 0; k < n; k++) {
         int with = pairs[k].a == row ? pairs[k].b : pairs[k].b == row ? pairs[k].a : -1;
         if (with >= 0)
-            str_appendf(&text, "%s%s", text.len ? ", " : "", short_name(v, s->all_ids[with]));
+            str_appendf(&text, "%s%s", text.len ? ", " : "", compare_all_name(v, s->all_ids[with]));
     }
     table_cell_text(c, ALIGN_LEFT, INK_MARKER, str_text(&text));
     str_finish(&text);
@@ -163,9 +154,9 @@ static void paint_near(const struct view *v, int row, struct canvas *c)
     free(l0);
 }
 
-static void paint_number(const struct view *v, int i, int column, struct canvas *c)
+static void paint_number(const struct view *v, int i, enum all_column column, struct canvas *c)
 {
-    double x = value(v, i, column);
+    double x = compare_all_value(v, i, column);
     char text[600];
 
     if (column == ALL_DEAD && !isnan(x))
@@ -190,11 +181,13 @@ static void paint_cell(const void *ctx, int64_t row, int column, struct canvas *
         break;
     case ALL_NAME: {
         const char *name = v->session->saes[i].name;
-        table_cell_text(c, ALIGN_LEFT, ink, text_width(name) > c->cols ? short_name(v, i) : name);
+        table_cell_text(c, ALIGN_LEFT, ink, text_width(name) > c->cols ? compare_all_name(v, i) : name);
         break;
     }
     case ALL_ARCHITECTURE:
-        table_cell_text(c, ALIGN_LEFT, INK_TEXT, sae ? sae->arch->name : "");
+        if (sae)
+            canvas_printf(c, 0, 0, INK_TEXT, "%s %s", compare_scatter_mark(sae, c->ascii),
+                          sae->arch->name);
         break;
     case ALL_NEAR: {
         char state[600];
@@ -205,7 +198,7 @@ static void paint_cell(const void *ctx, int64_t row, int column, struct canvas *
             paint_near(v, (int)row, c);
         break;
     }
-    default: paint_number(v, i, column, c);
+    default: paint_number(v, i, (enum all_column)column, c);
     }
 }
 
@@ -231,175 +224,9 @@ void compare_all_status(const struct view *v, char *buf, size_t size)
         scanned += totals_of(v, s->all_ids[k]) != NULL;
         scored += desk_score(v->desk, s->all_ids[k])->known;
     }
-    snprintf(buf, size, "%lld/%d · %d scanned · %d scored · joined: L0 within %g %%",
+    snprintf(buf, size, "%lld/%d · %d scanned · %d scored · nearly equal: L0 within %g %%",
              (long long)s->all_table.cursor + 1, s->n_all, scanned, scored,
              100 * s->equal_l0);
-}
-
-/* -- the scatter ------------------------------------------------------------------------------ */
-
-struct cloud {
-    float *x, *y;             /* [n] */
-    float *line_x, *line_y;   /* pairs of nearly equal L0, with gaps between */
-    int n_line;
-    float *front_x, *front_y; /* by L0 */
-    int n_front;
-    struct plot_label *labels;
-};
-
-static void cloud_finish(struct cloud *c)
-{
-    free(c->x);
-    free(c->y);
-    free(c->line_x);
-    free(c->line_y);
-    free(c->front_x);
-    free(c->front_y);
-    free(c->labels);
-}
-
-static void join_pairs(const struct compare *s, const double *l0, struct cloud *c)
-{
-    struct pareto_pair *pairs;
-    int n = pareto_pairs(l0, s->n_all, s->equal_l0, &pairs);
-
-    c->line_x = xmalloc((size_t)n * 3 * sizeof *c->line_x);
-    c->line_y = xmalloc((size_t)n * 3 * sizeof *c->line_y);
-    for (int k = 0; k < n; k++) {
-        int ends[] = {pairs[k].a, pairs[k].b};
-        for (int e = 0; e < 2; e++) {
-            c->line_x[c->n_line] = c->x[ends[e]];
-            c->line_y[c->n_line++] = c->y[ends[e]];
-        }
-        c->line_x[c->n_line] = c->line_y[c->n_line] = NAN;
-        c->n_line++;
-    }
-    free(pairs);
-}
-
-/* The front as a line: from the sparsest on. */
-static void draw_front(const struct compare *s, const double *l0, const double *good,
-                       struct cloud *c)
-{
-    bool *on = xcalloc((size_t)s->n_all, sizeof *on);
-
-    pareto_front(l0, good, s->n_all, on);
-    c->front_x = xmalloc((size_t)s->n_all * sizeof *c->front_x);
-    c->front_y = xmalloc((size_t)s->n_all * sizeof *c->front_y);
-    for (int k = 0; k < s->n_all; k++) {
-        int at = c->n_front;
-        if (!on[k])
-            continue;
-        for (; at > 0 && c->front_x[at - 1] > c->x[k]; at--) {
-            c->front_x[at] = c->front_x[at - 1];
-            c->front_y[at] = c->front_y[at - 1];
-        }
-        c->front_x[at] = c->x[k];
-        c->front_y[at] = c->y[k];
-        c->n_front++;
-    }
-    free(on);
-}
-
-static void name_points(const struct view *v, struct cloud *c)
-{
-    const struct compare *s = v->state;
-
-    c->labels = xcalloc((size_t)s->n_all, sizeof *c->labels);
-    for (int k = 0; k < s->n_all; k++) { /* the one under the cursor first */
-        int at = k == 0 ? (int)s->all_table.cursor
-                        : k <= s->all_table.cursor ? k - 1
-                                                   : k;
-        int i = s->all_ids[at];
-        uint32_t ink = at == s->all_table.cursor ? INK_BRUSH | STYLE_BOLD
-                       : i == s->sae[0]          ? (uint32_t)INK_BAR
-                       : i == s->sae[1]          ? (uint32_t)INK_BAR_2
-                                                 : (uint32_t)INK_TEXT;
-        c->labels[k] = (struct plot_label){c->x[at], c->y[at], short_name(v, i), ink};
-    }
-}
-
-/* From so many times the least on, what is far out would press the others together. */
-#define LOG_FROM 8
-
-/* Over logarithms where the values, all above 0, span much. */
-static bool to_log(float *x, int n)
-{
-    float lo = INFINITY, hi = -INFINITY;
-
-    for (int i = 0; i < n; i++)
-        if (isfinite(x[i])) {
-            lo = fminf(lo, x[i]);
-            hi = fmaxf(hi, x[i]);
-        }
-    if (!(lo > 0 && hi > LOG_FROM * lo))
-        return false;
-    for (int i = 0; i < n; i++)
-        x[i] = log10f(x[i]);
-    return true;
-}
-
-static void spread(const float *x, int n, double *lo, double *hi)
-{
-    *lo = INFINITY;
-    *hi = -INFINITY;
-    for (int i = 0; i < n; i++)
-        if (isfinite(x[i])) {
-            *lo = fmin(*lo, (double)x[i]);
-            *hi = fmax(*hi, (double)x[i]);
-        }
-    double margin = *hi > *lo ? (*hi - *lo) / 20 : fabs(*hi) / 20 + 1e-3;
-    *lo -= margin;
-    *hi += margin;
-}
-
-/* L0 against FVU or the score; what lacks one of them is not there. */
-static void paint_scatter(const struct view *v, struct canvas *c, int column, const char *title)
-{
-    const struct compare *s = v->state;
-    struct canvas body = canvas_sub(c, 1, 0, c->rows - 1, c->cols);
-    double *l0 = values(v, ALL_L0), *y = values(v, column);
-    struct cloud cloud = {0};
-    int n = s->n_all, known = 0;
-
-    canvas_rule(c, 0, title, INK_RULE);
-    cloud.x = xmalloc((size_t)n * sizeof *cloud.x);
-    cloud.y = xmalloc((size_t)n * sizeof *cloud.y);
-    for (int k = 0; k < n; k++) {
-        bool has = !isnan(l0[k]) && !isnan(y[k]);
-        cloud.x[k] = has ? (float)l0[k] : NAN;
-        cloud.y[k] = has ? (float)y[k] : NAN;
-        known += has;
-        if (column == ALL_FVU)
-            y[k] = -y[k];
-    }
-    bool log_x = to_log(cloud.x, n), log_y = column == ALL_FVU && to_log(cloud.y, n);
-    if (known) {
-        join_pairs(s, l0, &cloud);
-        draw_front(s, l0, y, &cloud);
-        name_points(v, &cloud);
-        struct plot_series series[] = {
-            {cloud.front_x, cloud.front_y, cloud.n_front, true, INK_RULE, NULL},
-            {cloud.line_x, cloud.line_y, cloud.n_line, true, INK_MARKER, NULL},
-        };
-        struct plot p = {.series = series, .n_series = 2, .x_label = "L0", .cursor = -1,
-                         .log_x = log_x, .log_y = log_y,
-                         .labels = cloud.labels, .n_labels = n};
-        spread(cloud.x, n, &p.x_lo, &p.x_hi);
-        spread(cloud.y, n, &p.y_lo, &p.y_hi);
-        plot_paint(&body, &p);
-    } else {
-        char text[600];
-        desk_score_text(v->desk, s->all_ids[0], text, sizeof text);
-        canvas_wrap(&body, 0, INK_DIM,
-                    !samples_have_features(v->session->samples)
-                        ? "not known without activation samples (--acts FILE)"
-                    : column == ALL_SCORE && text[0] ? text
-                                                     : "...");
-    }
-    cloud_finish(&cloud);
-    free(l0);
-    free(y);
 }
 
 /* -- the screen -------------------------------------------------------------------------------- */
@@ -430,11 +257,11 @@ void compare_all_paint(const struct view *v, struct canvas *c)
     if (c->cols >= TWO_SCATTERS) {
         struct canvas left = canvas_sub(c, 1, 0, top, half - 1);
         struct canvas right = canvas_sub(c, 1, half, top, c->cols - half);
-        paint_scatter(v, &left, ALL_FVU, "FVU against L0");
-        paint_scatter(v, &right, ALL_SCORE, "reconstruction score against L0");
+        compare_scatter_paint(v, &left, ALL_FVU, "FVU against L0");
+        compare_scatter_paint(v, &right, ALL_SCORE, "reconstruction score against L0");
     } else {
         struct canvas one = canvas_sub(c, 1, 0, top, c->cols);
-        paint_scatter(v, &one, s->against_score ? ALL_SCORE : ALL_FVU,
+        compare_scatter_paint(v, &one, s->against_score ? ALL_SCORE : ALL_FVU,
                       s->against_score ? "reconstruction score against L0 (t: FVU)"
                                        : "FVU against L0 (t: reconstruction score)");
     }
@@ -522,7 +349,7 @@ static void describe(const struct view *v, int i, struct compare_point *out)
         .sae = v->session->saes[i].sae,
         .totals = totals_of(v, i),
         .score = score->known ? &score->page : NULL,
-        .step = value(v, i, ALL_STEP),
+        .step = compare_all_value(v, i, ALL_STEP),
     };
 }
 

@@ -130,6 +130,8 @@ static int paint_legend(const struct compare *s, int k, struct canvas *c, int ro
         return canvas_text(c, row, col, INK_DIM, " ·");
     if (!m->count)
         return canvas_text(c, row, col, INK_DIM, " none");
+    if (c->cols < 36)
+        return col;
     col = canvas_printf(c, row, col, INK_TEXT, " mean %s",
                         number_text(m->mean, 8, mean, sizeof mean));
     if (c->cols < 60) /* the rest would be cut off */

@@ -481,11 +481,13 @@ const struct view_term compare_terms[] = {
             "1 - FVU."},
     {"L1", "Mean sum of activations of a token."},
     {"all checkpoints", "One point a checkpoint: L0 against FVU and against the reconstruction "
-                        "score. Joined are those whose L0 differ by at most 5 % (:equal), "
-                        "for architectures can only be compared where they are equally "
-                        "sparse, or along the curve. The faint line is the front: those that "
-                        "no other beats in both. Enter compares A with the one under the "
-                        "cursor, c makes it B."},
+                        "score. Points of one architecture are joined by L0, those of a "
+                        "training run by their steps. The dotted line is the front: those that "
+                        "no other beats in both. Architectures can only be compared where they "
+                        "are equally sparse, or along the curve: underlined are those whose L0 "
+                        "is nearly equal to that of the one under the cursor, within 5 % "
+                        "(:equal). Enter compares A with the one under the cursor, c makes it "
+                        "B."},
     {"reconstruction score", "(CE with zeros - CE with the reconstruction) / (CE with zeros - "
                              "CE of the model as it is). Needs a language model (--model)."},
     {"nats lost", "CE with the reconstruction - CE of the model as it is."},

@@ -44,29 +44,33 @@ static double metric_value(const struct view *v, int side, int m)
     return x;
 }
 
-static void value_text(double x, bool is_percent, char *buf, size_t size)
+static void value_text(double x, bool is_percent, int width, char *buf, size_t size)
 {
     if (isnan(x))
         snprintf(buf, size, "·");
     else if (is_percent)
         percent_text(x, buf, size);
-    else
-        snprintf(buf, size, "%.4g", x);
+    else if (snprintf(buf, size, "%.4g", x) > width)
+        number_text(x, width, buf, size);
 }
 
-static void difference_text(double a, double b, bool is_percent, char *buf, size_t size)
+static void difference_text(double d, bool is_percent, int width, char *buf, size_t size)
 {
-    double d = b - a;
 
     if (isnan(d))
         snprintf(buf, size, "·");
     else if (is_percent)
         snprintf(buf, size, "%+.1f pt", 100 * d);
-    else
-        snprintf(buf, size, "%+.4g", d);
+    else if (snprintf(buf, size, "%+.4g", d) > width) {
+        buf[0] = d < 0 ? '-' : '+';
+        number_text(fabs(d), width - 1, buf + 1, size - 1);
+    }
 }
 
-enum { METRIC_NAME = 22, METRIC_BRIEF = 10, METRIC_FIGURES = 9 };
+enum {
+    METRIC_NAME = 22, METRIC_BRIEF = 10, METRIC_FIGURES = 9,
+    METRICS_LEFT = METRIC_BRIEF + 3 * METRIC_FIGURES + 2, /* and what stands beside them */
+};
 
 static int name_cols(int cols)
 {
@@ -102,12 +106,12 @@ static void paint_metric(const struct view *v, struct canvas *c, int row, int m)
     if (isnan(x[0]) && isnan(x[1]) && paint_why(v, c, row, m, name))
         return;
     for (int k = 0; k < 2; k++) {
-        value_text(x[k], metrics[m].is_percent, text, sizeof text);
+        value_text(x[k], metrics[m].is_percent, width - 1, text, sizeof text);
         canvas_fit(c, row, name + k * width, width - 1, ALIGN_RIGHT,
                    isnan(x[k]) ? INK_DIM : INK_VALUE | STYLE_BOLD, text);
     }
-    difference_text(x[0], x[1], metrics[m].is_percent, text, sizeof text);
     double d = x[1] - x[0];
+    difference_text(d, metrics[m].is_percent, width, text, sizeof text);
     canvas_fit(c, row, name + 2 * width, width, ALIGN_RIGHT,
                isnan(d) || d == 0 ? INK_DIM : d < 0 ? INK_NEGATIVE : INK_POSITIVE, text);
 }
@@ -143,7 +147,8 @@ struct compare_places compare_places(const struct view *v)
     if (top < METRICS + 1 && rows - METRICS - 1 > HEAD + SUMMARY + 6)
         top = METRICS + 1;
     top = top < 0 ? 0 : top;
-    int left = cols >= 120 ? cols * 2 / 5 : cols * 45 / 100;
+    int left = cols >= 120 ? cols * 2 / 5 : cols >= 80 ? cols * 45 / 100 : METRICS_LEFT;
+    left = left < cols ? left : cols;
     p.metrics = (struct compare_place){HEAD, 1, top, left - 2};
     p.hist = (struct compare_place){HEAD, left + 1, top, cols - left - 1};
     int at = HEAD + top + SUMMARY;
@@ -185,96 +190,123 @@ const char *compare_pairing_text(const struct compare *s)
     return texts[s->pairing];
 }
 
+/* Behind what is there, if it has room. */
+static void append_if(struct str *text, int room, const char *more)
+{
+    if (text_width(str_text(text)) + text_width(more) <= room)
+        str_puts(text, more);
+}
+
+static void describe_matching(const struct compare *s, int room, struct str *text)
+{
+    const char *one = room < 108 ? "1 to 1" : "one to one";
+    char n[32], more[600];
+
+    str_appendf(text, "MMCS A→B %.4f · B→A %.4f · mutual %s", s->mmcs[0], s->mmcs[1],
+                count_text(s->n_mutual, n, sizeof n));
+    if (room >= 108)
+        str_appendf(text, " of %s", count_text(s->top->n[0], n, sizeof n));
+    snprintf(more, sizeof more, " · %s ...", one);
+    if (s->one[0])
+        snprintf(more, sizeof more, " · %s %.4f", one, s->one_mean);
+    append_if(text, room, more);
+    if (s->one[0])
+        append_if(text, room, s->optimal ? " optimal" : " greedy");
+    snprintf(more, sizeof more, room < 108 ? " · %s" : " · pairs by %s", compare_pairing_text(s));
+    append_if(text, room, more);
+}
+
 /* What the matching says as a whole. */
 static void paint_summary(const struct view *v, struct canvas *c, int row)
 {
     const struct compare *s = v->state;
+    const struct err *err = &v->slots[SLOT_MATCH].err;
     struct str text = {0};
-    char mutual[32], of[32];
 
     if (!s->top || !s->top->whole) {
         double known = s->top && s->top->n[0] ? (double)compare_known(s, 0) / (double)s->top->n[0]
                                               : 0;
         str_appendf(&text, "best matches: %.0f %% of A", floor(100 * known));
-        if (v->slots[SLOT_MATCH].err.code)
-            str_appendf(&text, ", %s: R goes on", v->slots[SLOT_MATCH].err.msg);
+        if (err->code)
+            str_appendf(&text, ", %s: R goes on", err->msg);
+    } else if (err->code && !s->one[0]) {
+        str_appendf(&text, "1 to 1: %s · mutual %lld · R tries again", err->msg,
+                    (long long)s->n_mutual);
     } else {
-        const char *one = c->cols < 110 ? "1 to 1" : "one to one";
-        str_appendf(&text, "MMCS A→B %.4f · B→A %.4f · mutual %s", s->mmcs[0],
-                    s->mmcs[1], count_text(s->n_mutual, mutual, sizeof mutual));
-        if (c->cols >= 110)
-            str_appendf(&text, " of %s", count_text(s->top->n[0], of, sizeof of));
-        if (s->one[0])
-            str_appendf(&text, " · %s %.4f %s", one, s->one_mean,
-                        s->optimal ? "optimal" : "greedy");
-        else if (v->slots[SLOT_MATCH].err.code)
-            str_appendf(&text, " · %s: %s", one, v->slots[SLOT_MATCH].err.msg);
-        else
-            str_appendf(&text, " · %s ...", one);
-        str_appendf(&text, c->cols >= 110 ? " · pairs by %s" : " · %s",
-                    compare_pairing_text(s));
+        describe_matching(s, c->cols - 2, &text);
     }
     canvas_fit(c, row, 1, c->cols - 2, ALIGN_LEFT, INK_VALUE, str_text(&text));
     str_finish(&text);
 }
 
+/* How much the tabs say: all counts, that of the list shown, or none and short words. */
+enum tabs { TABS_COUNTED, TABS_ONE, TABS_BRIEF };
+
 /* list LISTS: all checkpoints. */
-static void tab_text(const struct view *v, int list, bool counted, char *buf, size_t size)
+static void tab_text(const struct view *v, int list, enum tabs tabs, char *buf, size_t size)
 {
     const struct compare *s = v->state;
+    bool shown = s->top && !s->all && list == (int)s->list;
     char count[32];
 
     if (list == LISTS)
-        snprintf(buf, size, "%s", compare_has_all(v) ? "  all checkpoints " : "");
-    else if (counted || (s->top && !s->all && list == (int)s->list))
+        snprintf(buf, size, "%s", !compare_has_all(v)  ? ""
+                                  : tabs == TABS_BRIEF ? " all "
+                                                       : " all checkpoints ");
+    else if (tabs == TABS_COUNTED || (tabs == TABS_ONE && shown))
         snprintf(buf, size, " %s %s ", compare_list_name[list],
                  count_text(s->counts[list], count, sizeof count));
     else
         snprintf(buf, size, " %s ", compare_list_name[list]);
 }
 
-/* Tabs with their counts where all fit, else only the one shown. */
-static bool has_counts(const struct view *v, int cols)
+/* Where tab `list` begins; of LISTS + 1: where the last one ends. A gap sets off the one
+ * that is no list. */
+static int tab_col(const struct view *v, int list, enum tabs tabs)
+{
+    char text[64];
+    int col = list >= LISTS && tabs != TABS_BRIEF;
+
+    for (int l = 0; l < list; l++) {
+        tab_text(v, l, tabs, text, sizeof text);
+        col += text_width(text);
+    }
+    return col;
+}
+
+/* The most that there is room for. */
+static enum tabs tabs_of(const struct view *v, int cols)
 {
     const struct compare *s = v->state;
-    char text[64];
-    int width = 0;
+    enum tabs tabs = s->top ? TABS_COUNTED : TABS_ONE; /* nothing has been counted */
 
-    if (!s->top) /* nothing has been counted */
-        return false;
-    for (int l = 0; l <= LISTS; l++) {
-        tab_text(v, l, true, text, sizeof text);
-        width += text_width(text);
-    }
-    return width <= cols;
+    while (tabs < TABS_BRIEF && tab_col(v, LISTS + 1, tabs) > cols)
+        tabs++;
+    return tabs;
 }
 
 int compare_tab_at(const struct view *v, int col)
 {
-    bool counted = has_counts(v, v->cols);
-    char text[64];
+    enum tabs tabs = tabs_of(v, v->cols);
 
-    for (int l = 0; l <= LISTS; l++) {
-        tab_text(v, l, counted, text, sizeof text);
-        col -= text_width(text);
-        if (col < 0)
-            return l;
-    }
+    for (int l = LISTS; l >= 0; l--)
+        if (col >= tab_col(v, l, tabs))
+            return col < tab_col(v, l + 1, tabs) ? l : -1;
     return -1;
 }
 
 static void paint_tabs(const struct view *v, struct canvas *c, int row)
 {
     const struct compare *s = v->state;
-    bool counted = has_counts(v, c->cols);
+    enum tabs tabs = tabs_of(v, c->cols);
     char text[64];
-    int col = 0;
 
     for (int l = 0; l <= LISTS; l++) {
-        tab_text(v, l, counted, text, sizeof text);
+        tab_text(v, l, tabs, text, sizeof text);
         bool on = s->all ? l == LISTS : l == (int)s->list;
         bool empty = l < LISTS && s->counts[l] == 0;
-        col = canvas_text(c, row, col, on ? INK_TAB_ON : empty ? INK_DIM : INK_TAB, text);
+        canvas_text(c, row, tab_col(v, l, tabs), on ? INK_TAB_ON : empty ? INK_DIM : INK_TAB,
+                    text);
     }
 }
 

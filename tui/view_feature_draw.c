@@ -196,7 +196,7 @@ static void paint_curve(const struct view *v, struct canvas *c)
     const struct feature_view *s = v->state;
     const struct feature_page *page = s->page;
     struct plot_series line = {.x = page->curve_x, .y = page->curve_y, .n = page->n_curve,
-                               .is_line = true, .style = INK_BAR};
+                               .line = 1, .style = INK_BAR};
     struct plot plot = {.series = &line, .n_series = 1, .x_label = "pre-activation m",
                         .cursor = -1, .zero_lines = true};
     char title[96];

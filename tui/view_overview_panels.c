@@ -101,13 +101,28 @@ static void put_reason(struct page *p, int i, int m, int row, int col, int cols)
     canvas_fit(p->c, row, col, cols, ALIGN_LEFT, INK_DIM, text[0] ? text : "·");
 }
 
+/* Where a number would be cut off beside its whole name. */
+static const char *brief_name(const char *name)
+{
+    static const char *const brief[][2] = {{"explained variance", "expl. variance"},
+                                           {"reconstruction score", "rec. score"},
+                                           {"CE reconstructed", "CE reconstr."}};
+
+    for (size_t k = 0; k < sizeof brief / sizeof *brief; k++)
+        if (strcmp(name, brief[k][0]) == 0)
+            return brief[k][1];
+    return name;
+}
+
 static void put_metric(struct page *p, int i, int m, int row, int col, int cols)
 {
+    enum { NAME = 21, BRIEF = 15, NUMBER = 11 };
     char text[64];
-    int name = 21, key = ITEM_METRIC + m;
+    int name = cols < NAME + NUMBER ? BRIEF : NAME, key = ITEM_METRIC + m;
     bool whole;
 
-    canvas_fit(p->c, row, col, name, ALIGN_LEFT, INK_LABEL, metrics[m].name);
+    canvas_fit(p->c, row, col, name, ALIGN_LEFT, INK_LABEL,
+               name < NAME ? brief_name(metrics[m].name) : metrics[m].name);
     if (overview_metric_text(p->v, i, m, text, sizeof text, &whole))
         canvas_fit(p->c, row, col + name, cols - name, ALIGN_LEFT,
                    whole ? INK_VALUE | STYLE_BOLD : INK_DIM, text);
@@ -177,12 +192,12 @@ static void small_title(const struct summary *s, enum quantity q, char *buf, siz
     }
 }
 
-static void put_small(struct page *p, int i, int k, int row, int col, int cols)
+static void put_small(struct page *p, int i, int k, int row, int col, int rows, int cols)
 {
     const struct card *card = &((const struct overview *)p->v->state)->cards[i];
     enum quantity q = overview_small_quantity(p->v->session->saes[i].sae, k);
     const struct summary *s = &card->small[k];
-    struct canvas c = canvas_sub(p->c, row + 1, col, 5, cols);
+    struct canvas c = canvas_sub(p->c, row + 1, col, rows, cols);
     int key = ITEM_HIST + k;
     char title[64];
 
@@ -191,7 +206,7 @@ static void put_small(struct page *p, int i, int k, int row, int col, int cols)
         small_title(s, q, title, sizeof title);
     canvas_fit(p->c, row, col, cols, ALIGN_LEFT, INK_LABEL, title);
     overview_light(p, i, key, row, 1, col, cols);
-    overview_put_item(p, (struct item){{i, key}, row, col, 6, cols, "biases", quantities[q].name, NULL,
+    overview_put_item(p, (struct item){{i, key}, row, col, rows + 1, cols, "biases", quantities[q].name, NULL,
                               quantities[q].name});
     if (c.rows < 1 || c.cols < 1)
         return;
@@ -219,13 +234,25 @@ static void put_small(struct page *p, int i, int k, int row, int col, int cols)
     wid_hist_paint(&c, &h);
 }
 
+/* Of one checkpoint alone on a tall screen they are larger. */
+static int small_rows(const struct page *p)
+{
+    enum { USUAL = 5, TALL = 12, TALL_SCREEN = 48 };
+    int cards = 0;
+
+    for (int i = 0; i < desk_count(p->v->desk); i++)
+        cards += overview_is_loaded(p->v, i);
+    return cards == 1 && p->v->rows >= TALL_SCREEN ? TALL : USUAL;
+}
+
 static void put_smalls(struct page *p, int i)
 {
-    int across = p->cols >= 76 ? 4 : 2, width = (p->cols - 3) / across;
+    int across = p->cols >= 76 ? 4 : 2, width = (p->cols - 3) / across, rows = small_rows(p);
 
     for (int k = 0; k < SMALL_HISTS; k++)
-        put_small(p, i, k, p->row + k / across * 7, 2 + k % across * width, width - 1);
-    p->row += SMALL_HISTS / across * 7 - 1;
+        put_small(p, i, k, p->row + k / across * (rows + 2), 2 + k % across * width, rows,
+                  width - 1);
+    p->row += SMALL_HISTS / across * (rows + 2) - 1;
 }
 
 /* Without a language model, one line says so. */

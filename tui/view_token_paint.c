@@ -126,8 +126,8 @@ static void paint_curve(const struct view *v, struct canvas *c)
 {
     const struct token_view *s = v->state;
     struct plot_series series[] = {
-        {s->x, s->cumulative, (int)s->page.n + 1, true, INK_BAR, "share of x together"},
-        {s->x, s->left, (int)s->page.n + 1, true, INK_BAR_2, "|x - these| / |x|"},
+        {s->x, s->cumulative, (int)s->page.n + 1, 1, INK_BAR, "share of x together"},
+        {s->x, s->left, (int)s->page.n + 1, 1, INK_BAR_2, "|x - these| / |x|"},
     };
     struct plot plot = {.series = series, .n_series = 2, .x_label = "parts", .cursor_series = 0,
                         .cursor = (int)s->table.cursor + 1, .zero_lines = true};

@@ -28,11 +28,11 @@ static void dot(struct raster *r, int x, int y, uint32_t style)
     r->style[cell] = style;
 }
 
-static void segment(struct raster *r, int x0, int y0, int x1, int y1, uint32_t style)
+static void segment(struct raster *r, int x0, int y0, int x1, int y1, uint32_t style, int step)
 {
     int dx = abs(x1 - x0), dy = abs(y1 - y0), n = dx > dy ? dx : dy;
 
-    for (int i = 0; i <= n; i++)
+    for (int i = 0; i <= n; i += step)
         dot(r, x0 + (int)lround((double)(x1 - x0) * i / (n ? n : 1)),
             y0 + (int)lround((double)(y1 - y0) * i / (n ? n : 1)), style);
 }
@@ -87,8 +87,8 @@ static void draw_series(struct raster *r, const struct scale *s, const struct pl
             has_previous = false;
             continue;
         }
-        if (p->is_line && has_previous)
-            segment(r, px, py, x, y, p->style);
+        if (p->line && has_previous)
+            segment(r, px, py, x, y, p->style, p->line);
         else
             dot(r, x, y, p->style);
         px = x;
@@ -144,13 +144,15 @@ static void draw_cursor(struct canvas *c, const struct scale *s, const struct pl
         canvas_text(c, y / 4, x / 2, INK_BRUSH, c->ascii ? "X" : "◆");
 }
 
-/* May `width` cells from (row, col) on take a name? */
-static bool is_vacant(const struct canvas *c, const bool *taken, int row, int col, int width)
+/* May `width` cells from (row, col) on take a name? The cells at its sides stay free, but
+ * for the name's own point at (p_row, p_col). */
+static bool is_vacant(const struct canvas *c, const bool *taken, int row, int col, int width,
+                      int p_row, int p_col)
 {
     if (row < 0 || row >= c->rows || col < 0 || col + width > c->cols)
         return false;
-    for (int i = 0; i < width; i++)
-        if (taken[row * c->cols + col + i])
+    for (int i = col - 1; i <= col + width; i++)
+        if (i >= 0 && i < c->cols && taken[row * c->cols + i] && !(row == p_row && i == p_col))
             return false;
     return true;
 }
@@ -166,7 +168,7 @@ static void draw_name(struct canvas *c, bool *taken, const struct plot_label *l,
                   {row - 1, col - width}, {row + 1, col - width}};
 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (!is_vacant(c, taken, places[i].row, places[i].col, width))
+        if (!is_vacant(c, taken, places[i].row, places[i].col, width, row, col))
             continue;
         canvas_text(c, places[i].row, places[i].col, l->style, l->text);
         if (i < 2) /* no line between the two */
@@ -188,7 +190,10 @@ static void draw_labels(struct canvas *c, const struct scale *s, const struct pl
             if (!to_dot(s, l->x, l->y, &x, &y))
                 continue;
             if (pass == 0) { /* points before names: no name hides a point */
-                canvas_text(c, y / 4, x / 2, l->style | STYLE_BOLD, c->ascii ? "o" : "●");
+                canvas_text(c, y / 4, x / 2, l->style | STYLE_BOLD,
+                            l->mark    ? l->mark
+                            : c->ascii ? "o"
+                                       : "●");
                 taken[y / 4 * c->cols + x / 2] = true;
             } else {
                 draw_name(c, taken, l, y / 4, x / 2);

@@ -14,7 +14,7 @@
 struct plot_series {
     const float *x, *y; /* [n], borrowed; NaN leaves a gap */
     int n;
-    bool is_line;       /* points joined; else a cloud */
+    int line;           /* points joined: 1 by a line, n by every n-th dot of one; 0: a cloud */
     uint32_t style;
     const char *name;   /* legend, or NULL */
 };
@@ -25,6 +25,7 @@ struct plot_label {
     float x, y;       /* NaN: nowhere */
     const char *text;
     uint32_t style;
+    const char *mark; /* of the point, one column; NULL: a full circle */
 };
 
 struct plot {

@@ -516,6 +516,84 @@ static void more_than_two_are_points(void **state)
     stop(&s, session);
 }
 
+/* At 60 columns: whole numbers, and every tab. */
+static void nothing_is_cut_off_at_60_columns(void **state)
+{
+    static char path[4][256];
+    const char *names[] = {"one", "other", "permuted", "little/acts.npy"};
+    struct screen s;
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
+    const char *paths[] = {path[0], path[1], path[2]}, *acts[] = {path[3]};
+    struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
+                                .threads = 1};
+    struct session *session = session_open(&o, NULL, NULL);
+    screen_start(&s, &(struct screen_options){.rows = 20, .cols = 60, .view = "compare",
+                                              .session = session});
+    screen_type(&s, "l");
+    screen_expect(&s, " matched  drifted  split  only A  only B  died  born  all\n");
+    double l0[2], fvu[2];
+    char text[64], values[2][16];
+    for (int k = 0; k < 2; k++) {
+        l0[k] = index_totals(session->saes[k].index)->l0;
+        fvu[k] = index_totals(session->saes[k].index)->fvu;
+        snprintf(values[k], sizeof values[k], "%.4g", fvu[k]);
+    }
+    snprintf(text, sizeof text, "FVU %14s %8s %+9.4g", values[0], values[1], fvu[1] - fvu[0]);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "%+9.4g", l0[1] - l0[0]);
+    screen_expect(&s, text);
+    char *summary = screen_row(&s, 8);
+    assert_non_null(strstr(summary, "MMCS"));
+    assert_null(strstr(summary, "…"));
+    free(summary);
+    /* A click on the last tab is one on it. */
+    screen_mouse(&s, MOUSE_PRESS, 0, 9, 55);
+    assert_true(state_of(&s)->all);
+    stop(&s, session);
+}
+
+/* Cells of the picture in this ink that are braille dots. */
+static int dots_in(struct screen *s, uint32_t ink)
+{
+    int n = 0;
+    free(screen_text(s));
+    for (int i = 0; i < s->canvas.rows * s->canvas.cols; i++) {
+        const struct cell *cell = &s->canvas.cells[i];
+        bool braille = memcmp(cell->text, "\xe2\xa0", 2) >= 0 && memcmp(cell->text, "\xe2\xa4", 2) < 0;
+        n += braille && cell->style == ink;
+    }
+    return n;
+}
+
+/* Which architecture a point is of can be seen, and only those of one are joined. */
+static void points_are_joined_by_kind(void **state)
+{
+    static char path[4][256];
+    struct screen s;
+    (void)state;
+    write_sae("gate", &other, D);
+    write_text("gate/cfg.json", "{\"hook_name\":\"blocks.0.hook_mlp_out\","
+                                "\"architecture\":\"prolu\"}");
+    const char *names[] = {"one", "gate", "other", "little/acts.npy"};
+    for (int i = 0; i < 4; i++)
+        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
+    for (int with = 0; with < 2; with++) { /* two of one kind, or three of two */
+        const char *paths[] = {path[0], path[1], path[with ? 2 : 1]}, *acts[] = {path[3]};
+        struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
+                                    .threads = 1};
+        struct session *session = session_open(&o, NULL, NULL);
+        screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .view = "compare",
+                                                  .session = session});
+        screen_expect(&s, "◆ gate");
+        screen_expect(&s, "◆ prolu");
+        screen_expect(&s, "FVU against L0 ● standard ◆ prolu");
+        assert_true(with ? dots_in(&s, INK_AXIS) > 3 : dots_in(&s, INK_AXIS) <= 3);
+        stop(&s, session);
+    }
+}
+
 /* Everything, at all sizes: nothing that is not a number, and nothing falls over. */
 static void no_screen_shows_what_is_no_number(void **state)
 {
@@ -562,6 +640,8 @@ int main(void)
         cmocka_unit_test(different_inputs_are_refused_in_one_line),
         cmocka_unit_test(weights_alone_are_compared_too),
         cmocka_unit_test(more_than_two_are_points),
+        cmocka_unit_test(points_are_joined_by_kind),
+        cmocka_unit_test(nothing_is_cut_off_at_60_columns),
         cmocka_unit_test(no_screen_shows_what_is_no_number),
     };
     return cmocka_run_group_tests(tests, setup, test_dir_remove);

@@ -84,6 +84,13 @@ static void a_card_shows_the_score(void **state)
     expect_number(&s, "CE zero", page.ce_zero);
     /* The samples of the little bundle are made up, not this model's. */
     screen_expect(&s, "the samples are not what the language model gives at the hook");
+    screen_type(&s, "gg");
+    screen_resize(&s, 20, 60); /* the names give way, not the numbers */
+    char text[64];
+    snprintf(text, sizeof text, "rec. score     %.4g\n", page.reconstruction_score);
+    screen_expect(&s, text);
+    snprintf(text, sizeof text, "FVU            %.4g ", index_totals(session->saes[0].index)->fvu);
+    screen_expect(&s, text);
     screen_type(&s, "G ?");
     stop(&s, session);
 }

@@ -459,7 +459,7 @@ static void every_scatter_size_is_fine(void **state)
 static void plots_place_their_points(void **state)
 {
     static const float x[] = {0, 1}, y[] = {0, 1};
-    struct plot_series s = {x, y, 2, true, INK_BAR, NULL};
+    struct plot_series s = {x, y, 2, 1, INK_BAR, NULL};
     struct plot p = {.series = &s, .n_series = 1, .cursor = -1};
     struct canvas c;
 
@@ -470,7 +470,7 @@ static void plots_place_their_points(void **state)
     canvas_finish(&c);
     canvas_init(&c, 3, 4);
     c.ascii = true;
-    s.is_line = false;
+    s.line = 0;
     plot_paint(&c, &p);
     expect(&c, "   .\n\n.\n");
     canvas_finish(&c);
@@ -486,10 +486,34 @@ static void plots_place_their_points(void **state)
     canvas_finish(&c);
 }
 
+static void plots_name_their_points(void **state)
+{
+    static const float x[] = {0, 1}, y[] = {0, 1};
+    struct plot_series s = {x, y, 2, 3, INK_BAR, NULL};
+    struct plot_label labels[] = {{0, 0, "first", INK_TEXT, NULL}, {1, 1, "second", INK_TEXT, "◆"},
+                                  {.5f, 0, "third", INK_TEXT, "■"}};
+    struct plot p = {.series = &s, .n_series = 1, .cursor = -1};
+    struct canvas c;
+
+    (void)state;
+    canvas_init(&c, 2, 4); /* every third dot of the diagonal over 8 x 8 */
+    plot_paint(&c, &p);
+    expect(&c, "   ⠂\n⡀⠈\n");
+    canvas_finish(&c);
+    canvas_init(&c, 3, 20);
+    p.n_series = 0;
+    p.x_hi = p.y_hi = 1;
+    p.labels = labels;
+    p.n_labels = 3;
+    plot_paint(&c, &p); /* no name touches another, or what is not its own */
+    expect(&c, "            second ◆\n\n● first   ■ third\n");
+    canvas_finish(&c);
+}
+
 static void every_plot_size_is_fine(void **state)
 {
     static const float x[] = {NAN, 1, INFINITY, 2}, y[] = {1, 1, 1, NAN};
-    struct plot_series s = {x, y, 4, true, INK_BAR, "series"};
+    struct plot_series s = {x, y, 4, 1, INK_BAR, "series"};
     struct plot p = {.series = &s, .n_series = 1, .cursor = 3, .zero_lines = true};
 
     (void)state;
@@ -777,6 +801,7 @@ int main(void)
         cmocka_unit_test(scatters_light_what_is_taken),
         cmocka_unit_test(every_scatter_size_is_fine),
         cmocka_unit_test(plots_place_their_points),
+        cmocka_unit_test(plots_name_their_points),
         cmocka_unit_test(every_plot_size_is_fine),
         cmocka_unit_test(the_lit_token_stands_in_the_middle),
         cmocka_unit_test(without_colour_there_are_digits),
