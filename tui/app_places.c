@@ -59,6 +59,8 @@ static bool show(struct app *app, const struct place *to)
     if (!app->is_open[to->view] && !asks && app->shown >= 0) {
         at = app->views[app->shown].target;
         at.filter[0] = at.of[0] = 0;
+        if (v->ops->own_place)
+            at.feature = at.token = -1;
     }
     if (!ensure_open(app, to->view))
         return false;

@@ -179,7 +179,7 @@ void pane_number(struct canvas *c, double x, int decimals, uint32_t style)
         table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
         return;
     }
-    snprintf(buf, sizeof buf, "%.*f", decimals, x);
+    snprintf(buf, sizeof buf, "%.*f", decimals, x == 0 ? 0. : x); /* no -0.000 */
     if (x != 0 && strspn(buf, "-0.") == strlen(buf))
         snprintf(buf, sizeof buf, "%.0e", x);
     if (text_width(buf) > c->cols)

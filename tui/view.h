@@ -107,6 +107,8 @@ struct view_ops {
     int digit;           /* 1-9, or 0: no tab */
     const char *purpose; /* one line, top of its help page */
     const char *searched_in; /* the view that / and & go to; NULL: they are for this one */
+    bool own_place;      /* shown for the first time it does not begin at the feature that the
+                            view before is on: a ranking begins at its top */
     size_t state_size;
     const struct view_key *keys;      /* up to { ACT_NONE }; the first ones that fit stand
                                          in the key bar. May be NULL */

@@ -325,9 +325,15 @@ static void score_status(const struct view *v, char *buf, size_t size)
     if (!v->desk || s->n_ids == 0)
         return;
     struct table t = score_table(v);
-    snprintf(buf, size, "%lld/%lld · %s · sort %s %s", (long long)s->table.cursor + 1,
+    bool by_effect = s->table.sort == SCOL_EFFECT;
+    char exact[64] = "";
+    if (by_effect && s->n_exact > 0 && s->n_exact < s->n_ids)
+        snprintf(exact, sizeof exact, ", the %lld exact first", (long long)s->n_exact);
+    snprintf(buf, size, "%lld/%lld · %s · sort %s %s%s", (long long)s->table.cursor + 1,
              (long long)s->n_ids, s->kept ? "error-kept" : "reconstruction",
-             t.columns[s->table.sort].title, s->table.ascending ? "↑" : "↓");
+             by_effect && !(s->greatest > 0) ? "Δ FVU, no effect is known yet"
+                                             : t.columns[s->table.sort].title,
+             s->table.ascending ? "↑" : "↓", exact);
 }
 
 static const char *score_explain(const struct view *v)
@@ -419,7 +425,8 @@ static const struct view_term terms[] = {
             "used."},
     {"positions", "Losses in the means, and sequences used."},
     {"effect", "The size of Δ CE (orange: the loss rises without the feature; blue: it falls) "
-               "or, in grey, of its estimate."},
+               "or, in grey behind ≈, of its estimate. Sorted by it the exact ones come first: "
+               "an estimate is not to be compared with them."},
     {"Δ CE", "Rise of CE when the feature's contribution is taken out at all positions, exact. "
              "Mode reconstruction: x_hat - c against x_hat; error-kept: x - c against x."},
     {"estimate", "Δ CE to first order, for all features at once: the gradient of the mean loss "
@@ -446,6 +453,7 @@ const struct view_ops view_score_ops = {
     .purpose = "what the language model loses with the SAE in its place, and without each "
                "feature",
     .searched_in = "features",
+    .own_place = true,
     .state_size = sizeof(struct score_view),
     .keys = keys,
     .terms = terms,

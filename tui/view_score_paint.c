@@ -52,20 +52,23 @@ void score_number_text(const struct view *v, enum score_number n, char *buf, siz
         snprintf(buf, size, n < NUMBER_SCORE ? "%.4f" : n == NUMBER_L0 ? "%.4g" : "%.4g", x[n]);
 }
 
-/* Returns the column after. */
+/* If it has room. Returns the column after. */
 static int put_number(const struct view *v, struct canvas *c, int row, int col,
                       enum score_number n)
 {
     const struct score_view *s = v->state;
     const struct desk_score *score = desk_score(v->desk, v->target.sae);
+    bool on = s->focus == FOCUS_NUMBERS && s->number == (int)n;
     char value[64];
-    int at = canvas_text(c, row, col, INK_LABEL, label[n]) + 1;
 
     score_number_text(v, n, value, sizeof value);
+    if (!on && col + text_width(label[n]) + 1 + text_width(value) > c->cols)
+        return col;
+    int at = canvas_text(c, row, col, INK_LABEL, label[n]) + 1;
     at = canvas_text(c, row, at, !score->known ? INK_DIM
                                  : n == NUMBER_SCORE ? INK_VALUE | STYLE_BOLD : INK_VALUE,
                      value);
-    if (s->focus == FOCUS_NUMBERS && s->number == (int)n)
+    if (on)
         canvas_ground(c, row, col, at - col, INK_CURSOR);
     return at + 3;
 }
@@ -154,8 +157,12 @@ static void put_effect(const struct view *v, struct canvas *c, int64_t id)
     double x = score_effect(v, id, &exact);
     enum ink ink = x < 0 ? INK_NEGATIVE : INK_POSITIVE;
 
-    if (!isnan(x) && s->greatest > 0 && x != 0)
-        canvas_hbar(c, 0, 0, c->cols, fabs(x) / s->greatest, exact ? ink : INK_DIM);
+    if (isnan(x))
+        return;
+    if (!exact)
+        canvas_text(c, 0, 0, INK_DIM, c->ascii ? "~" : "≈");
+    if (s->greatest > 0 && x != 0)
+        canvas_hbar(c, 0, 1, c->cols - 1, fabs(x) / s->greatest, exact ? ink : INK_DIM);
 }
 
 static void put_cell(const void *ctx, int64_t row, int column, struct canvas *c)
@@ -284,7 +291,8 @@ void score_draw(const struct view *v, struct canvas *c)
     score_places(&sized, at);
     paint_numbers(v, c);
     struct canvas rule = canvas_sub(c, NUMBER_ROWS, 0, 1, at[FOCUS_TABLE].cols);
-    snprintf(text, sizeof text, "effect of taking a feature out · %s", mode_name(s));
+    snprintf(text, sizeof text, "effect of taking a feature out · %s · nats a token",
+             mode_name(s));
     title(v, &rule, FOCUS_TABLE, text);
     struct place *p = &at[FOCUS_TABLE];
     struct canvas in = canvas_sub(c, p->row, p->col, p->rows, p->cols);

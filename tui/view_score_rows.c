@@ -1,6 +1,7 @@
 /* view_score_rows.c - view 7: which features, in which order; see view_score.h. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/mem.h"
 #include "tui/view_score.h"
@@ -42,12 +43,31 @@ double score_effect(const struct view *v, int64_t id, bool *exact)
 }
 
 /* |effect|; as long as nothing is known of it, the rise of FVU, below all that is. */
-static double strength(const struct view *v, int64_t id)
+static double strength(const struct view *v, int64_t id, bool *exact)
 {
-    bool exact;
-    double x = fabs(score_effect(v, id, &exact));
+    double x = fabs(score_effect(v, id, exact));
 
     return isnan(x) ? feature_table_at(table_of(v), FCOL_DELTA_FVU, id) * 1e-9 : x;
+}
+
+/* Of an estimate and an exact effect neither can be called the greater: the exact ones
+ * come first, in either direction. Returns how many they are. */
+static int64_t exact_first(const struct view *v, uint32_t *ids, int64_t n)
+{
+    uint32_t *rest = xmalloc((size_t)(n + 1) * sizeof *rest);
+    int64_t n_exact = 0, n_rest = 0;
+    bool exact;
+
+    for (int64_t k = 0; k < n; k++) {
+        score_effect(v, ids[k], &exact);
+        if (exact)
+            ids[n_exact++] = ids[k];
+        else
+            rest[n_rest++] = ids[k];
+    }
+    memcpy(ids + n_exact, rest, (size_t)n_rest * sizeof *rest);
+    free(rest);
+    return n_exact;
 }
 
 /* Features that fire, or might. */
@@ -71,9 +91,12 @@ static void sort_by(const struct view *v, enum score_column column, uint32_t *id
         return;
     }
     double *key = keys.v[FCOL_MAX] = xmalloc((size_t)keys.n * sizeof *key);
+    bool exact;
     for (int64_t i = 0; i < keys.n; i++)
-        key[i] = column == SCOL_EFFECT ? strength(v, i) : score_value(v, column, i);
-    feature_table_sort(&keys, FCOL_MAX, s->table.ascending, ids, n);
+        key[i] = column == SCOL_EFFECT ? strength(v, i, &exact) : score_value(v, column, i);
+    int64_t first = column == SCOL_EFFECT ? exact_first(v, ids, n) : 0;
+    feature_table_sort(&keys, FCOL_MAX, s->table.ascending, ids, first);
+    feature_table_sort(&keys, FCOL_MAX, s->table.ascending, ids + first, n - first);
     free(key);
 }
 

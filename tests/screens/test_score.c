@@ -425,6 +425,53 @@ static void keys_compute_what_one_wants(void **state)
     stop(&s, session);
 }
 
+/* An estimate, however great, does not come before an effect that is known exactly. */
+static void exact_effects_come_before_estimates(void **state)
+{
+    struct screen s;
+    (void)state;
+    nothing_was_computed_before();
+    struct session *session = little_open_lm();
+    session->options.quick = true;
+    start(&s, "score", session);
+    screen_expect(&s, "sort Δ FVU, no effect is known yet ↓");
+    struct view *v = app_view(s.app, "score");
+    desk_need_estimates(v->desk, 0, false);
+    screen_wait(&s);
+    screen_type(&s, "gg G"); /* the least of all estimates */
+    int64_t weak = v->target.feature;
+    screen_type(&s, "a ^L");
+    screen_expect(&s, "1/32 · reconstruction · sort effect ↓, the 1 exact first");
+    assert_int_equal(v->target.feature, weak);
+    free(screen_text(&s));
+    char *first = screen_row(&s, 8), *second = screen_row(&s, 9);
+    assert_null(strstr(first, "≈"));
+    assert_non_null(strstr(second, "≈"));
+    free(first);
+    free(second);
+    screen_type(&s, "I"); /* turned round, too */
+    screen_expect(&s, "↑, the 1 exact first");
+    first = screen_row(&s, 8);
+    assert_null(strstr(first, "≈"));
+    free(first);
+    stop(&s, session);
+}
+
+/* Opened from another view, the ranking begins at its top; opened from there once more it
+ * is where it was left. */
+static void the_ranking_begins_at_its_top(void **state)
+{
+    struct screen s;
+    (void)state;
+    struct session *session = little_open_lm();
+    start(&s, "features", session);
+    screen_type(&s, "j j j j 7");
+    screen_expect(&s, "1/32 · reconstruction");
+    screen_type(&s, "j j 2 7");
+    screen_expect(&s, "3/32 · reconstruction");
+    stop(&s, session);
+}
+
 /* Of one sequence, as the model says it. */
 static struct page_ablation_tokens tokens_of(int64_t id, int64_t sequence, bool error_kept)
 {
@@ -683,6 +730,8 @@ int main(void)
         cmocka_unit_test(a_feature_without_a_model),
         cmocka_unit_test(the_view_computes_score_and_effects),
         cmocka_unit_test(keys_compute_what_one_wants),
+        cmocka_unit_test(exact_effects_come_before_estimates),
+        cmocka_unit_test(the_ranking_begins_at_its_top),
         cmocka_unit_test(work_is_cancelled),
         cmocka_unit_test(losses_stand_in_the_text),
         cmocka_unit_test(the_view_says_what_is_missing),
