@@ -92,6 +92,16 @@ static bool take_string(struct scan *s, char *buf, size_t size)
     return true;
 }
 
+bool npy_dtype(const char *code, enum dtype *dtype)
+{
+    for (size_t i = 0; i < sizeof descrs / sizeof *descrs; i++)
+        if (strcmp(code, descrs[i].code) == 0) {
+            *dtype = descrs[i].dtype;
+            return true;
+        }
+    return false;
+}
+
 static bool parse_descr(struct scan *s)
 {
     if (take(s, '['))
@@ -104,11 +114,10 @@ static bool parse_descr(struct scan *s)
     const char *code = descr;
     if (*code && strchr("<>|=", *code))
         code++;
-    for (size_t i = 0; i < sizeof descrs / sizeof *descrs; i++) {
-        if (strcmp(code, descrs[i].code) != 0)
-            continue;
-        s->out->array.dtype = descrs[i].dtype;
-        s->out->array.swapped = descr[0] == '>' && dtype_info[descrs[i].dtype].size > 1;
+    enum dtype dtype;
+    if (npy_dtype(code, &dtype)) {
+        s->out->array.dtype = dtype;
+        s->out->array.swapped = descr[0] == '>' && dtype_info[dtype].size > 1;
         return true;
     }
     const char *what = code[0] == 'O'   ? " (pickled Python objects)"

@@ -34,6 +34,9 @@ struct npy {
     bool fortran;        /* stored column-major (the strides say so too) */
 };
 
+/* The type that NumPy calls by this code, which has no byte order ("f4", "b1"). */
+bool npy_dtype(const char *code, enum dtype *dtype);
+
 /* Does a file that begins with these bytes claim to be npy? */
 bool npy_is(const unsigned char *bytes, size_t n);
 

@@ -8,6 +8,8 @@
  *   pickle    a plain one of protocol 3 and later (before, bytes were written as text), whose
  *             storages are streams of their own in bytes objects
  *
+ * In all of them there may be numbers and arrays of NumPy (io/pickle_numpy.h).
+ *
  * Nothing is executed: io/pickle reads the object as a tree, and what torch would call to
  * build a tensor is looked up in a table here. Tensors borrow from the mapping: storages
  * may be shared, views have their strides and offsets. A tensor is named by its way through
@@ -23,6 +25,7 @@
 
 #include "io/mem.h"
 #include "io/pickle.h"
+#include "io/pickle_numpy.h"
 #include "io/reader.h"
 #include "io/zip.h"
 
@@ -57,6 +60,7 @@ struct load {
     char path[MAX_PATH_LEN];
     size_t path_len, cost;
     struct storage inner; /* the one in the bytes object at hand */
+    bool has_text;        /* somewhere there are elements that were written as text */
     struct err *err;
     bool ok;
 };
@@ -431,8 +435,10 @@ static bool read_bytes(struct load *l, const struct pickle_value *v, struct elem
 {
     const struct pickle_value *bytes = pickle_child(pickle_child(v, PICKLE_ARGS), 0);
     struct stream s = {0};
-    if (!bytes || bytes->kind != PICKLE_BYTES)
+    if (!bytes || bytes->kind != PICKLE_BYTES) {
+        l->has_text = l->has_text || (bytes && bytes->kind == PICKLE_OBJECT);
         return false;
+    }
     bool ok = l->ok = parse_stream(&s, l->m, bytes->bytes, bytes->n, l->err) &&
                       spend(l, v, COST_STREAM + s.cost);
     ok = ok && s.pickle[OBJECT].root->kind == PICKLE_PERSISTENT &&
@@ -589,6 +595,35 @@ static json_t *walk_object(struct load *l, const struct pickle_value *v, int dep
     return NULL;
 }
 
+struct scalar_read {
+    const struct pickle_value *v;
+    json_t *out;
+    bool is_one;
+};
+
+static void read_scalar(void *ctx)
+{
+    struct scalar_read *r = ctx;
+    r->is_one = pickle_numpy_scalar(r->v, &r->out);
+}
+
+/* A number or an array of NumPy; false: v is neither, or l->ok is false. */
+static bool take_numpy(struct load *l, const struct pickle_value *v, json_t **out)
+{
+    struct tensor t;
+    struct scalar_read scalar = {.v = v};
+    if (!map_guard(read_scalar, &scalar, l->err))
+        return l->ok = false;
+    *out = scalar.out;
+    if (scalar.is_one)
+        return true;
+    enum pickle_array array = pickle_numpy_array(v, &t);
+    if (array == PICKLE_ARRAY)
+        container_add(l->c, &t, l->path);
+    l->has_text = l->has_text || array == PICKLE_ARRAY_TEXT;
+    return array != PICKLE_NO_ARRAY;
+}
+
 static json_t *walk_container(struct load *l, struct pickle_value *v, int depth)
 {
     enum maker maker;
@@ -600,7 +635,7 @@ static json_t *walk_container(struct load *l, struct pickle_value *v, int depth)
         out = walk_list(l, v, depth);
     } else if (find_maker(v, &maker, &args)) {
         l->ok = add_tensor(l, v, maker, args);
-    } else {
+    } else if (!take_numpy(l, v, &out) && l->ok) {
         out = walk_object(l, v, depth);
     }
     return out;
@@ -638,6 +673,9 @@ static bool open_object(struct load *l, const struct pickle *object)
 {
     l->ok = true;
     json_t *values = walk(l, object->root, 0);
+    if (l->ok && container_count(l->c) == 0 && l->has_text)
+        l->ok = err_set(l->err, ERR_UNSUPPORTED, "tensors in a plain pickle of protocol 2 are "
+                        "not read (found their bytes as text, expected protocol 3 or later)");
     if (l->ok && container_count(l->c) == 0)
         l->ok = err_set(l->err, ERR_FORMAT, "no tensors in this PyTorch file or pickle (found "
                         "none, expected one or more)");

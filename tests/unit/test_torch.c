@@ -165,6 +165,35 @@ static void other_things_than_dictionaries(void **state)
     container_close(c);
 }
 
+/* NumPy's numbers are values, its arrays tensors, as far as they lie there as bytes. */
+static void numbers_and_arrays_of_numpy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file;
+        bool arrays;
+    } files[] = {{"numpy.pt", false}, {"numpy4.pkl", true}, {"numpy5.pkl", true}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct container *c = open_good(ref(files[i].file));
+        assert_tensor(c, "tensor", DTYPE_F32, 1, SHAPE(1), VALUES(1.5f));
+        if (files[i].arrays) {
+            assert_tensor(c, "array", DTYPE_F32, 2, SHAPE(3, 2), VALUES(0, 3, 1, 4, 2, 5));
+            assert_tensor(c, "big", DTYPE_I16, 1, SHAPE(3), VALUES(0, 1, 2));
+        }
+        assert_int_equal(container_count(c), files[i].arrays ? 3 : 1);
+        assert_value(c, "scalars.f8", "0.10000000000000001");
+        assert_value(c, "scalars.f4", "0.10000000149011612");
+        assert_value(c, "scalars.f2", "-2.0");
+        assert_value(c, "scalars.i8", "-7");
+        assert_value(c, "scalars.u1", "200");
+        assert_value(c, "scalars.b1", "true");
+        assert_value(c, "scalars.big", "258");
+        assert_value(c, "scalars.nan", NULL);
+        assert_value(c, "scalars.text", NULL);
+        container_close(c);
+    }
+}
+
 static void assert_refused(const char *path, enum err_code code, const char *text)
 {
     struct err err = {0};
@@ -185,6 +214,7 @@ static void what_is_not_read(void **state)
     bytes_free(&tar);
     assert_refused(ref("script.pt"), ERR_UNSUPPORTED, "TorchScript");
     assert_refused(ref("nothing.pt"), ERR_FORMAT, "no tensors");
+    assert_refused(ref("numpy2.pkl"), ERR_UNSUPPORTED, "a plain pickle of protocol 2");
 }
 
 /* ---- tensors that lie about their storage */
@@ -360,6 +390,7 @@ int main(void)
         cmocka_unit_test(every_form_gives_the_same),
         cmocka_unit_test(storages_are_shared_and_mapped_where_they_lie),
         cmocka_unit_test(other_things_than_dictionaries),
+        cmocka_unit_test(numbers_and_arrays_of_numpy),
         cmocka_unit_test(what_is_not_read),
         cmocka_unit_test(tensors_stay_within_their_storage),
         cmocka_unit_test(small_files_of_endless_content),

@@ -108,6 +108,21 @@ torch.save(the_object()["a"], "tensor.pt")
 torch.save({"weights": None}, "nothing.pt")
 
 
+def numpy_object():
+    return {"array": np.arange(6, dtype="<f4").reshape(2, 3).T, "big": np.arange(3, dtype=">i2"),
+            "scalars": {"f4": np.float32(0.1), "f8": np.float64(0.1), "i8": np.int64(-7),
+                        "u1": np.uint8(200), "b1": np.bool_(True), "f2": np.float16(-2),
+                        "nan": np.float64("nan"), "text": np.str_("text"),
+                        "big": np.array(258, ">i2")[()]},
+            "tensor": torch.tensor([1.5])}
+
+
+torch.save(numpy_object(), "numpy.pt")  # of protocol 2: its arrays are text
+for protocol in (2, 4, 5):
+    with open("numpy%d.pkl" % protocol, "wb") as f:
+        pickle.dump(numpy_object(), f, protocol=protocol)
+
+
 class Coder(torch.nn.Module):
     def __init__(self):
         super().__init__()
