@@ -64,7 +64,7 @@ _saescope()
         mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur") ;;
     --format)
         mapfile -t COMPREPLY < <(compgen -W 'saelens gemma-scope sparsify llama-scope openmoss
-            npy openai dictionary-learning mats kissane deepseek
+            npy openai dictionary-learning mats kissane deepseek goodfire
             circuit-tracer transcoder-circuits crosscoder' -- "$cur") ;;
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm

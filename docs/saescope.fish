@@ -50,7 +50,7 @@ complete -c saescope -l rebuild -d 'Scan again even if there is an index'
 complete -c saescope -l truth -r -F -d 'True features'
 complete -c saescope -l labels -r -F -d 'Labels of features'
 complete -c saescope -l format -x -d 'Read as this format' \
-    -a 'saelens gemma-scope sparsify llama-scope openmoss npy openai dictionary-learning mats kissane deepseek circuit-tracer transcoder-circuits crosscoder'
+    -a 'saelens gemma-scope sparsify llama-scope openmoss npy openai dictionary-learning mats kissane deepseek goodfire circuit-tracer transcoder-circuits crosscoder'
 complete -c saescope -l fold-decoder-norms -x -a 'on off' -d 'Scale decoder rows to unit length'
 complete -c saescope -l norm-factor -x -a estimate -d 'Multiply the activations'
 complete -c saescope -l subtract-mean -x -d 'Take this vector of the checkpoint off the input'

@@ -28,6 +28,7 @@ static const struct dialect *const dialects[] = {
     &dialect_mats,
     &dialect_kissane,
     &dialect_deepseek,
+    &dialect_goodfire,
     &dialect_tracer,
 };
 #define N_DIALECTS (sizeof dialects / sizeof *dialects)

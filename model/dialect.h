@@ -124,4 +124,5 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
 
 extern const struct dialect dialect_saelens, dialect_gemma, dialect_npy, dialect_sparsify,
     dialect_dictlearn, dialect_openai, dialect_llama_scope, dialect_openmoss, dialect_mats,
-    dialect_kissane, dialect_deepseek, dialect_tracer, dialect_circuits, dialect_crosscoder;
+    dialect_kissane, dialect_deepseek, dialect_goodfire, dialect_tracer, dialect_circuits,
+    dialect_crosscoder;

@@ -325,6 +325,22 @@ static bool note_size(struct sae *sae, const json_t *trainer, const char *key,
     return true;
 }
 
+/* N of ae_N.pt and checkpoint_N.pt; -1: another name. */
+static int64_t step_in_name(const char *name)
+{
+    static const char *const heads[] = {"ae_", "checkpoint_"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        size_t n = strlen(heads[i]);
+        char *end;
+        if (strncmp(name, heads[i], n) != 0 || !isdigit((unsigned char)name[n]))
+            continue;
+        long long step = strtoll(name + n, &end, 10);
+        if (strcmp(end, ".pt") == 0 && step < 1000000000000000)
+            return step;
+    }
+    return -1;
+}
+
 static bool read_told(struct sae *sae, const struct checkpoint *c, const struct dictlearn *d,
                       struct err *err)
 {
@@ -332,6 +348,8 @@ static bool read_told(struct sae *sae, const struct checkpoint *c, const struct 
     struct keys top = {.c = d->keys.c};
     if (keys_number(&top, "step", &step) && step >= 0 && step < 1e15)
         sae->step = (int64_t)step;
+    else if (c->file)
+        sae->step = step_in_name(c->file);
     list_ignored(sae, sae->config);
     list_ignored(sae, d->trainer);
     if (d->kind != PCA)

@@ -8,8 +8,10 @@
  *              Conmy, Nanda), in the layout of Nanda's 1L SAEs; or without a configuration
  *   deepseek   encoder.weight, encoder.bias, decoder.weight, decoder.bias (qresearch's SAEs
  *              for DeepSeek-R1); the layer is in the file's name, "..._l19.pt"
+ *   goodfire   the same as encoder_linear.weight, ... (Goodfire's SAEs for Llama 3)
  *
- * All are relu((x - b_dec) W_enc + b_enc) W_dec + b_dec, but that deepseek leaves x as it is.
+ * All are relu((x - b_dec) W_enc + b_enc) W_dec + b_dec, but that the last two leave x as it
+ * is.
  */
 #include "model/dialect.h"
 
@@ -22,8 +24,11 @@
 #include "model/dialect_keys.h"
 
 static const char *const matrices[] = {"W_enc", "W_dec", "b_enc", "b_dec", NULL};
-static const char *const linears[] = {"encoder.weight", "encoder.bias", "decoder.weight",
+static const char *const linears[] = {"encoder.weight", "decoder.weight", "encoder.bias",
                                       "decoder.bias", NULL};
+static const char *const called_linear[] = {"encoder_linear.weight", "decoder_linear.weight",
+                                            "encoder_linear.bias", "decoder_linear.bias",
+                                            NULL};
 
 static bool need_file(const struct checkpoint *c, struct err *err)
 {
@@ -141,7 +146,7 @@ static const char *recognise_kissane(const struct checkpoint *c)
 
 const struct dialect dialect_kissane = {"kissane", recognise_kissane, bind_kissane};
 
-/* ---- deepseek */
+/* ---- deepseek and goodfire */
 
 /* The number behind the last 'l' of the file's name that has one; -1: none. */
 static long layer_in_name(const char *name)
@@ -154,17 +159,16 @@ static long layer_in_name(const char *name)
     return layer;
 }
 
-static bool bind_deepseek(struct sae *sae, const struct checkpoint *c,
-                          const struct progress *progress, struct err *err)
+/* names: W_enc, W_dec, b_enc, b_dec. */
+static bool bind_linears(struct sae *sae, const struct checkpoint *c, const char *const *names,
+                         const struct progress *progress, struct err *err)
 {
     struct keys k;
-    if (!open_keys(sae, &k, c, linears, progress, err))
+    if (!open_keys(sae, &k, c, names, progress, err))
         return false;
     struct dialect_tensors t = {
-        .W_enc = keys_tensor(&k, "encoder.weight"),
-        .W_dec = keys_tensor(&k, "decoder.weight"),
-        .b_enc = keys_tensor(&k, "encoder.bias"),
-        .b_dec = keys_tensor(&k, "decoder.bias"),
+        .W_enc = keys_tensor(&k, names[0]), .W_dec = keys_tensor(&k, names[1]),
+        .b_enc = keys_tensor(&k, names[2]), .b_dec = keys_tensor(&k, names[3]),
         .W_dec_is_d_out_first = true,
     };
     if (!dialect_bind(sae, &t, c->path, err))
@@ -177,6 +181,23 @@ static bool bind_deepseek(struct sae *sae, const struct checkpoint *c,
     return sae->arch->check(sae, err) || err_path(err, c->path);
 }
 
+static bool bind_deepseek(struct sae *sae, const struct checkpoint *c,
+                          const struct progress *progress, struct err *err)
+{
+    return bind_linears(sae, c, linears, progress, err);
+}
+
+static bool bind_goodfire(struct sae *sae, const struct checkpoint *c,
+                          const struct progress *progress, struct err *err)
+{
+    return bind_linears(sae, c, called_linear, progress, err);
+}
+
+static const char *recognise_goodfire(const struct checkpoint *c)
+{
+    return checkpoint_contains(c, called_linear) ? "encoder_linear.weight in the file" : NULL;
+}
+
 static const char *recognise_deepseek(const struct checkpoint *c)
 {
     return checkpoint_contains(c, linears) ? "encoder.weight and decoder.bias in the file"
@@ -184,3 +205,5 @@ static const char *recognise_deepseek(const struct checkpoint *c)
 }
 
 const struct dialect dialect_deepseek = {"deepseek", recognise_deepseek, bind_deepseek};
+
+const struct dialect dialect_goodfire = {"goodfire", recognise_goodfire, bind_goodfire};
