@@ -1,10 +1,7 @@
 /* opt.c - see opt.h. */
-#include "tui/opt.h"
+#include "tui/opt_impl.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,177 +199,7 @@ void opt_finish(struct opts *o)
     *o = (struct opts){0};
 }
 
-/* --- numbers ---------------------------------------------------------------------------- */
-
-/* Digits at *s as a number, saturated; *s moves behind them. False: no digit. */
-static bool digits(const char **s, int64_t *value)
-{
-    const char *p = *s;
-    int64_t v = 0;
-    for (; isdigit((unsigned char)*p); p++)
-        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p - '0', &v))
-            v = INT64_MAX;
-    if (p == *s)
-        return false;
-    *s = p;
-    *value = v;
-    return true;
-}
-
-static bool parse_count(const char *s, int64_t *value)
-{
-    return digits(&s, value) && !*s;
-}
-
-/* 384M, 1.5G, 512k, 1000000; also with iB or B behind. */
-static bool parse_size(const char *s, int64_t *value)
-{
-    static const char units[] = "kmgt";
-    int64_t whole, part = 0, scale = 1;
-    if (!digits(&s, &whole))
-        return false;
-    if (*s == '.') {
-        const char *from = ++s;
-        if (!digits(&s, &part) || s - from > 9)
-            return false;
-        for (; from < s; from++)
-            scale *= 10;
-    }
-    const char *unit = *s ? strchr(units, tolower((unsigned char)*s)) : NULL;
-    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
-    s += unit != NULL;
-    s += unit && *s == 'i';
-    s += *s == 'B';
-    if (*s || whole > (INT64_MAX >> shift) - 1 || (!unit && part))
-        return false;
-    int64_t size = (whole << shift) + (int64_t)((double)part / (double)scale *
-                                                (double)((int64_t)1 << shift));
-    if (size <= 0)
-        return false;
-    *value = size;
-    return true;
-}
-
-/* A place in a language model as TransformerLens names it; which of them there are is the
- * model's to say. */
-static bool is_hook(const char *s)
-{
-    int64_t layer;
-    if (strncmp(s, "blocks.", 7) != 0)
-        return false;
-    s += 7;
-    if (!digits(&s, &layer) || *s++ != '.')
-        return false;
-    const char *name = strstr(s, "hook_");
-    return name && name[5] && s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_.")] == 0;
-}
-
-static bool parse_double(const char **s, double *value)
-{
-    char *end;
-    *value = strtod(*s, &end);
-    bool ok = end != *s && isfinite(*value);
-    *s = end;
-    return ok;
-}
-
-static bool parse_range(const char *s, double *lo, double *hi)
-{
-    return parse_double(&s, lo) && *s++ == ',' && parse_double(&s, hi) && !*s && *lo < *hi;
-}
-
-static bool ids_span(const char **s, struct opt_span *span)
-{
-    bool negative = **s == '-';
-    *s += negative;
-    if (!digits(s, &span->first))
-        return false;
-    if (negative)
-        span->first = -span->first;
-    span->last = span->first;
-    if (**s != '-')
-        return true;
-    ++*s;
-    return digits(s, &span->last) && span->first <= span->last;
-}
-
-bool opt_is_ids(const char *word)
-{
-    struct opt_span span;
-    const char *s = word;
-    while (ids_span(&s, &span)) {
-        if (!*s)
-            return true;
-        if (*s++ != ',')
-            return false;
-    }
-    return false;
-}
-
-bool opt_ids_parse(struct opt_ids *ids, const char *word, struct err *err)
-{
-    if (!opt_is_ids(word))
-        return err_set(err, ERR_USAGE, "%s: not the number of a feature (expected 7, "
-                                       "3,5,8 or 10-19)", word);
-    const char *s = word;
-    for (;; s++) {
-        ids->spans = xreallocarray(ids->spans, (size_t)ids->n_spans + 1,
-                                   sizeof *ids->spans);
-        ids_span(&s, &ids->spans[ids->n_spans++]);
-        if (!*s)
-            return true;
-    }
-}
-
-void opt_ids_finish(struct opt_ids *ids)
-{
-    free(ids->spans);
-    *ids = (struct opt_ids){0};
-}
-
 /* --- names ------------------------------------------------------------------------------- */
-
-#define NAME_MAX_LEN 40
-
-/* Edits (insert, delete, replace) between two short words. */
-static int distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    if (n > NAME_MAX_LEN || m > NAME_MAX_LEN)
-        return INT_MAX;
-    int row[NAME_MAX_LEN + 1];
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int corner = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            int best = corner + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            corner = row[j];
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
-const char *opt_nearest(const char *word, const char *(*name)(int i), int n)
-{
-    const char *best = NULL;
-    int least = INT_MAX;
-    for (int i = 0; i < n; i++) {
-        int d = distance(word, name(i));
-        if (d < least) {
-            least = d;
-            best = name(i);
-        }
-    }
-    /* Half of the letters wrong is another word. */
-    return least <= (int)(strlen(word) + 2) / 3 ? best : NULL;
-}
 
 static const char *option_name(int i)
 {
@@ -436,7 +263,7 @@ static bool append_ids(struct opts *o, const struct option *option, const char *
     int *n = (int *)((char *)o + option->count_at);
     for (;; word++) {
         int64_t id;
-        if (!digits(&word, &id) || (*word && *word != ','))
+        if (!opt_digits(&word, &id) || (*word && *word != ','))
             return false;
         *list = xreallocarray(*list, (size_t)*n + 1, sizeof **list);
         (*list)[(*n)++] = id;
@@ -472,15 +299,15 @@ static bool set_value(struct opts *o, const struct option *option, const char *w
         break;
     case KIND_COUNT:
     case KIND_AMOUNT:
-        ok = parse_count(word, &v) && v >= (option->kind == KIND_AMOUNT);
+        ok = opt_count(word, &v) && v >= (option->kind == KIND_AMOUNT);
         if (ok)
             *(int64_t *)at = v;
         break;
     case KIND_SIZE:
-        ok = parse_size(word, at);
+        ok = opt_size(word, at);
         break;
     case KIND_HOOK:
-        ok = is_hook(word);
+        ok = opt_is_hook(word);
         if (ok)
             *(const char **)at = word;
         break;
@@ -488,7 +315,7 @@ static bool set_value(struct opts *o, const struct option *option, const char *w
         ok = append_ids(o, option, word);
         break;
     case KIND_RANGE:
-        o->range.given = ok = parse_range(word, &o->range.lo, &o->range.hi);
+        o->range.given = ok = opt_range(word, &o->range.lo, &o->range.hi);
         break;
     case KIND_CHOICE:
         if (!is_choice(option->argument, word))
@@ -582,7 +409,7 @@ static bool settle_factor(struct opts *o, struct err *err)
     if (!s)
         return true;
     sae->factor_follows = strcmp(s, "estimate") == 0;
-    return sae->factor_follows || (parse_double(&s, &sae->norm_factor) && !*s &&
+    return sae->factor_follows || (opt_double(&s, &sae->norm_factor) && !*s &&
                                    sae->norm_factor > 0) ||
            err_set(err, ERR_USAGE, "--norm-factor: found '%s', expected a number above 0 or "
                                    "estimate", o->factor);
