@@ -26,6 +26,11 @@ struct meta {
     char *key, *value;
 };
 
+struct left_out {
+    char *name;
+    const char *why;
+};
+
 struct container {
     char *path;
     const struct reader *reader;
@@ -37,6 +42,8 @@ struct container {
     size_t n_checks, cap_checks;
     struct meta *meta;
     size_t n_meta, cap_meta;
+    struct left_out *left_out;
+    size_t n_left_out, cap_left_out;
     json_t *values;
 };
 
@@ -70,7 +77,7 @@ static const struct reader hdf5_reader = {
 /* Asked in this order; the safetensors magic is the weakest and comes last. */
 static const struct reader *const readers[] = {
     &npy_reader,     &torch_reader, &npz_reader, &pickle_reader,      &arrow_reader,
-    &parquet_reader, &hdf5_reader,  &tar_reader, &safetensors_reader,
+    &parquet_reader, &hdf5_reader,  &tar_reader, &llmc_reader,        &safetensors_reader,
 };
 
 /* The beginning of m, zero padded; *n gets how much of it is the file's. */
@@ -135,27 +142,38 @@ const struct reader npy_reader = {.kind = "npy", .recognise = is_npy, .open = op
 
 static const struct reader raw_reader = {.kind = "raw"};
 
+static bool add_raw(struct container *c, enum dtype dtype, struct err *err)
+{
+    const struct map *m = container_source(c);
+    struct tensor t = {.dtype = dtype, .ndim = 1, .data = m->data};
+    t.shape[0] = m->size / dtype_info[dtype].size;
+    tensor_set_strides(&t, false);
+    if (!t.shape[0] || m->size % dtype_info[dtype].size)
+        return err_set(err, ERR_FORMAT, "not raw %s numbers (found %lld bytes, expected a multiple "
+                       "of %d)", dtype_info[dtype].name, (long long)m->size,
+                       dtype_info[dtype].size);
+    container_add(c, &t, "");
+    return true;
+}
+
 struct container *container_open_raw(const char *path, enum dtype dtype, struct err *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
-    struct tensor t = {.dtype = dtype, .ndim = 1};
+    unsigned char head[READER_HEAD];
+    size_t n;
     c->path = xstrdup(path);
     c->reader = &raw_reader;
     bool ok = map_open(&c->map[0], path, err);
-    if (ok) {
-        c->n_maps = 1;
-        t.shape[0] = c->map[0].size / dtype_info[dtype].size;
-        t.data = c->map[0].data;
-        tensor_set_strides(&t, false);
-        if (!t.shape[0] || c->map[0].size % dtype_info[dtype].size)
-            ok = err_set(err, ERR_FORMAT, "not raw %s numbers (found %lld bytes, expected a "
-                         "multiple of %d)", dtype_info[dtype].name,
-                         (long long)c->map[0].size, dtype_info[dtype].size);
+    c->n_maps = ok;
+    ok = ok && read_head(&c->map[0], head, &n, err);
+    if (ok && llmc_reader.recognise(head, n, &c->map[0])) { /* its header is no token */
+        c->reader = &llmc_reader;
+        ok = llmc_reader.open(c, NULL, err);
+    } else {
+        ok = ok && add_raw(c, dtype, err);
     }
-    if (ok) {
-        container_add(c, &t, "");
+    if (ok)
         return c;
-    }
     err_path(err, path);
     container_close(c);
     return NULL;
@@ -180,6 +198,12 @@ void container_add(struct container *c, const struct tensor *t, const char *name
     array_grow(c->tensors, c->n_tensors, c->cap_tensors);
     c->tensors[c->n_tensors] = *t;
     c->tensors[c->n_tensors++].name = xstrdup(name);
+}
+
+void container_leave_out(struct container *c, const char *name, const char *why)
+{
+    array_grow(c->left_out, c->n_left_out, c->cap_left_out);
+    c->left_out[c->n_left_out++] = (struct left_out){xstrdup(name), why};
 }
 
 void container_add_meta(struct container *c, const char *key, const char *value)
@@ -267,10 +291,13 @@ void container_close(struct container *c)
         free(c->meta[i].key);
         free(c->meta[i].value);
     }
+    for (size_t i = 0; i < c->n_left_out; i++)
+        free(c->left_out[i].name);
     json_decref(c->values);
     free(c->tensors);
     free(c->checks);
     free(c->meta);
+    free(c->left_out);
     free(c->path);
     free(c);
 }
@@ -347,6 +374,16 @@ const struct tensor *container_find(const struct container *c, const char *name)
     for (size_t i = 0; i < c->n_tensors; i++)
         if (strcmp(c->tensors[i].name, name) == 0)
             return &c->tensors[i];
+    return NULL;
+}
+
+const char *container_left_out(const struct container *c, const char **name)
+{
+    for (size_t i = 0; i < c->n_left_out; i++)
+        if (!*name || strcmp(c->left_out[i].name, *name) == 0) {
+            *name = c->left_out[i].name;
+            return c->left_out[i].why;
+        }
     return NULL;
 }
 

@@ -15,6 +15,7 @@
  *                Nothing in the file is executed (io/pickle.h)
  *   arrow        of an Arrow IPC stream every column of numbers, or of lists of them of one
  *                length, a tensor for each batch: several have one name
+ *   llm.c        token ids, one tensor "tokens"
  *   any of them with zstd around (".npy.zst", multi-frame and seekable frames in parallel),
  *   or gzip (".pkl.gz")
  *
@@ -36,7 +37,8 @@ struct container *container_open(const char *path, const struct progress *progre
                                  struct err *err);
 void container_close(struct container *c); /* NULL is fine */
 
-/* A file that is nothing but numbers of one dtype, little-endian: one tensor, flat, named "".
+/* A file that is nothing but numbers of one dtype, little-endian: one tensor, flat, named ""
+ * (but one of llm.c is read as such).
  * ERR_FORMAT when its size is no multiple of theirs. */
 struct container *container_open_raw(const char *path, enum dtype dtype, struct err *err);
 
@@ -55,12 +57,16 @@ bool container_unpacked(const struct container *c);
 
 const char *container_path(const struct container *c);
 const char *container_kind(const struct container *c); /* "npy", "npz", "safetensors",
-                                                          * "torch", "arrow", "raw" */
+                                                          * "torch", "arrow", "llm.c", "raw" */
 
 /* Tensors in file order. Borrowed: they live until container_close. */
 size_t container_count(const struct container *c);
 const struct tensor *container_at(const struct container *c, size_t i);
 const struct tensor *container_find(const struct container *c, const char *name);
+
+/* Why the column *name of an Arrow stream is no tensor ("nulls"), NULL: it is one, or there
+ * is none. *name NULL: of the first such column, whose name it gets. */
+const char *container_left_out(const struct container *c, const char **name);
 
 /* Where tensor `t` of this container lies in the file, so that it can be read with pread
  * instead of through the mapping: the descriptor (borrowed) and the offset of element 0. */

@@ -32,8 +32,8 @@ struct reader {
     const char *refusal;
 };
 
-extern const struct reader arrow_reader, parquet_reader, npy_reader, npz_reader, pickle_reader, safetensors_reader,
-    torch_reader;
+extern const struct reader arrow_reader, llmc_reader, npy_reader, npz_reader, parquet_reader,
+    pickle_reader, safetensors_reader, torch_reader;
 
 /* The bytes that the container's format is in: the file, or what zstd made of it. */
 const struct map *container_source(const struct container *c);
@@ -43,6 +43,9 @@ const struct map *container_push_map(struct container *c, struct map *m);
 
 /* Add a tensor; the name is copied. */
 void container_add(struct container *c, const struct tensor *t, const char *name);
+
+/* A column that is no tensor, and `why` (static), for messages. The name is copied. */
+void container_leave_out(struct container *c, const char *name, const char *why);
 
 /* A string for container_meta; both are copied. */
 void container_add_meta(struct container *c, const char *key, const char *value);

@@ -3,10 +3,9 @@
  *
  * Samples are [n_seq, seq_len, d_in] or flat [n_tok, d_in], in one array or in shards that
  * follow each other; token t = sequence * seq_len + position, row-major, as everywhere.
- * All sequences have the same length. A directory stands for its shards: those that
- * state.json of Hugging Face's datasets lists, else its .safetensors, .npy, .npy.zst or
- * .arrow files. Ids that lie beside the samples in every shard ("tokens", "token_ids",
- * "input_ids") are taken where no file of tokens is given. Values are read with pread by blocks and converted
+ * All sequences have the same length. What a word of the command line stands for: sources.h.
+ * Ids that lie beside the samples in every shard ("tokens", "token_ids", "input_ids") are
+ * taken where no file of tokens is given. Values are read with pread by blocks and converted
  * to f32; nothing is kept. Thread-safe after opening.
  *
  * In their place there may be a cache of firings (firings.h), or token ids alone.
@@ -24,7 +23,7 @@
 struct samples_options {
     const char *const *acts; /* files or globs, "FILE:KEY" picks an array */
     int n_acts;
-    const char *tokens;      /* file, or NULL */
+    const char *tokens;      /* files, as acts, or NULL */
     enum dtype token_dtype;  /* of a file of nothing but numbers; DTYPE_F32: the file says */
     int64_t seq_len;         /* --seq-len, 0: as the data says */
     int64_t sequences;       /* --sequences, 0: all */
@@ -46,10 +45,12 @@ struct samples {
     int n_shards, cap_shards;
     struct firings *firings;             /* owned; NULL: none. n_shards and d_in are 0 then */
     char *path;                          /* of the first file, for messages */
-    struct container *tokens_container;  /* owned; NULL: no ids, or they lie beside the samples */
-    struct scratch ids;                  /* where those are copied to, one behind the other */
+    struct container **token_files;      /* owned; none: no ids, or they lie beside the samples */
+    int n_token_files;
+    struct scratch ids;                  /* of several parts: their copy, one behind the other */
     struct tensor ids_tensor;
     const struct tensor *tokens;         /* n_tok_stored ids in logical order */
+    int64_t masked;                      /* of them, by a "mask" or "attention_mask" beside them */
     enum dtype dtype;
 };
 
@@ -73,7 +74,7 @@ static inline bool samples_have_features(const struct samples *s)
 /* Are all files as they were when they were opened? ERR_FORMAT names the one that is not. */
 bool samples_unchanged(const struct samples *s, struct err *err);
 
-/* The file that the token ids are from, for messages. There must be some. */
+/* The (first) file that the token ids are from, for messages. There must be some. */
 const char *samples_tokens_path(const struct samples *s);
 
 /* Rows [first, first + n) as f32 into out [n, d_in]. ERR_OS when a file shrank. */

@@ -148,6 +148,25 @@ static bool choose_saes(struct session *s, struct err *err)
 
 /* --- samples, tokens, tokenizer, labels --- */
 
+/* What is taken as it is, and may not be what was meant. */
+static void look_at_samples(struct session *s)
+{
+    const struct samples *samples = s->samples;
+    if (samples->masked)
+        session_warn(s, "%s: warning: %lld tokens are masked out in the file and counted all the "
+                     "same (--skip-tokens leaves ids out)", samples_tokens_path(samples),
+                     (long long)samples->masked);
+    for (int i = 1; i < samples->n_shards; i++) {
+        const char *a = container_path(samples->shards[i - 1].container);
+        const char *b = container_path(samples->shards[i].container);
+        if (strcmp(a, b) < 0 && strverscmp(a, b) > 0 && samples->n_token_files == 1) {
+            session_warn(s, "%s: warning: comes before %s, in order of their names (the directory "
+                         "as --acts takes them in order of their numbers)", a, b);
+            return;
+        }
+    }
+}
+
 static bool open_samples(struct session *s, const struct progress *progress, struct err *err)
 {
     const struct session_options *o = &s->options;
@@ -167,6 +186,8 @@ static bool open_samples(struct session *s, const struct progress *progress, str
     if (s->samples && s->samples->firings && !s->samples->tokens)
         session_warn(s, "%s: warning: no token ids: the text has as many tokens as config.json "
                      "says (%lld)", s->samples->path, (long long)s->samples->n_tok_stored);
+    if (s->samples)
+        look_at_samples(s);
     return s->samples != NULL;
 }
 

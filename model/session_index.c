@@ -94,10 +94,12 @@ static bool key_samples(struct str *key, const struct samples *s, struct err *er
         if (!session_key_file(key, container_path(s->files[i]), err))
             return false;
     }
-    if (!s->tokens_container)
-        return true;
-    str_appendf(key, "tokens %s", s->tokens->name);
-    return session_key_file(key, samples_tokens_path(s), err);
+    for (int i = 0; i < s->n_token_files; i++) {
+        str_appendf(key, "tokens %s", s->tokens->name);
+        if (!session_key_file(key, container_path(s->token_files[i]), err))
+            return false;
+    }
+    return true;
 }
 
 static void key_options(struct str *key, const struct session *s)
@@ -164,8 +166,8 @@ char *session_index_path(const struct session *s, int i, struct err *err)
         str_appendf(&what, "%s ", s->samples->shards[k].tensor->name);
     for (int k = 0; s->samples && k < s->samples->n_files; k++)
         put_absolute(&what, container_path(s->samples->files[k]));
-    if (s->samples && s->samples->tokens_container)
-        put_absolute(&what, samples_tokens_path(s->samples));
+    for (int k = 0; s->samples && k < s->samples->n_token_files; k++)
+        put_absolute(&what, container_path(s->samples->token_files[k]));
     for (int k = 0; s->target && k < s->target->n_files; k++)
         put_absolute(&what, container_path(s->target->files[k]));
     str_appendf(&what, "format %s\n", o->sae.format ? o->sae.format : "");

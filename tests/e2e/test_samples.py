@@ -101,15 +101,29 @@ def schema(columns):
                    b"")
 
 
-def batch(rows, nodes, buffers, compressed=False):
+def batch(rows, nodes, buffers, codec=None, pack=lambda b, i: b):
     f, body, places = Flat(), b"", []
-    for b in buffers:
+    for i, b in enumerate(buffers):
+        b = pack(b, i) if b else b
         places.append((len(body), len(b)))
         body += b + bytes(-len(b) % 8)
     fields = [("q", rows), f.structs(nodes), f.structs(places)]
-    if compressed:
-        fields.append(lambda: f.table([("b", 0)]))
+    if codec is not None:
+        fields.append(lambda: f.table([("b", codec)]))
     return message(f, 3, lambda: f.table(fields), body)
+
+
+def zstd(data, step=1 << 16):
+    """A frame of blocks that are stored."""
+    blocks = [data[i:i + step] for i in range(0, len(data), step)] or [b""]
+    return struct.pack("<IBI", 0xFD2FB528, 0xA0, len(data)) + b"".join(
+        struct.pack("<I", len(b) << 3 | (i == len(blocks) - 1))[:3] + b
+        for i, b in enumerate(blocks))
+
+
+def zstd_buffer(b, i):
+    """As Arrow packs a buffer: the size, -1 where it is left as it is."""
+    return struct.pack("<q", -1) + b if i % 3 == 1 else struct.pack("<q", len(b)) + zstd(b)
 
 
 def i32(values):
@@ -157,8 +171,9 @@ class Samples(Case):
         return (self.acts[first * LENGTH * D:end * LENGTH * D],
                 self.tokens[first * LENGTH:end * LENGTH])
 
-    def arrow_batch(self, first, end, skew=0):
-        """Rows [first, end); skew: values of another row in front, as in a slice."""
+    def arrow_batch(self, first, end, skew=0, spoil=None, **packed):
+        """Rows [first, end); skew: values of another row in front, as in a slice. spoil(nodes,
+        buffers) makes something wrong."""
         acts, tokens = self.rows(first, end)
         n = end - first
         outer = [skew + i * LENGTH for i in range(n + 1)]
@@ -168,7 +183,9 @@ class Samples(Case):
                  (n * LENGTH, 0)]
         buffers = [b"", i32(range(0, 3 * n + 1, 3)), texts, b"", i32(outer), b"", i32(inner),
                    b"", f32([9.0] * (skew * D) + acts), b"", b"", i32(tokens)]
-        return batch(n, nodes, buffers)
+        if spoil:
+            spoil(nodes, buffers)
+        return batch(n, nodes, buffers, **packed)
 
     def safetensors(self, name, tensors):
         header, data = {}, b""
@@ -185,6 +202,34 @@ class Samples(Case):
         self.same("--acts", self.write("b/x.arrow", stream[:-8]))
         self.same("--acts", self.write("c/x.arrow", b"ARROW1\0\0" + stream + b"footer"))
         self.same("--acts", self.write("d/x.arrow", stream) + ":" + HOOK)
+        packed = {"codec": 1, "pack": zstd_buffer}
+        self.same("--acts", self.write("e/x.arrow", schema(COLUMNS) + self.arrow_batch(
+            0, 5, **packed) + self.arrow_batch(5, 5) + self.arrow_batch(5, 12, 2, **packed) + END))
+
+    def test_a_column_is_whole_or_left_out(self):
+        """What is wrong in one batch leaves out the column, and never some of its rows."""
+        def nulls(nodes, buffers):
+            nodes[1] = (nodes[1][0], 1)
+
+        def ragged(nodes, buffers):
+            buffers[4] = i32([0, LENGTH - 1] + [i * LENGTH for i in range(2, nodes[1][0] + 1)])
+
+        for why, spoil in (("nulls", nulls), ("lists of different lengths", ragged)):
+            for order in ((spoil, None), (None, spoil)):
+                path = self.write("x.arrow", schema(COLUMNS) + self.arrow_batch(0, 6, 0, order[0]) +
+                                  self.arrow_batch(6, 12, 0, order[1]) + END)
+                for word in (path, path + ":" + HOOK):
+                    self.assertEqual(
+                        self.fails(1, "scan", self.sae, "--acts", word),
+                        "saescope: %s: column '%s' is not read (found %s, expected floating point "
+                        "[n_seq, seq_len, d_in] or [n_tok, d_in])\n" % (path, HOOK, why))
+
+    def test_a_footer_has_the_schema_too(self):
+        f = Flat()
+        fields = f.tables([field(f, *c) for c in COLUMNS])
+        footer = f.done(f.table([("h", 4), lambda: f.table([("h", 0), fields])]))
+        self.same("--acts", self.write("x.arrow", b"ARROW1\0\0" + self.arrow_batch(0, 12) + END +
+                                       footer + struct.pack("<i", len(footer)) + b"ARROW1"))
 
     def test_datasets_as_they_are_saved(self):
         for i, (first, end) in enumerate(((0, 4), (4, 12))):
@@ -202,6 +247,102 @@ class Samples(Case):
         self.assertEqual(self.fails(1, "scan", self.sae, "--acts", self.tmp + "/set"),
                          "saescope: %s: no list of files (found no _data_files, expected some)\n"
                          % path)
+
+    def test_a_cache_that_is_not_finished(self):
+        for i, (first, end) in enumerate(((0, 4), (4, 12))):
+            shard = "cache/.tmp_shards/shard_%05d/" % i
+            self.write(shard + "data-00000-of-00001.arrow",
+                       schema(COLUMNS) + self.arrow_batch(first, end) + END)
+            self.write(shard + "state.json",
+                       b'{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+        self.same("--acts", self.tmp + "/cache")
+        self.same("--acts", self.tmp + "/cache/.tmp_shards/shard_*")
+
+    def test_datasets_of_token_ids(self):
+        """input_ids as tokenizers leave them: in batches, with a mask, in several files."""
+        def stream(cuts):
+            columns = [(name, LIST, [], [("item", INT, [("i", bits), ("b", 1)])])
+                       for name, bits in (("attention_mask", 8), ("input_ids", 64))]
+            out = schema(columns)
+            for first, end in zip(cuts, cuts[1:]):
+                n, ids = end - first, self.rows(first, end)[1]
+                offsets = i32(range(0, n * LENGTH + 1, LENGTH))
+                out += batch(n, [(n, 0), (n * LENGTH, 0)] * 2,
+                             [b"", offsets, b"", b"\1" * (n * LENGTH), b"", offsets, b"",
+                              struct.pack("<%dq" % len(ids), *ids)])
+            return out + END
+        acts = os.path.join(SMALL, "acts.npy")
+        self.same("--acts", acts, "--tokens", self.write("a.arrow", stream([0, 5, 6, 12])))
+        for name in ("dict/train/", "one/"):
+            self.write(name + "data-00000-of-00002.arrow", stream([0, 5]))
+            self.write(name + "data-00001-of-00002.arrow", stream([5, 8, 12]))
+            self.write(name + "state.json", b'{"_data_files": [{"filename": '
+                       b'"data-00000-of-00002.arrow"}, {"filename": "data-00001-of-00002.arrow"}]}')
+        self.same("--acts", acts, "--tokens", self.tmp + "/one")
+        self.write("dict/dataset_dict.json", b'{"splits": ["train"]}')
+        self.same("--acts", acts, "--tokens", self.tmp + "/dict")
+        self.write("dict/dataset_dict.json", b'{"splits": ["train", "test"]}')
+        self.assertEqual(self.fails(1, "scan", self.sae, "--acts", acts, "--tokens",
+                                    self.tmp + "/dict"),
+                         "saescope: %s/dict: a directory of one split must be chosen (found 2, "
+                         "train and others, expected 1)\n" % self.tmp)
+
+    def test_changed_token_files_make_an_index_stale(self):
+        """Of several files of ids every one counts."""
+        acts, words = os.path.join(SMALL, "acts.npy"), []
+        for i, (first, end) in enumerate(((0, 5), (5, 12))):
+            self.write("t/%d.bin" % i, struct.pack("<%dH" % ((end - first) * LENGTH),
+                                                   *self.rows(first, end)[1]))
+        words = ["--acts", acts, "--tokens", self.tmp + "/t/*.bin", "--token-dtype", "uint16"]
+        before = self.answer("feature", self.sae, "3", *words)
+        self.ok("scan", self.sae, *words)
+        self.assertEqual(self.answer("feature", self.sae, "3", *words)["top"], before["top"])
+        changed = [(v + 1) % 100 for v in self.rows(5, 12)[1]]
+        self.write("t/1.bin", struct.pack("<%dH" % len(changed), *changed))
+        r = self.run_program("feature", self.sae, "3", *words)
+        self.assertIn(b"is made again (changed: tokens)", r.err)
+
+    def test_names_of_arrays(self):
+        """Of several arrays that could be meant, the usual name is; sizes must fit."""
+        acts, tokens = self.rows(0, 12)
+        ids = struct.pack("<%dq" % len(tokens), *tokens)
+        values = ("F32", [12, LENGTH, D], f32(acts))
+        ones = ("I64", [12, LENGTH], struct.pack("<q", 1) * len(tokens))
+        npy = os.path.join(SMALL, "acts.npy")
+        self.same("--acts", npy, "--tokens", self.safetensors("ids.safetensors", {
+            "attention_mask": ones, "input_ids": ("I64", [12, LENGTH], ids)}))
+        self.same("--acts", self.safetensors("flat.safetensors", {
+            "logits": values, "states": ("F32", [12 * LENGTH, D], f32(acts)),
+            "tokens": ("I64", [12, LENGTH], ids)}))
+        path = self.safetensors("two.safetensors", {"a": values, "b": values})
+        self.assertEqual(self.fails(1, "scan", self.sae, "--acts", path),
+                         "saescope: %s: FILE:KEY must pick an array (found a, b, expected one of "
+                         "floating point [n_seq, seq_len, d_in] or [n_tok, d_in])\n" % path)
+        path = self.safetensors("less.safetensors", {
+            "activation": values, "tokens": ("I64", [12, LENGTH - 1], ids[:12 * (LENGTH - 1) * 8])})
+        self.assertEqual(self.fails(1, "scan", self.sae, "--acts", path),
+                         "saescope: %s: token ids do not fit the samples in %s (found [12, %d] and "
+                         "[12, %d, %d], expected an id for every sample)\n"
+                         % (path, path, LENGTH - 1, LENGTH, D))
+        path = self.safetensors("masked.safetensors", {
+            "activation": values, "tokens": ("I64", [12, LENGTH], ids),
+            "attention_mask": ones,
+            "mask": ("BOOL", [12, LENGTH], b"\0" * 3 + b"\1" * (12 * LENGTH - 3))})
+        self.assertIn(b"%s: warning: 3 tokens are masked out in the file" % path.encode(),
+                      self.ok("scan", self.sae, "--acts", path, "--no-index").err)
+
+    def test_numbers_in_names(self):
+        """Shards of a directory are in the order of their numbers; of a glob, a warning."""
+        for i in range(12):
+            acts, tokens = self.rows(i, i + 1)
+            header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, %d, %d)}\n" % (LENGTH, D)
+            self.write("acts/acts-%d.npy" % i, b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) +
+                       header.encode() + f32(acts))
+        tokens = ["--tokens", os.path.join(SMALL, "tokens.npy")]
+        self.same("--acts", self.tmp + "/acts", *tokens)
+        r = self.ok("scan", self.sae, "--no-index", "--acts", self.tmp + "/acts/*.npy", *tokens)
+        self.assertIn(b"acts-11.npy: warning: comes before %s/acts/acts-2.npy"
+                      % self.tmp.encode(), r.err)
 
     def test_chunks_with_tokens_and_masks(self):
         for i, (first, end) in enumerate(((0, 7), (7, 12))):
@@ -227,7 +368,22 @@ class Samples(Case):
             path = self.write(name + ".bin", struct.pack(
                 "<%d%s" % (len(self.tokens), code), *self.tokens))
             self.same("--acts", acts, "--tokens", path, "--token-dtype", name)
+        for magic, version, code in ((20240520, 1, "H"), (20240801, 7, "I")): # llm.c
+            path = self.write("llmc.bin", struct.pack("<256i", magic, version, len(self.tokens),
+                                                      *[0] * 253) +
+                              struct.pack("<%d%s" % (len(self.tokens), code), *self.tokens))
+            self.same("--acts", acts, "--tokens", path)
+            self.same("--acts", acts, "--tokens", path, "--token-dtype", "uint16")
+        with open(path, "ab") as f:
+            f.write(b"\0\0\0\0")
+        self.assertIn("not as many token ids as it says at byte 8 (found %d bytes, expected %d uint32)"
+                      % (4 * len(self.tokens) + 4, len(self.tokens)),
+                      self.fails(1, "scan", self.sae, "--acts", acts, "--tokens", path))
         path = self.write("odd.bin", b"\1\0\1")
+        self.assertEqual(
+            self.fails(1, "scan", self.sae, "--acts", acts, "--tokens", path),
+            "saescope: %s: raw numbers do not say their kind (found a .bin file, expected "
+            "--token-dtype, uint16 for most)\n" % path)
         self.assertEqual(
             self.fails(1, "scan", self.sae, "--acts", acts, "--tokens", path, "--token-dtype",
                        "uint16"),
@@ -238,22 +394,19 @@ class Samples(Case):
 
     def test_what_is_no_sample(self):
         one = schema(COLUMNS)
-        acts, tokens = self.rows(0, 1)
-        ragged = batch(2, [(2, 0), (2, 0), (3, 0), (3, 0), (2, 0), (32, 0)],
-                       [b"", i32([0, 0, 0]), b"", b"", i32([0, 2, 3]), b"", i32([0, 1, 2, 3]),
-                        b"", f32([1, 2, 3]), b"", b"", i32([0] * 32)])
-        nulls = batch(1, [(1, 0), (1, 1), (LENGTH, 0), (LENGTH * D, 0), (1, 0), (LENGTH, 0)],
-                      [b"", i32([0, 0]), b"", b"\0", i32([0, LENGTH]), b"",
-                       i32(range(0, LENGTH * D + 1, D)), b"", f32(acts), b"", b"", i32(tokens)])
-        packed = batch(1, [(1, 0)] * 6, [b""] * 12, compressed=True)
+        packed = self.arrow_batch(0, 1, codec=0)
+        short = self.arrow_batch(0, 1, codec=1, pack=lambda b, i: struct.pack("<q", len(b)) +
+                                 zstd(b[:-1]))
+        huge = self.arrow_batch(0, 1, codec=1, pack=lambda b, i: struct.pack("<q", 1 << 60))
         os.mkdir(self.tmp + "/empty")
         for path, says in (
                 (self.tmp + "/empty", "no samples in the directory (found none, expected "
-                                      ".safetensors, .npy or .arrow files)"),
-                (self.write("ragged.arrow", one + ragged + END), "not an array of that kind"),
-                (self.write("nulls.arrow", one + nulls + END), "not an array of that kind"),
-                (self.write("packed.arrow", one + packed + END), "a compressed batch is not read "
-                 "(found LZ4 or zstd, expected none)"),
+                                      ".safetensors, .npy, .npz, .arrow or .pt files)"),
+                (self.write("packed.arrow", one + packed + END), "compression is not read (found "
+                 "LZ4, expected zstd or none)"),
+                (self.write("short.arrow", one + short + END), "a damaged zstd buffer at byte"),
+                (self.write("huge.arrow", one + huge + END),
+                 "a buffer's size when unpacked cannot be at byte"),
                 (self.write("none.arrow", one + END), "FILE:KEY must pick an array"),
                 (self.write("early.arrow", self.arrow_batch(0, 1)), "no schema at byte"),
                 (self.write("two.arrow", one + one), "a second schema (found two, expected one)"),
