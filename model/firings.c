@@ -33,7 +33,7 @@ static bool wrong_array(const struct container *c, const struct tensor *t,
                    tensor_shape_text(t, shape, sizeof shape), expected);
 }
 
-/* START and END of "START_END.safetensors"; false: another name. */
+/* START and END of "START_END.safetensors", or of ".safetensors.zst"; false: another name. */
 static bool features_of_name(const char *path, int64_t *first, int64_t *last)
 {
     char *base = fs_base_name(path);
@@ -41,7 +41,7 @@ static bool features_of_name(const char *path, int64_t *first, int64_t *last)
     int end = 0;
     bool ok = base[0] >= '0' && base[0] <= '9' &&
               sscanf(base, "%18lld_%18lld%n", &a, &b, &end) == 2 &&
-              strcmp(base + end, ".safetensors") == 0;
+              base[end] == '.';
     if (ok) {
         *first = a;
         *last = b;

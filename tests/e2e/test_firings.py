@@ -137,6 +137,15 @@ class Firings(Case):
         self.assertEqual(self.features("--acts", self.tmp + "/b"), want)
         self.assertEqual(self.features("--acts", self.cache("a[1] *")), want)
         self.assertEqual(self.features("--acts", self.tmp + "/b/m/*.safetensors"), want)
+        acts = self.cache("z")
+        for name in os.listdir(acts): # a frame of one raw block each
+            path = os.path.join(acts, name)
+            with open(path, "rb") as f:
+                data = f.read()
+            os.unlink(path)
+            self.write(path + ".zst", b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(data)) +
+                       struct.pack("<I", len(data) << 3 | 1)[:3] + data)
+        self.assertEqual(self.features("--acts", acts + "/*.zst"), want)
         whole = self.file("c/layers.1.safetensors", self.firings, integers="I64", floats="F32")
         self.assertEqual(self.features("--acts", whole), want)
         acts = self.cache("d", tokens=False)
