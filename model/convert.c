@@ -295,7 +295,7 @@ static const char *difference(const struct sae *a, const struct sae *b,
                    !same_vector(a->out_scale, b->out_scale, n)
                ? "scales of the activations"
            : a->norm != b->norm || a->norm_factor != b->norm_factor ? "normalisation"
-           : a->arch->selects != b->arch->selects ||
+           : a->arch->selects != b->arch->selects || a->is_signed != b->is_signed ||
                    (a->arch->selects && a->k != b->k)
                ? "k"
                : NULL;

@@ -129,7 +129,7 @@ static bool plan_scales(struct convert_plan *p, const struct sae *sae, bool npy,
         if (!norms)
             return cannot(sae, "its activations have scales of their own",
                           "other factors", "decoder norms", err);
-        if (!npy && strcmp(p->architecture, "topk") != 0 && !strstr(p->architecture, "batch"))
+        if (!npy && !strstr(p->architecture, "topk"))
             return cannot(sae, "decoder norms are part of its activations",
                           p->architecture, "topk; --to npy can say it, or "
                           "--fold-decoder-norms off", err);
@@ -195,7 +195,9 @@ static bool plan_batch(struct convert_plan *p, const struct sae *sae, struct err
 
 static bool plan_biased(struct convert_plan *p, const struct sae *sae, struct err *err)
 {
-    p->architecture = sae->arch->name;
+    p->architecture = sae->is_signed ? "abstopk" : sae->arch->name;
+    if (sae->is_signed)
+        note(p, "signed TopK is written as abstopk, which only late versions of SAELens read");
     if (sae->arch->selects)
         json_object_set_new(p->cfg, "k", json_integer(sae->k));
     return add_vector(p, "b_enc", sae->b_enc, sae->d_sae, sae->stored.b_enc, err);
@@ -357,8 +359,9 @@ bool convert_plan_make(struct convert_plan *p, const struct sae *sae,
     if (sae->models != 1 || (transcodes && options->to == CONVERT_JUMPRELU))
         ok = cannot(sae, "the form has no word for its kind", sae->kind,
                     transcodes ? "sae" : "sae or transcoder", err);
-    else if (sae->is_signed)
-        ok = cannot(sae, "SAELens keeps no negative activations", "signed TopK", "TopK", err);
+    else if (sae->saturates)
+        ok = cannot(sae, "version 6 of SAELens has no word for its activation", "tanh-relu",
+                    "relu", err);
     if (ok) {
         add_matrix(&made, "W_enc", &sae->W_enc, true);
         add_matrix(&made, "W_dec", &sae->W_dec, false);

@@ -6,7 +6,8 @@
  * default and use older names (hook_point, activation_fn_str). Both are read by the same
  * code, because the defaults are the same. cfg.json decides:
  *
- *   architecture                  with activation_fn(_str) "topk" of old TopK checkpoints
+ *   architecture                  with activation_fn(_str) "topk" of old TopK checkpoints,
+ *                                 "tanh-relu" of some old ReLU ones
  *   apply_b_dec_to_input          true when absent
  *   normalize_activations         none, constant_norm_rescale, layer_norm,
  *                                 expected_average_only_in; old: true, false, null
@@ -35,29 +36,41 @@
 
 /* Keys that describe the run, the model or the data and change no number here. */
 static const char *const described_keys[] = {
-    "architecture", "activation_fn", "activation_fn_kwargs", "activation_fn_str",
-    "activation_fn_str_kwargs", "apply_b_dec_to_input", "autocast", "autocast_lm",
-    "b_dec_init_method", "batch_size", "cached_activations_path", "center_writing_weights",
-    "checkpoint_path", "compile_llm", "compile_sae", "context_size", "d_in", "d_out", "d_sae",
-    "dataset_path", "dataset_trust_remote_code", "dead_feature_threshold",
-    "dead_feature_window", "decoder_heuristic_init", "decoder_init_norm",
+    "act_store_device", "activation_fn", "activation_fn_kwargs", "activation_fn_str",
+    "activation_fn_str_kwargs", "adam_beta1", "adam_beta2", "apply_b_dec_to_input",
+    "architecture", "autocast", "autocast_lm", "aux_loss_coefficient",
+    "b_dec_init_method", "batch_size", "cached_activations_path",
+    "center_writing_weights", "checkpoint_path", "compile_llm", "compile_sae",
+    "context_size", "d_in", "d_out", "d_sae", "dataset_path", "dataset_trust_remote_code",
+    "dead_feature_estimation_method", "dead_feature_threshold", "dead_feature_window",
+    "decoder_heuristic_init", "decoder_heuristic_init_norm", "decoder_init_norm",
     "decoder_orthogonal_init", "device", "disable_concat_sequences", "dtype",
-    "exclude_special_tokens", "expansion_factor", "feature_sampling_window",
-    "finetuning_scaling_factor", "finetuning_tokens", "from_pretrained_path",
-    "hook_head_index", "hook_layer", "hook_name", "hook_name_out", "hook_point",
-    "hook_head_index_out", "hook_layer_out", "hook_point_head_index", "hook_point_layer", "init_encoder_as_decoder_transpose",
-    "is_dataset_tokenized", "jumprelu_bandwidth", "jumprelu_init_threshold", "k",
-    "l0_coefficient", "l0_lambda", "l1_coefficient", "l1_warm_up_steps", "lp_norm", "lr",
+    "eval_batch_size_prompts", "eval_every_n_wandb_logs", "exclude_special_tokens",
+    "expansion_factor", "feature_reinit_scale", "feature_sampling_method",
+    "feature_sampling_window", "finetuning_method", "finetuning_scaling_factor",
+    "finetuning_tokens", "from_pretrained_path", "hf_hook_name", "hf_hook_name_out",
+    "hook_eval", "hook_head_index", "hook_head_index_out", "hook_layer", "hook_layer_out",
+    "hook_name", "hook_name_out", "hook_point", "hook_point_head_index",
+    "hook_point_layer", "init_encoder_as_decoder_transpose", "is_dataset_tokenized",
+    "jumprelu_bandwidth", "jumprelu_init_threshold", "jumprelu_sparsity_loss_mode",
+    "jumprelu_tanh_scale", "k", "l0_coefficient", "l0_lambda", "l0_warm_up_steps",
+    "l1_coefficient", "l1_warm_up_steps", "llm_compilation_mode",
+    "log_activations_store_to_wandb", "log_optimizer_state_to_wandb", "log_to_wandb",
+    "lp_norm", "lr", "lr_decay_steps", "lr_end", "lr_scheduler_name", "lr_warm_up_steps",
     "matryoshka_widths", "metadata", "model_class_name", "model_from_pretrained_kwargs",
     "model_kwargs", "model_name", "mse_loss_normalization", "n_batches_in_buffer",
-    "n_checkpoints", "neuronpedia_id", "noise_activation", "normalize_activations",
-    "normalize_sae_decoder", "prepend_bos", "rescale_acts_by_decoder_norm",
-    "reshape_activations", "sae_lens_training_version", "sae_lens_version",
+    "n_checkpoints", "n_eval_batches", "n_restart_cycles", "neuronpedia_id",
+    "noise_activation", "noise_scale", "normalize_activations", "normalize_sae_decoder",
+    "pre_act_loss_coefficient", "prepend_bos", "resample_batches",
+    "rescale_acts_by_decoder_norm", "reshape_activations", "resume", "run_name",
+    "sae_compilation_mode", "sae_lens_training_version", "sae_lens_version",
     "scale_sparsity_penalty_by_decoder_norm", "seed", "seqpos_slice",
-    "sparsity_penalty_decoder_norm_lookback", "sparsity_warm_up_steps", "step",
-    "store_batch_size", "store_batch_size_prompts", "streaming", "tokens_per_buffer",
-    "topk_threshold_lr", "train_batch_size", "train_batch_size_tokens", "training_tokens",
-    "use_ghost_grads", "use_sparse_activations",
+    "sequence_separator_token", "sparsity_penalty_decoder_norm_lookback",
+    "sparsity_warm_up_steps", "step", "store_batch_size", "store_batch_size_prompts",
+    "streaming", "tokens_per_buffer", "topk_threshold_lr", "total_training_tokens",
+    "train_batch_size", "train_batch_size_tokens", "training", "training_tokens",
+    "use_cached_activations", "use_ghost_grads", "use_sparse_activations", "verbose",
+    "wandb_entity", "wandb_id", "wandb_log_frequency", "wandb_project",
 };
 
 static void list_ignored(struct sae *sae, const json_t *object)
@@ -105,6 +118,7 @@ struct saelens {
     enum sae_norm norm;
     bool expected_average; /* trained on x * s, s not in the configuration */
     bool subtracts_b_dec, scaling_factor, rescale;
+    bool is_signed, saturates;
     bool transcodes, has_skip; /* b_dec is of the output then, never taken off the input */
     enum threshold_form threshold;
     int64_t k;
@@ -114,19 +128,20 @@ struct saelens {
 static const struct {
     const char *cfg, *ours;
     enum threshold_form threshold;
-    bool has_k, transcodes, has_skip;
+    bool has_k, transcodes, has_skip, is_signed;
 } architectures[] = {
-    {"standard",                 "standard",   THRESHOLD_NONE,   false, false, false},
-    {"prolu",                    "prolu",      THRESHOLD_NONE,   false, false, false},
-    {"gated",                    "gated",      THRESHOLD_NONE,   false, false, false},
-    {"jumprelu",                 "jumprelu",   THRESHOLD_VECTOR, false, false, false},
-    {"topk",                     "topk",       THRESHOLD_NONE,   true,  false, false},
-    {"batchtopk",                "batchtopk",  THRESHOLD_SCALAR, true,  false, false},
-    {"matryoshka_batchtopk",     "matryoshka", THRESHOLD_SCALAR, true,  false, false},
-    {"transcoder",               "standard",   THRESHOLD_NONE,   false, true,  false},
-    {"skip_transcoder",          "standard",   THRESHOLD_NONE,   false, true,  true},
-    {"jumprelu_transcoder",      "jumprelu",   THRESHOLD_VECTOR, false, true,  false},
-    {"jumprelu_skip_transcoder", "jumprelu",   THRESHOLD_VECTOR, false, true,  true},
+    {"standard",                 "standard",   THRESHOLD_NONE,   false, false, false, false},
+    {"prolu",                    "prolu",      THRESHOLD_NONE,   false, false, false, false},
+    {"gated",                    "gated",      THRESHOLD_NONE,   false, false, false, false},
+    {"jumprelu",                 "jumprelu",   THRESHOLD_VECTOR, false, false, false, false},
+    {"topk",                     "topk",       THRESHOLD_NONE,   true,  false, false, false},
+    {"abstopk",                  "topk",       THRESHOLD_NONE,   true,  false, false, true},
+    {"batchtopk",                "batchtopk",  THRESHOLD_SCALAR, true,  false, false, false},
+    {"matryoshka_batchtopk",     "matryoshka", THRESHOLD_SCALAR, true,  false, false, false},
+    {"transcoder",               "standard",   THRESHOLD_NONE,   false, true,  false, false},
+    {"skip_transcoder",          "standard",   THRESHOLD_NONE,   false, true,  true,  false},
+    {"jumprelu_transcoder",      "jumprelu",   THRESHOLD_VECTOR, false, true,  false, false},
+    {"jumprelu_skip_transcoder", "jumprelu",   THRESHOLD_VECTOR, false, true,  true,  false},
 };
 #define N_ARCHITECTURES (sizeof architectures / sizeof *architectures)
 
@@ -155,10 +170,14 @@ static bool read_architecture(const json_t *cfg, struct saelens *s, struct err *
     if (!json_get_string(cfg, "architecture", &name, err) ||
         !cfg_string(cfg, "activation_fn", "activation_fn_str", &fn, err))
         return false;
-    if (strcmp(fn, "topk") != 0 && strcmp(fn, "relu") != 0)
+    s->saturates = strcmp(fn, "tanh-relu") == 0;
+    if (strcmp(fn, "topk") != 0 && strcmp(fn, "relu") != 0 && !s->saturates)
         return refuse(cfg, cfg_find(cfg, "activation_fn") ? "activation_fn"
                                                           : "activation_fn_str",
-                      "relu or topk", err);
+                      "relu, topk or tanh-relu", err);
+    if (s->saturates && strcmp(name, "standard") != 0)
+        return refuse(cfg, "architecture", "standard, as the activation function is tanh-relu",
+                      err);
     if (strcmp(fn, "topk") == 0 && strcmp(name, "standard") == 0)
         name = "topk"; /* before version 6 */
     for (size_t i = 0; i < N_ARCHITECTURES; i++)
@@ -167,10 +186,11 @@ static bool read_architecture(const json_t *cfg, struct saelens *s, struct err *
             s->threshold = architectures[i].threshold;
             s->transcodes = architectures[i].transcodes;
             s->has_skip = architectures[i].has_skip;
+            s->is_signed = architectures[i].is_signed;
             return !architectures[i].has_k || read_k(cfg, s, err);
         }
     return refuse(cfg, "architecture",
-                  "standard, gated, jumprelu, topk, batchtopk, matryoshka_batchtopk, prolu or a "
+                  "standard, gated, jumprelu, topk, abstopk, batchtopk, matryoshka_batchtopk, prolu or a "
                   "transcoder", err);
 }
 
@@ -329,10 +349,12 @@ static bool bind_scaling_factor(struct sae *sae, dialect_find_fn *find,
     const struct tensor *t = find(sae, name);
     if (!t)
         t = find(sae, name = "scaling_factor");
-    if (!t)
-        return !s->scaling_factor ||
-               err_set(err, ERR_MISSING, "there is no finetuning_scaling_factor (found none, "
-                       "expected the one that cfg.json says there is)");
+    if (!t) { /* the library's own loader takes this for no factor */
+        if (s->scaling_factor)
+            sae_add_note(sae, "cfg.json: finetuning_scaling_factor is true, but the file has "
+                              "none: activations count as they are");
+        return true;
+    }
     if (!dialect_vector(t, name, sae->d_sae, &sae->out_scale, err))
         return false;
     bool ones = true;
@@ -360,6 +382,8 @@ static bool bind_tensors(struct sae *sae, dialect_find_fn *find, struct saelens 
     sae->arch = sae_arch_find(s->architecture);
     sae->k = s->k;
     sae->norm = s->norm;
+    sae->is_signed = s->is_signed;
+    sae->saturates = s->saturates;
     return (!s->subtracts_b_dec || s->transcodes || dialect_subtract_b_dec(sae, err)) && sae->arch->check(sae, err);
 }
 

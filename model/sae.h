@@ -102,6 +102,7 @@ struct sae {
     float norm_factor; /* of SAE_NORM_FACTOR, else 1 */
     int64_t d_in, d_out, d_sae;
     int64_t k; /* TopK, BatchTopK and groupmax, else 0 */
+    bool saturates; /* standard: tanh of what is above 0 */
     bool is_signed; /* TopK: the k of greatest |h| stay, with their signs */
     struct mat W_enc, W_dec;
     struct mat W_skip; /* [d_out, d_in] of skip transcoders: y += W_skip x; .t NULL: none */

@@ -4,7 +4,7 @@
  * Formulas: formats of the libraries that define them. All comparisons are strict, as in
  * every one of these libraries: a value that equals its threshold is off.
  *
- *   standard   relu(m + b_enc)                                   arXiv:2309.08600
+ *   standard   relu(m + b_enc), of some the tanh of it           arXiv:2309.08600
  *   prolu      m where m > 0 and m + b_enc > 0                   Taggart 2024
  *   jumprelu   h = m + b_enc where h > 0 and h > threshold       arXiv:2407.14435
  *   topk       the k largest m + b_enc, then relu                arXiv:2406.04093
@@ -83,8 +83,10 @@ static float level_biased(const struct sae *sae, int64_t j)
 
 static float activate_standard(const struct sae *sae, int64_t j, float m)
 {
-    float h = scaled(sae, j, m + sae->b_enc[j]);
-    return h > 0 && !is_off(sae, j) ? h : 0;
+    float h = m + sae->b_enc[j];
+    if (!(h > 0) || is_off(sae, j))
+        return 0;
+    return scaled(sae, j, sae->saturates ? tanhf(h) : h);
 }
 
 static float activate_topk(const struct sae *sae, int64_t j, float m)

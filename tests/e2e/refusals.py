@@ -551,6 +551,7 @@ for name, make in {
         "clt below its layer": clt("--decoder-layer", "1"), "clt above the last": clt("--decoder-layer", "5"),
         "clt the decoder's file": clt(path="W_dec_2.safetensors"), "clt without the decoder": clt(both=False),
         "clt of one target": clt(targets=(F, D)), "clt of another width": clt(targets=(F + 1, 3, D)),
+        "tanh-relu to SAELens": lambda: ["convert", sae(json.dumps(dict(CONFIG, activation_fn="tanh-relu"))), "out"],
         "layer of an SAE": lambda: ["info", sae(), "--decoder-layer", "2"],
         "scope clt of no layer": scope("x", w_dec=numbers(F, 3, D)),
         "scope clt without its own target": scope("clt/layer_3_width_16k", w_dec=numbers(F, 3, D)),

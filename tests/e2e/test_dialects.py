@@ -75,7 +75,6 @@ class Dialects(Case):
         """What SAELens has words for comes back as the same numbers."""
         refused = {"circuits": "SAELens' transcoders take nothing off the input",
                    "sparsify_groupmax": "SAELens' configuration has no word",
-                   "sparsify_signed": "SAELens keeps no negative activations",
                    "sparsify_skip": "SAELens has no such transcoder",
                    "sparsify_skip, b_dec subtracted": "SAELens has no such transcoder",
                    "crosscoder": "the form has no word for its kind",

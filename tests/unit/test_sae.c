@@ -74,7 +74,7 @@ static struct sae *open_saelens(const char *cfg, const char *names,
 
 /* --- the reference, in double, from the formulas alone --- */
 
-enum { STANDARD, PROLU, JUMPRELU, TOPK, GATED };
+enum { STANDARD, PROLU, JUMPRELU, TOPK, ABSTOPK, GATED };
 
 struct meaning {
     int kind;
@@ -82,7 +82,7 @@ struct meaning {
     enum sae_norm norm;
     const float *threshold;
     double constant_threshold, x_factor;
-    bool exp_threshold, folded;
+    bool exp_threshold, folded, saturates;
 };
 
 static double decoder_norm(int j)
@@ -134,23 +134,25 @@ static double reference_activation(const struct meaning *m, const double *u, int
     switch (m->kind) {
     case PROLU: return p > 0 && p + b_enc[j] > 0 ? p * g : 0;
     case JUMPRELU: return h * g > limit && h > 0 ? h * g : 0;
-    case TOPK: return h * g;
+    case TOPK:
+    case ABSTOPK: return h * g;
     case GATED: return p + b_enc[j] > 0 ? fmax(0, p * exp(r_mag[j]) + b_mag[j]) * g : 0;
-    default: return fmax(0, h) * g;
+    default: return (m->saturates ? tanh(fmax(0, h)) : fmax(0, h)) * g;
     }
 }
 
-/* Keep the K largest (no two are equal here), then relu. */
-static void reference_topk(double *f)
+/* Keep the K largest (no two are equal here), then relu; or those of greatest magnitude. */
+static void reference_topk(double *f, bool is_signed)
 {
+    double key[F];
+    for (int j = 0; j < F; j++)
+        key[j] = is_signed ? fabs(f[j]) : f[j];
     for (int j = 0; j < F; j++) {
         int above = 0;
         for (int i = 0; i < F; i++)
-            above += f[i] > f[j];
-        f[j] = above < K ? f[j] : NAN;
+            above += key[i] > key[j];
+        f[j] = above < K && key[j] > 0 ? f[j] : 0;
     }
-    for (int j = 0; j < F; j++)
-        f[j] = f[j] > 0 ? f[j] : 0;
 }
 
 static void reference(const struct meaning *m, const float *x, double *f, double *y)
@@ -159,8 +161,8 @@ static void reference(const struct meaning *m, const float *x, double *f, double
     reference_norm(m, x, u, &scale, &shift);
     for (int j = 0; j < F; j++)
         f[j] = reference_activation(m, u, j);
-    if (m->kind == TOPK)
-        reference_topk(f);
+    if (m->kind == TOPK || m->kind == ABSTOPK)
+        reference_topk(f, m->kind == ABSTOPK);
     for (int c = 0; c < D; c++) {
         y[c] = b_dec[c];
         for (int j = 0; j < F; j++) {
@@ -195,7 +197,7 @@ static void by_sae(const struct sae *sae, const float *x, float *f, double *y)
     }
     if (sae->arch->selects) {
         assert_int_equal(sae->k, K);
-        reference_topk(wide);
+        reference_topk(wide, sae->is_signed);
     }
     for (int c = 0; c < D; c++)
         y[c] = sae->b_dec[c];
@@ -274,6 +276,15 @@ static const struct option_case options[] = {
      {.subtracts = true, .norm = SAE_NORM_LAYER}, 0, "standard"},
     {"{\"normalize_activations\":\"layer_norm\",\"apply_b_dec_to_input\":false}", BASE,
      {.norm = SAE_NORM_LAYER}, 0, "standard"},
+    {"{\"finetuning_scaling_factor\":true}", BASE, {.subtracts = true}, 0, "standard"},
+    {"{\"activation_fn_str\":\"tanh-relu\"}", BASE, {.subtracts = true, .saturates = true}, 0,
+     "standard"},
+    {"{\"activation_fn_str\":\"tanh-relu\"}", BASE,
+     {.subtracts = true, .saturates = true, .folded = true}, 1, "standard"},
+    {"{\"architecture\":\"abstopk\",\"k\":3}", BASE, {.kind = ABSTOPK, .subtracts = true}, 0,
+     "topk"},
+    {"{\"architecture\":\"abstopk\",\"k\":3,\"rescale_acts_by_decoder_norm\":true}", BASE,
+     {.kind = ABSTOPK, .subtracts = true, .rescales = true}, 0, "topk"},
     {"{\"normalize_activations\":null}", BASE, {.subtracts = true}, 0, "standard"},
     {"{\"normalize_activations\":false}", BASE, {.subtracts = true}, 0, "standard"},
     {"{\"normalize_activations\":true}", BASE, {.subtracts = true}, 0, "standard"},
@@ -348,8 +359,14 @@ static const struct refusal refusals[] = {
     {"{\"architecture\":\"crosscoder\"}", BASE, ERR_UNSUPPORTED,
      "cfg.json: architecture is not read (found \"crosscoder\", expected standard"},
     {"{\"architecture\":7}", BASE, ERR_FORMAT, "cfg.json: bad 'architecture' (found 7"},
-    {"{\"activation_fn_str\":\"tanh-relu\"}", BASE, ERR_UNSUPPORTED,
-     "cfg.json: activation_fn_str is not read (found \"tanh-relu\""},
+    {"{\"activation_fn_str\":\"gelu\"}", BASE, ERR_UNSUPPORTED,
+     "cfg.json: activation_fn_str is not read (found \"gelu\", expected relu, topk or tanh-relu)"},
+    {"{\"activation_fn\":\"tanh-relu\",\"architecture\":\"jumprelu\"}", BASE, ERR_UNSUPPORTED,
+     "cfg.json: architecture is not read (found \"jumprelu\", expected standard, as the "
+     "activation function is tanh-relu)"},
+    {"{\"architecture\":\"temporal\"}", BASE, ERR_UNSUPPORTED,
+     "cfg.json: architecture is not read (found \"temporal\", expected standard, gated, jumprelu, "
+     "topk, abstopk, batchtopk, matryoshka_batchtopk, prolu or a transcoder)"},
     {"{\"normalize_activations\":\"batch\"}", BASE, ERR_UNSUPPORTED,
      "cfg.json: normalize_activations is not read (found \"batch\""},
     {"{\"normalize_activations\":3}", BASE, ERR_UNSUPPORTED,
@@ -370,8 +387,6 @@ static const struct refusal refusals[] = {
     {"{}", "W_enc W_dec b_enc", ERR_MISSING, "there is no b_dec"},
     {"{}", "W_enc b_enc b_dec", ERR_MISSING, "there is no W_dec"},
     {"{}", "W_dec b_enc b_dec", ERR_MISSING, "there is no W_enc"},
-    {"{\"finetuning_scaling_factor\":true}", BASE, ERR_MISSING,
-     "there is no finetuning_scaling_factor"},
     {"{}", BASE " finetuning_scaling_factor", ERR_FORMAT, "found other values than 1"},
     {"[1]", BASE, ERR_FORMAT, "cfg.json"},
     {"{", BASE, ERR_FORMAT, "cfg.json: not JSON at line 1"},
