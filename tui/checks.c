@@ -115,8 +115,9 @@ static void check_duplicates(struct list *l, const struct check_facts *f)
     if (!f->info)
         say(l, CHECK_WAITING, name, "features", NULL, "reading the weights");
     else if (f->info->duplicate_decoder_rows)
-        say(l, CHECK_WARNING, name, "features", NULL, "%lld decoder rows equal an earlier one",
-            (long long)f->info->duplicate_decoder_rows);
+        say(l, CHECK_WARNING, name, "features", NULL, "%lld decoder row%s an earlier one",
+            (long long)f->info->duplicate_decoder_rows,
+            f->info->duplicate_decoder_rows == 1 ? " equals" : "s equal");
     else
         say(l, CHECK_GOOD, name, "features", NULL, "no two decoder rows are equal");
 }
@@ -172,6 +173,9 @@ static void check_scale(struct list *l, const struct check_facts *f)
     else if (!f->totals || isnan(f->totals->fvu))
         say(l, f->check ? CHECK_INFO : CHECK_WAITING, name, "features", NULL, "%s",
             f->check ? length : "reading some of them");
+    else if (sae->cross_layer)
+        say(l, CHECK_INFO, name, "features", NULL, "FVU %s of what one layer of a cross-layer "
+            "transcoder adds: others write there too; %s", figure(f->totals->fvu).text, length);
     else if (f->totals->fvu > 1)
         say(l, CHECK_BAD, name, "features", NULL, "FVU %s is worse than saying the mean: wrong "
             "layer, or missing normalisation? Try other --acts, --hook, --norm-factor, "

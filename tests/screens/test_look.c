@@ -463,6 +463,108 @@ static void a_single_feature_is_enough(void **state)
     stop(&s, session);
 }
 
+enum { H = LITTLE_WORDS, H_SAE = 4 };
+
+/* One of the checkpoints that the panel has something to say about. */
+static void put_health(const char *format, const char *cfg, float norm, float bias, bool twice)
+{
+    static float W_enc[H * H_SAE], W_dec[H_SAE * H], W_clt[H_SAE * 2 * H], b_dec[H];
+    static const float b_enc[H_SAE] = {-.5f, -.5f, -.5f, -.5f};
+    bool clt = !strcmp(format, "clt"), moss = !strcmp(format, "moss");
+    memset(W_dec, 0, sizeof W_dec);
+    for (int j = 0; j < H_SAE; j++) {
+        W_enc[j * H_SAE + j] = 1;
+        W_dec[j * H + (twice && j == 1 ? 0 : j)] = norm;
+    }
+    for (int j = 0; j < H_SAE; j++)
+        memcpy(W_clt + j * 2 * H, W_dec + j * H, H * sizeof *W_clt);
+    b_dec[0] = bias;
+    struct array all[] = {
+        {clt ? "w_enc" : moss ? "W_E" : "W_enc", DTYPE_F32, 2, {H, H_SAE}, W_enc},
+        {moss ? "W_D" : "W_dec", DTYPE_F32, 2, {H_SAE, H}, W_dec},
+        {moss ? "b_E" : "b_enc", DTYPE_F32, 1, {H_SAE}, b_enc},
+        {moss ? "b_D" : "b_dec", DTYPE_F32, 1, {H}, b_dec},
+        {"threshold", DTYPE_F32, 1, {H_SAE}, NULL}};
+    if (clt)
+        all[1] = (struct array){"w_dec", DTYPE_F32, 3, {H_SAE, 2, H}, W_clt};
+    make_dir("health");
+    make_dir("health/layer_0_clt");
+    write_safetensors(clt ? "health/layer_0_clt/params.safetensors"
+                          : "health/sae_weights.safetensors", all, clt ? 5 : 4);
+    if (cfg)
+        write_text(moss ? "health/config.json" : "health/cfg.json", cfg);
+}
+
+/* Every line that a checkpoint's own making calls for, as it stands on the screen. */
+static void the_health_panel_says_what_is_odd(void **state)
+{
+    static const struct {
+        const char *format, *cfg;
+        float norm, bias;
+        bool twice, no_samples, target;
+        const char *hook, *says[3];
+    } cases[] = {
+        {"saelens", "{}", 1, 0, false, false, false, NULL,
+         {"✓ decoder norms all of unit length", "· b_dec         zero; the samples' mean has length",
+          "✓ weights       no NaN and no Inf"}},
+        {"saelens", "{\"normalize_activations\":\"expected_average_only_in\"}", 1, 0, false, false,
+         false, NULL, {"! samples       trained on activations times a factor that no file has: "
+                       "--norm-factor"}},
+        {"saelens", "{\"normalize_activations\":\"constant_norm_rescale\"}", 1, 2, false, false,
+         false, NULL, {"scaled to that length", "(inputs are normalised: lengths differ)"}},
+        {"saelens", "{}", 0, 0, false, false, false, NULL,
+         {"! decoder norms 4 of length 0: these features write nothing",
+          "! equal rows    3 decoder rows equal an earlier one"}},
+        {"saelens", "{}", 2, 1, true, false, false, NULL,
+         {"· decoder norms 2 to 2, mean 2: activations of different features are not on one scale "
+          "(--fold-decoder-norms on)", "! equal rows    1 decoder row equals an earlier one"}},
+        {"saelens", "{\"architecture\":\"topk\",\"k\":2,\"rescale_acts_by_decoder_norm\":true}", 2,
+         0, false, false, false, NULL, {"✓ decoder norms 2 to 2, mean 2, folded into the activations"}},
+        {"moss", "{\"act_fn\":\"topk\",\"top_k\":2,\"sparsity_include_decoder_norm\":true,"
+                 "\"norm_activation\":\"inference\"}", 2, 0, false, false, false, NULL,
+         {"· decoder norms 2 to 2, mean 2: activations of different features are not on one scale"}},
+        {"saelens", "{}", NAN, 0, false, false, false, NULL,
+         {"✗ weights       NaN or Inf in the weights of 4 features: left out"}},
+        {"saelens", "{}", 1, NAN, false, false, false, NULL, {"NaN or Inf in the weights of 4 "
+                                                               "features: left out"}},
+        {"saelens", "{\"hook_name\":\"blocks.3.hook_mlp_out\"}", 1, 0, false, false, false,
+         "blocks.1.hook_resid_pre", {"! hook          trained at blocks.3.hook_mlp_out, the samples "
+                                      "are said to be from blocks.1.hook_resid_pre"}},
+        {"saelens", "{}", 1, 0, false, true, false, NULL,
+         {"… samples       none (--acts FILE)", "… b_dec         set against the mean of the samples"}},
+        {"saelens", "{\"architecture\":\"transcoder\"}", 1, 0, false, false, false, NULL,
+         {"· b_dec         of another space than the samples"}},
+        {"clt", NULL, 1, 0, false, false, true, NULL,
+         {"· samples       FVU 0.", "of what one layer of a cross-layer transcoder adds"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static char path[256], acts[256];
+        static const char *paths[] = {path}, *files[] = {acts};
+        struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1,
+                                    .hook = cases[i].hook, .no_index = true};
+        struct err err = {0};
+        struct screen s;
+        put_health(cases[i].format, cases[i].cfg, cases[i].norm, cases[i].bias, cases[i].twice);
+        snprintf(path, sizeof path, "%s", test_path(cases[i].target ? "health/layer_0_clt"
+                                                                    : "health"));
+        snprintf(acts, sizeof acts, "%s", test_path("little/acts.npy"));
+        o.acts = cases[i].no_samples ? NULL : files;
+        o.n_acts = !cases[i].no_samples;
+        o.target = cases[i].target ? acts : NULL;
+        struct session *session = session_open(&o, NULL, &err);
+        if (!session)
+            fail_msg("case %zu: %s", i, err.msg);
+        start(&s, session, "overview", 200, 60);
+        for (int k = 0; k < 3 && cases[i].says[k]; k++)
+            screen_expect(&s, cases[i].says[k]);
+        stop(&s, session);
+        unlink(test_path("health/cfg.json"));
+        unlink(test_path("health/config.json"));
+    }
+}
+
 static void a_gated_one_has_two_biases(void **state)
 {
     static const float w[] = {1, 0, 0, 1}, gate[] = {-1, 1}, mag[] = {.5f, .5f};
@@ -782,6 +884,7 @@ int main(void)
         cmocka_unit_test(an_overview_without_samples_says_what_is_missing),
         cmocka_unit_test(verdicts_are_plain),
         cmocka_unit_test(a_single_feature_is_enough),
+        cmocka_unit_test(the_health_panel_says_what_is_odd),
         cmocka_unit_test(a_gated_one_has_two_biases),
         cmocka_unit_test(nothing_breaks_at_any_size),
         cmocka_unit_test(tiny_canvases_are_fine),
