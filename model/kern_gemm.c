@@ -279,33 +279,73 @@ bool kern_gemm_is_axpy(void)
 
 /* ---- dot products, many at once --------------------------------------------------- */
 
-/* Bytes of X that stay in the second cache while all of W goes by. */
-#define DOTS_BYTES ((int64_t)384 << 10)
+/* Floats of X that stay in the second cache while all of W goes by. */
+#define DOTS_FLOATS ((int64_t)96 << 10)
 
-/* A piece [KERN_DOTS, KERN_DOTS] that reaches beyond C. */
-static void edge_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw,
-                      const float *X, int64_t ldx, float *C, int64_t ldc)
+/* Rows as a tile wants them: beginning on cache lines, and not all in the same corner of the
+ * first cache. */
+struct rows {
+    const float *p;
+    int64_t ld;
+};
+
+static int64_t dots_pitch(int64_t k)
+{
+    return (k + 15) / 16 * 16 + 16;
+}
+
+/* n rows as they are, if they lie well, or else copied into room [n, dots_pitch(k)]. */
+static struct rows rows_laid(const float *from, int64_t ld, int64_t n, int64_t k,
+                             float *room)
+{
+    int64_t pitch = dots_pitch(k);
+    if ((uintptr_t)from % 64 == 0 && ld % 16 == 0 && ld % 1024 != 0)
+        return (struct rows){from, ld};
+    for (int64_t i = 0; i < n; i++)
+        memcpy(room + i * pitch, from + i * ld, (size_t)k * sizeof *room);
+    return (struct rows){room, pitch};
+}
+
+static void single_dots(int64_t m, int64_t n, int64_t k, const float *w, int64_t ldw,
+                        const float *x, int64_t ldx, float *c, int64_t ldc)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
-            C[i * ldc + j] = kern_best()->dot(W + i * ldw, X + j * ldx, k);
+            c[i * ldc + j] = kern_best()->dot(w + i * ldw, x + j * ldx, k);
+}
+
+/* C [m, n] for few rows of X; room for KERN_DOTS rows of W. */
+static void few_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw,
+                     float *room, struct rows x, float *C, int64_t ldc)
+{
+    const int64_t step = KERN_DOTS;
+    for (int64_t i = 0; i < m; i += step) {
+        int64_t mi = least(m - i, step);
+        struct rows w = rows_laid(W + i * ldw, ldw, mi, k, room);
+        for (int64_t j = 0; j < n; j += step) {
+            const float *xj = x.p + j * x.ld;
+            float *c = C + i * ldc + j;
+            if (mi == step && j + step <= n)
+                kern_best()->dots(c, ldc, w.p, w.ld, xj, x.ld, k);
+            else
+                single_dots(mi, least(n - j, step), k, w.p, w.ld, xj, x.ld, c, ldc);
+        }
+    }
 }
 
 void kern_dots(int64_t m, int64_t n, int64_t k, const float *W, int64_t ldw, const float *X,
                int64_t ldx, float *C, int64_t ldc)
 {
-    const int64_t step = KERN_DOTS;
-    int64_t rows = DOTS_BYTES / (int64_t)sizeof *X / (k + 1) / step * step;
-    rows = rows < step ? step : rows;
-    for (int64_t first = 0; first < n; first += rows)
-        for (int64_t i = 0; i < m; i += step)
-            for (int64_t j = first; j < least(first + rows, n); j += step) {
-                const float *w = W + i * ldw, *x = X + j * ldx;
-                float *c = C + i * ldc + j;
-                if (i + step <= m && j + step <= n)
-                    kern_best()->dots(c, ldc, w, ldw, x, ldx, k);
-                else
-                    edge_dots(least(m - i, step), least(n - j, step), k, w, ldw, x, ldx, c,
-                              ldc);
-            }
+    int64_t pitch = dots_pitch(k), rows = DOTS_FLOATS / pitch / KERN_DOTS * KERN_DOTS;
+    struct room *room = thread_room();
+    if (KERN_DOTS * pitch > BLOCK_M * BLOCK_K) { /* no room for rows that long */
+        single_dots(m, n, k, W, ldw, X, ldx, C, ldc);
+        return;
+    }
+    rows = rows < KERN_DOTS ? KERN_DOTS : rows;
+    for (int64_t j = 0; j < n; j += rows) {
+        int64_t nj = least(n - j, rows);
+        struct rows x = rows_laid(X + j * ldx, ldx, nj, k, room->b);
+        few_dots(m, nj, k, W, ldw, room->a, x, C + j, ldc);
+    }
 }
