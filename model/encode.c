@@ -12,6 +12,7 @@
 #include "io/team.h"
 #include "model/encode_group.h"
 #include "model/kern.h"
+#include "model/stats.h"
 
 /* ---- weights as rows of f32 ------------------------------------------------------- */
 
@@ -141,12 +142,6 @@ static int64_t top_cap(const struct sae *sae)
     return 4 * k + 64;
 }
 
-static int descending(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x < y) - (x > y);
-}
-
 /* What an entry is ranked by. */
 static float strength(const struct sae *sae, float approx)
 {
@@ -170,35 +165,6 @@ static int stronger_signed(const void *a, const void *b)
     if (p != q)
         return p < q ? 1 : -1;
     return (x->feature > y->feature) - (x->feature < y->feature);
-}
-
-/* The k-th largest of n keys; reorders them. Quickselect by middle elements. */
-static float kth_largest(float *keys, int64_t n, int64_t k)
-{
-    int64_t lo = 0, hi = n - 1;
-    while (hi - lo > 16) {
-        float pivot = keys[lo + (hi - lo) / 2];
-        int64_t i = lo, j = hi;
-        while (i <= j) {
-            while (keys[i] > pivot)
-                i++;
-            while (keys[j] < pivot)
-                j--;
-            if (i <= j) {
-                float t = keys[i];
-                keys[i++] = keys[j];
-                keys[j--] = t;
-            }
-        }
-        if (k - 1 <= j)
-            hi = j;
-        else if (k - 1 >= i)
-            lo = i;
-        else
-            return keys[k - 1];
-    }
-    qsort(keys + lo, (size_t)(hi - lo + 1), sizeof *keys, descending);
-    return keys[k - 1];
 }
 
 /* Replace every approximation of the row by the exact value; keep the k largest. */
@@ -239,7 +205,7 @@ static float top_prune(const struct encoder *e, struct top_list *top, const floa
         return floor;
     for (int64_t i = 0; i < top->n; i++)
         top->keys[i] = strength(e->sae, top->entries[i].approx) - top->entries[i].slack;
-    float kth = kth_largest(top->keys, top->n, k);
+    float kth = stats_kth_largest(top->keys, top->n, k);
     floor = kth > floor ? kth : floor;
     for (int64_t i = 0; i < top->n; i++)
         if (strength(e->sae, top->entries[i].approx) + top->entries[i].slack >= floor)

@@ -16,6 +16,7 @@
 #include "io/team.h"
 #include "model/clock.h"
 #include "model/index_format.h"
+#include "model/stats.h"
 
 #define MERGE_CHUNK 65536 /* hits */
 #define ZSTD_LEVEL 3
@@ -210,46 +211,78 @@ static bool weaker(const struct hit *a, const struct hit *b)
     return x != y ? x < y : a->token > b->token;
 }
 
-static void sift_down(struct hit *heap, int n, int i)
-{
-    for (;;) {
-        int least = i, left = 2 * i + 1;
-        for (int c = left; c <= left + 1 && c < n; c++)
-            if (weaker(&heap[c], &heap[least]))
-                least = c;
-        if (least == i)
-            return;
-        struct hit t = heap[i];
-        heap[i] = heap[least];
-        heap[least] = t;
-        i = least;
-    }
-}
-
 static int by_strength(const void *a, const void *b)
 {
     const struct hit *x = a, *y = b;
     return weaker(x, y) ? 1 : weaker(y, x) ? -1 : 0;
 }
 
-/* The `limit` strongest of n hits into top, strongest first: a heap of the best so far
- * with the weakest on top. */
+/* Candidates for the strongest that are gathered before the weaker ones go. */
+#define CANDIDATES (4 * INDEX_TOP)
+
+/* Leave the `limit` strongest of n > limit candidates, which are by token. Returns how
+ * strong the weakest of them is. */
+static float keep_strongest(struct hit *room, int n, int limit)
+{
+    float keys[CANDIDATES];
+    int above = 0, kept = 0;
+    for (int i = 0; i < n; i++)
+        keys[i] = fabsf(room[i].value);
+    float least = stats_kth_largest(keys, n, limit);
+    for (int i = 0; i < n; i++)
+        above += fabsf(room[i].value) > least;
+    int equal = limit - above;
+    for (int i = 0; i < n; i++) {
+        float a = fabsf(room[i].value);
+        if (a > least || (a == least && equal-- > 0))
+            room[kept++] = room[i];
+    }
+    return least;
+}
+
+/* The `limit` strongest of n hits into top, strongest first. */
 static void strongest(const struct spill_hit *hits, int64_t n, struct hit *top, int limit)
 {
+    struct hit room[CANDIDATES];
+    float least = -1; /* no weaker one can be among them */
     int have = 0;
     for (int64_t i = 0; i < n; i++) {
-        struct hit h = {.token = hits[i].token, .value = hits[i].value};
-        if (have < limit) {
-            top[have++] = h;
-            if (have == limit)
-                for (int r = limit / 2 - 1; r >= 0; r--)
-                    sift_down(top, limit, r);
-        } else if (weaker(&top[0], &h)) {
-            top[0] = h;
-            sift_down(top, limit, 0);
+        if (fabsf(hits[i].value) <= least)
+            continue;
+        room[have++] = (struct hit){.token = hits[i].token, .value = hits[i].value};
+        if (have == CANDIDATES) {
+            least = keep_strongest(room, have, limit);
+            have = limit;
         }
     }
-    qsort(top, (size_t)have, sizeof *top, by_strength);
+    if (have > limit) {
+        keep_strongest(room, have, limit);
+        have = limit;
+    }
+    qsort(room, (size_t)have, sizeof *room, by_strength);
+    memcpy(top, room, (size_t)have * sizeof *top);
+}
+
+/* Apart, so that divisions go together and counts do not wait for one another. */
+static void count_bins(struct index_record *r, const struct spill_hit *hits, int64_t n)
+{
+    enum { STEP = 256 };
+    uint32_t twin[INDEX_BINS] = {0};
+    int bins[STEP];
+    for (int64_t first = 0; first < n; first += STEP) {
+        int m = n - first < STEP ? (int)(n - first) : STEP;
+        for (int i = 0; i < m; i++)
+            bins[i] = index_bin(fabsf(hits[first + i].value), r->max);
+        int i = 0;
+        for (; i + 2 <= m; i += 2) {
+            r->histogram[bins[i]]++;
+            twin[bins[i + 1]]++;
+        }
+        if (i < m)
+            r->histogram[bins[i]]++;
+    }
+    for (int b = 0; b < INDEX_BINS; b++)
+        r->histogram[b] += twin[b];
 }
 
 static void record_hits(struct index_record *r, const struct spill_hit *hits, int64_t n,
@@ -263,8 +296,7 @@ static void record_hits(struct index_record *r, const struct spill_hit *hits, in
         delta += (double)hits[i].delta;
     }
     r->delta_fvu = in->has_delta && in->sum_squares > 0 ? delta / in->sum_squares : NAN;
-    for (int64_t i = 0; i < n; i++)
-        r->histogram[index_bin(fabsf(hits[i].value), r->max)]++;
+    count_bins(r, hits, n);
 }
 
 static bool make_feature(struct maker *k, int64_t j, struct hit *top,

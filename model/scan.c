@@ -296,13 +296,35 @@ static void count_hits(struct scanner *w, int64_t row, int64_t n, int64_t n_hits
     }
 }
 
+static struct spill_hit to_spill(const struct scanner *w, int64_t row, int64_t i)
+{
+    return (struct spill_hit){.token = w->token[row + w->hits[i].row],
+                              .value = w->hits[i].value,
+                              .delta = w->delta[i]};
+}
+
+/* Very many hits are a run of their own: they come sorted. */
+static bool spill_sorted(struct scanner *w, int64_t row, int64_t n_hits)
+{
+    struct spill_run run;
+    if (!spill_run_init(&run, &w->s->spill, n_hits, &w->err))
+        return false;
+    for (int64_t i = 0; i < n_hits; i++) {
+        run.start[w->hits[i].feature + 1]++;
+        run.hits[i] = to_spill(w, row, i);
+    }
+    for (int64_t j = 0; j < w->s->sae->d_sae; j++)
+        run.start[j + 1] += run.start[j];
+    spill_run_add(&w->s->spill, &run);
+    return true;
+}
+
 static bool spill_hits(struct scanner *w, int64_t row, int64_t n_hits)
 {
+    if (n_hits > w->buffer.cap / 4)
+        return spill_sorted(w, row, n_hits);
     for (int64_t i = 0; i < n_hits; i++) {
-        struct spill_entry e = {.feature = w->hits[i].feature,
-                                .hit = {.token = w->token[row + w->hits[i].row],
-                                        .value = w->hits[i].value,
-                                        .delta = w->delta[i]}};
+        struct spill_entry e = {.feature = w->hits[i].feature, .hit = to_spill(w, row, i)};
         if (!spill_add(&w->s->spill, &w->buffer, &e, &w->err))
             return false;
     }

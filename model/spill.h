@@ -21,9 +21,9 @@ struct spill_hit {
 };
 
 struct spill_run {
-    struct scratch memory;        /* owned */
-    const uint64_t *start;        /* [d_sae + 1]: feature j's hits are [start j, start j+1) */
-    const struct spill_hit *hits; /* by feature, then token */
+    struct scratch memory;  /* owned */
+    uint64_t *start;        /* [d_sae + 1]: feature j's hits are [start j, start j+1) */
+    struct spill_hit *hits; /* by feature, then token */
 };
 
 struct spill {
@@ -62,6 +62,11 @@ static inline bool spill_add(struct spill *s, struct spill_buffer *b,
     b->entries[b->n++] = *entry;
     return true;
 }
+
+/* Room for a run of n > 0 hits, start all 0; who has filled it adds it. */
+bool spill_run_init(struct spill_run *run, const struct spill *s, int64_t n,
+                    struct err *err);
+void spill_run_add(struct spill *s, const struct spill_run *run);
 
 /* Hits of feature j in all runs. */
 int64_t spill_count(const struct spill *s, int64_t j);

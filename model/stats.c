@@ -169,6 +169,41 @@ void stats_quantiles(double *v, int64_t n, double out[STATS_QUANTILES])
     }
 }
 
+static int descending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
+/* Quickselect by middle elements. */
+float stats_kth_largest(float *keys, int64_t n, int64_t k)
+{
+    int64_t lo = 0, hi = n - 1;
+    while (hi - lo > 16) {
+        float pivot = keys[lo + (hi - lo) / 2];
+        int64_t i = lo, j = hi;
+        while (i <= j) {
+            while (keys[i] > pivot)
+                i++;
+            while (keys[j] < pivot)
+                j--;
+            if (i <= j) {
+                float t = keys[i];
+                keys[i++] = keys[j];
+                keys[j--] = t;
+            }
+        }
+        if (k - 1 <= j)
+            hi = j;
+        else if (k - 1 >= i)
+            lo = i;
+        else
+            return keys[k - 1];
+    }
+    qsort(keys + lo, (size_t)(hi - lo + 1), sizeof *keys, descending);
+    return keys[k - 1];
+}
+
 void stats_wilson(double k, double n, double *low, double *high)
 {
     const double z = 1.959964;

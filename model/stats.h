@@ -54,5 +54,8 @@ enum { STATS_QUANTILES = 5 };
 extern const double stats_quantile_at[STATS_QUANTILES]; /* 0.05 .. 0.95 */
 void stats_quantiles(double *v, int64_t n, double out[STATS_QUANTILES]);
 
+/* The k-th largest of n keys, 1 <= k <= n; reorders them. O(n). */
+float stats_kth_largest(float *keys, int64_t n, int64_t k);
+
 /* Wilson score interval of a proportion k / n, z = 1.959964; [0, 1] when n = 0. */
 void stats_wilson(double k, double n, double *low, double *high);

@@ -165,6 +165,30 @@ static void the_median_is_in_the_middle(void **state)
     assert_true(isnan(stats_median((double[]){NAN}, 1)));
 }
 
+/* As many keys are greater as there may be, and no fewer reach it; none is lost. */
+static void the_kth_largest_has_k_reach_it(void **state)
+{
+    (void)state;
+    static const int sizes[] = {1, 2, 16, 17, 18, 40, 401};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int values = 1; values < 500; values *= 7) /* many equal ones, and few */
+            for (int k = 1; k <= sizes[s]; k += 1 + k / 3) {
+                float keys[401];
+                int n = sizes[s], above = 0, reach = 0;
+                double before = 0, after = 0;
+                for (int i = 0; i < n; i++)
+                    before += (double)(keys[i] = (float)(i * 211 % 409 % values));
+                float got = stats_kth_largest(keys, n, k);
+                for (int i = 0; i < n; i++) {
+                    above += keys[i] > got;
+                    reach += keys[i] >= got;
+                    after += (double)keys[i];
+                }
+                assert_true(above < k && reach >= k);
+                assert_true(before == after);
+            }
+}
+
 /* Against sorting, as numpy.quantile defines it. */
 static void quantiles_are_between_neighbours(void **state)
 {
@@ -202,6 +226,7 @@ int main(void)
         cmocka_unit_test(bins_agree_with_their_edges),
         cmocka_unit_test(the_median_is_in_the_middle),
         cmocka_unit_test(wilson_limits_solve_the_score_equation),
+        cmocka_unit_test(the_kth_largest_has_k_reach_it),
         cmocka_unit_test(quantiles_are_between_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
