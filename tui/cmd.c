@@ -20,7 +20,7 @@ const struct command commands[] = {
         .name = "info",
         .usage = "SAE",
         .purpose = "what a checkpoint is: format, shapes, biases, norms",
-        .tables = "tensors,histogram",
+        .tables = "tensors,histogram,checks",
         .run = cmd_info,
     },
     {

@@ -1,7 +1,46 @@
 /* cmd_info.c - `saescope info`: what a checkpoint is. See docs/commands.md, "info". */
+#include "model/check.h"
 #include "model/page.h"
+#include "tui/checks.h"
 #include "tui/cmd.h"
 #include "tui/out_info.h"
+
+static const char *const verdict_word[] = {
+    [CHECK_GOOD] = "good", [CHECK_INFO] = "info", [CHECK_WARNING] = "warning",
+    [CHECK_BAD] = "bad", [CHECK_WAITING] = "unknown"};
+
+/* Is it what it seems, and are these its samples? What a scan told is taken where there has
+ * been one; none is made. */
+static bool put_checks(struct cmd *c, const struct page_info *page, struct err *err)
+{
+    struct session *s = c->session;
+    const struct samples *samples = s->samples;
+    struct check check;
+    bool looked = samples_have_inputs(samples) && samples->d_in == c->sae->d_in;
+    if (looked && !check_make(c->sae, samples, &c->progress, &check, err))
+        return false;
+    bool scanned = samples_have_features(samples) && session_open_index(s, c->i);
+    struct check_facts facts = {
+        .session = s,
+        .sae = c->i,
+        .info = page,
+        .check = looked ? &check : NULL,
+        .totals = scanned ? index_totals(s->saes[c->i].index) : NULL,
+        .state = samples_have_features(samples) ? "not scanned yet (saescope scan)" : NULL,
+    };
+    struct check_line lines[CHECK_LINES];
+    int n = checks_make(&facts, lines);
+    out_rows(c->out, "checks", "name,verdict,text");
+    for (int i = 0; i < n; i++) {
+        out_begin(c->out, NULL);
+        out_text(c->out, "name", lines[i].name);
+        out_text(c->out, "verdict", verdict_word[lines[i].verdict]);
+        out_text(c->out, "text", lines[i].text);
+        out_end(c->out);
+    }
+    out_end(c->out);
+    return true;
+}
 
 bool cmd_info(struct cmd *c, struct err *err)
 {
@@ -9,6 +48,7 @@ bool cmd_info(struct cmd *c, struct err *err)
     if (!page_info_make(c->sae, c->opts.session.threads, &c->progress, &page, err))
         return false;
     out_info(c->out, &page, session_hook(c->session, c->i));
+    bool ok = put_checks(c, &page, err);
     page_info_finish(&page);
-    return true;
+    return ok;
 }

@@ -146,8 +146,8 @@ class CommandLine(Case):
         for words in (["-s", "topk", "info", SMALL], ["info", "-stopk", "--", SMALL],
                       ["--sae=topk", "info", SMALL],
                       ["info", os.path.join(SMALL, "saes", "topk")]):
-            self.assertEqual(without(self.answer(*words), "path", "hook"),
-                             without(want, "path", "hook"))
+            self.assertEqual(without(self.answer(*words), "path", "hook", "checks"),
+                             without(want, "path", "hook", "checks"))
 
     def test_stdout_that_takes_nothing(self):
         with open("/dev/full", "wb") as full:
@@ -639,6 +639,31 @@ class Missing(Bundle):
         self.assertEqual(self.answer("hist", self.bundle, "--of", "b_enc")["count"], 48)
         hist = self.answer("hist", self.bundle, "--of", "density")
         self.assertEqual((hist["count"], hist["mean"], hist["histogram"]), (0, None, None))
+
+    def checks(self, *words):
+        lines = self.answer("info", self.bundle, *words)["checks"]
+        return {x["name"]: (x["verdict"], x["text"]) for x in lines}
+
+    def test_checks_of_info(self):
+        before = self.checks()
+        self.assertEqual(self.files(), []) # nothing is scanned for them
+        self.assertEqual(before["sparsity"], ("unknown", "not scanned yet (saescope scan)"))
+        self.assertEqual(before["weights"], ("good", "no NaN and no Inf"))
+        self.assertIn("sqrt(d_in) 3.464", before["samples"][1])
+        fvu = self.answer("scan", self.bundle)["fvu"]
+        self.assertIn("FVU %.4g" % fvu, self.checks()["samples"][1])
+        draw = random.Random(2)
+        noise = [100 * draw.gauss(0, 1) for _ in range(12 * 16 * 12)]
+        npy(self.path("acts.npy"), noise, [12, 16, 12], "<f2")
+        self.answer("scan", self.bundle, "--norm-factor", "100")
+        verdict, text = self.checks("--norm-factor", "100")["samples"]
+        self.assertEqual(verdict, "bad")
+        self.assertIn("wrong layer, or missing normalisation? Try other --acts, --hook, "
+                      "--norm-factor", text)
+        self.drop("acts", "tokens")
+        self.assertEqual(self.checks()["samples"], ("unknown", "none (--acts FILE)"))
+        self.assertEqual(self.ok("info", self.bundle, "--tsv", "--table", "checks").tsv[0],
+                         ["name", "verdict", "text"])
 
     def test_ids_without_a_token_are_one_warning(self):
         r = self.ok("feature", self.bundle, "0-19", "--json")
