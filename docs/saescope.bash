@@ -68,7 +68,7 @@ _saescope()
             circuit-tracer transcoder-circuits crosscoder' -- "$cur") ;;
     --of)
         mapfile -t COMPREPLY < <(compgen -W 'b_enc b_dec threshold density max decoder_norm
-            encoder_decoder_cosine delta_fvu' -- "$cur") ;;
+            encoder_decoder_cosine relative_decoder_norm delta_fvu' -- "$cur") ;;
     --dtype)
         mapfile -t COMPREPLY < <(compgen -W 'f16 f32' -- "$cur") ;;
     --bos)

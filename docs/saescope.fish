@@ -87,7 +87,7 @@ complete -c saescope -n $of_feature -l raw-logits -d 'Logits without the final g
 
 set -l of_hist '__fish_seen_subcommand_from hist'
 complete -c saescope -n $of_hist -l of -x -d 'Of what' \
-    -a 'b_enc b_dec threshold density max decoder_norm encoder_decoder_cosine delta_fvu'
+    -a 'b_enc b_dec threshold density max decoder_norm encoder_decoder_cosine relative_decoder_norm delta_fvu'
 complete -c saescope -n $of_hist -l bins -x -d 'Number of bins'
 complete -c saescope -n $of_hist -l range -x -d 'Bin only values within LO,HI'
 complete -c saescope -n $of_hist -l log -d 'Bin log10 of the values'

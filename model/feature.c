@@ -207,6 +207,7 @@ static void read_weights(struct maker *m)
                              : 0;
     p->bias = sae_bias(sae) ? (double)sae_bias(sae)[p->id] : NAN;
     p->threshold = sae->threshold ? (double)sae->threshold[p->id] : NAN;
+    p->relative_norm = sae->relative_norm ? (double)sae->relative_norm[p->id] : NAN;
 }
 
 /* ---- the page --------------------------------------------------------------------- */

@@ -149,6 +149,7 @@ struct page_feature {
     double density, wilson_low, wilson_high, delta_fvu, mean, max;
     int64_t count, tokens;
     double bias, threshold, decoder_norm, encoder_decoder_cosine;
+    double relative_norm;            /* of crosscoders of two models; NaN: it is none */
     struct hist histogram;           /* INDEX_BINS bins over (0, max]; n = 0 when dead */
     struct hit *hits;                /* all firings by token; values exact near examples,
                                         else as the index stores them */

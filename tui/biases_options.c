@@ -101,7 +101,7 @@ static bool set_range(struct view *v, const char *value, struct err *err)
 
 enum { OPT_OF, OPT_BINS, OPT_RANGE, OPT_COUNTS, OPT_VALUES, OPT_OVERLAY, OPT_SERIES };
 static const char *const of_choices[] = {
-    "b_enc", "b_gate", "b_mag", "threshold", "b_dec", "decoder_norm",
+    "b_enc", "b_gate", "b_mag", "threshold", "b_dec", "decoder_norm", "relative_decoder_norm",
     "encoder_decoder_cosine", "density", "max", "delta_fvu", NULL};
 static const char *const counts_choices[] = {"linear", "log", NULL};
 static const char *const values_choices[] = {"auto", "linear", "log", NULL};

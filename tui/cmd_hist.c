@@ -25,7 +25,7 @@ static bool find_quantity(const char *name, enum quantity *out, struct err *err)
     const char *near = opt_nearest(name, quantity_name, QUANTITY_COUNT);
     return err_set(err, ERR_USAGE, "--of: found '%s', expected %s", name,
                    near ? near : "b_enc, b_dec, threshold, density, max, decoder_norm, "
-                                 "encoder_decoder_cosine or delta_fvu");
+                                 "encoder_decoder_cosine, relative_decoder_norm or delta_fvu");
 }
 
 /* A column that is not known has no values: *n is 0. */

@@ -134,9 +134,13 @@ static void set_title(struct desk *d)
     str_puts(&title, e->name);
     if (s->samples && s->options.skip_first)
         str_appendf(&title, " · from position %lld", (long long)s->options.skip_first);
-    if (e->sae)
-        str_appendf(&title, " · %s %lld → %lld", e->sae->arch->name,
-                    (long long)e->sae->d_in, (long long)e->sae->d_sae);
+    if (e->sae) {
+        str_appendf(&title, " · %s ", e->sae->arch->name);
+        if (e->sae->models > 1)
+            str_appendf(&title, "%d x ", e->sae->models);
+        str_appendf(&title, "%lld → %lld", (long long)(e->sae->d_in / e->sae->models),
+                    (long long)e->sae->d_sae);
+    }
     if (hook)
         str_appendf(&title, " · %s", hook);
     if (s->samples)

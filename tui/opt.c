@@ -114,7 +114,7 @@ static const struct option options[] = {
 
     {"of", 0, KIND_STRING, OPT_HIST, AT(of), "WHAT",
      "b_enc, b_dec, threshold, density, max, decoder_norm, encoder_decoder_cosine, "
-     "delta_fvu"},
+     "relative_decoder_norm, delta_fvu"},
     {"bins", 0, KIND_AMOUNT, OPT_HIST, AT(bins), "N", "number of bins (default 64)"},
     {"range", 0, KIND_RANGE, OPT_HIST, AT(range), "LO,HI", "bin only values within"},
     {"log", 0, KIND_FLAG, OPT_HIST, AT(log), NULL, "bin log10 of the values"},

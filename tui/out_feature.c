@@ -163,6 +163,8 @@ static void put_numbers(const struct feature_printer *f, const struct page_featu
     out_num(o, "threshold", p->threshold);
     out_num(o, "decoder_norm", p->decoder_norm);
     out_num(o, "encoder_decoder_cosine", p->encoder_decoder_cosine);
+    if (sae->relative_norm && out_form(o) != OUT_TSV)
+        out_num(o, "relative_decoder_norm", p->relative_norm);
 }
 
 static void put_top(const struct feature_printer *f, const struct page_feature *p)

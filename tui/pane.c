@@ -259,13 +259,13 @@ static void paint_numbers(const struct painting *g, struct canvas *c)
 {
     static const int shown[] = {FCOL_DENSITY, FCOL_ACTIVE, FCOL_MEAN, FCOL_MAX, FCOL_BIAS,
                                 FCOL_DELTA_FVU, FCOL_ENCODER_DECODER_COSINE,
-                                FCOL_DECODER_NORM, FCOL_THRESHOLD};
+                                FCOL_DECODER_NORM, FCOL_THRESHOLD, FCOL_RELATIVE_NORM};
     const struct feature_table *t = g->table;
     int width = c->cols < 60 ? (c->cols - 3) / 2 : 28, k = 0;
 
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         int column = shown[i];
-        if (column == FCOL_THRESHOLD && !t->v[column])
+        if ((column == FCOL_THRESHOLD || column == FCOL_RELATIVE_NORM) && !t->v[column])
             continue;
         int row = k / 2, col = k++ % 2 * (width + 3);
         struct canvas cell = canvas_sub(c, row, col + 10, 1, width - 10);

@@ -16,6 +16,8 @@ const struct quantity_info quantities[QUANTITY_COUNT] = {
     [QUANTITY_THRESHOLD] = {"threshold", "threshold", FCOL_THRESHOLD, .is_stored = true},
     [QUANTITY_B_DEC] = {"b_dec", "b_dec", -1, .is_stored = true, .is_signed = true},
     [QUANTITY_DECODER_NORM] = {"decoder_norm", "norm", FCOL_DECODER_NORM},
+    [QUANTITY_RELATIVE_NORM] = {"relative_decoder_norm", "2nd norm", FCOL_RELATIVE_NORM,
+                                .is_stored = true},
     [QUANTITY_COSINE] = {"encoder_decoder_cosine", "enc·dec", FCOL_ENCODER_DECODER_COSINE,
                          .is_signed = true},
     [QUANTITY_DENSITY] = {"density", "density", FCOL_DENSITY, .is_scanned = true,
@@ -46,6 +48,7 @@ static const float *stored(const struct sae *sae, enum quantity q, int64_t *n)
             *n = 1;
         return sae->threshold;
     case QUANTITY_B_DEC: *n = sae->d_out; return sae->b_dec;
+    case QUANTITY_RELATIVE_NORM: return sae->relative_norm;
     default: return NULL;
     }
 }
@@ -114,6 +117,16 @@ static bool is_common(double x)
     return x > .1;
 }
 
+static bool is_of_first(double x)
+{
+    return x < .1;
+}
+
+static bool is_of_second(double x)
+{
+    return x > .9;
+}
+
 static const char *noun(enum quantity q, int64_t n)
 {
     switch (q) {
@@ -121,6 +134,7 @@ static const char *noun(enum quantity q, int64_t n)
     case QUANTITY_B_DEC: return "components of b_dec";
     case QUANTITY_COSINE: return "encoder-decoder cosines";
     case QUANTITY_DECODER_NORM: return "decoder rows";
+    case QUANTITY_RELATIVE_NORM:
     case QUANTITY_DENSITY:
     case QUANTITY_MAX:
     case QUANTITY_DELTA_FVU: return n == 1 ? "feature" : "features";
@@ -142,6 +156,10 @@ void quantity_headline(enum quantity q, const double *v, int64_t n,
     case QUANTITY_DECODER_NORM:
         snprintf(buf, size, "%s of %s %s have unit length (± 1 %%) · %s of length 0",
                  percent_text(share(v, n, is_unit), part, sizeof part), count, what, zero);
+        break;
+    case QUANTITY_RELATIVE_NORM:
+        snprintf(buf, size, "%s of %s %s are in model 1 alone (< 0.1) · %s in 2 (> 0.9)", percent_text(share(v, n, is_of_first), part, sizeof part), count,
+                 what, percent_text(share(v, n, is_of_second), other, sizeof other));
         break;
     case QUANTITY_DENSITY:
         snprintf(buf, size, "%s of %s %s %s dead · %s fire on more than a tenth of the "
@@ -194,6 +212,8 @@ void quantity_meaning(const struct sae *sae, enum quantity q, const struct summa
     };
 
     buf[0] = 0;
+    if (q == QUANTITY_RELATIVE_NORM)
+        snprintf(buf, size, "0: the first model's alone · 0.5: both alike · 1: the second's");
     if (q == QUANTITY_B_ENC && strcmp(sae->arch->name, "prolu") == 0)
         prolu_meaning(s, buf, size);
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)

@@ -17,8 +17,8 @@
 
 enum quantity {
     QUANTITY_B_ENC, QUANTITY_B_GATE, QUANTITY_B_MAG, QUANTITY_THRESHOLD, QUANTITY_B_DEC,
-    QUANTITY_DECODER_NORM, QUANTITY_COSINE, QUANTITY_DENSITY, QUANTITY_MAX,
-    QUANTITY_DELTA_FVU,
+    QUANTITY_DECODER_NORM, QUANTITY_RELATIVE_NORM, QUANTITY_COSINE, QUANTITY_DENSITY,
+    QUANTITY_MAX, QUANTITY_DELTA_FVU,
     QUANTITY_COUNT
 };
 
@@ -36,7 +36,7 @@ extern const struct quantity_info quantities[QUANTITY_COUNT];
 int quantity_find(const char *name); /* by name or heading; -1: no such quantity */
 
 /* Can this checkpoint have it at all? A gated one has no b_enc, a standard one no
- * threshold; what needs samples may always come. */
+ * threshold, and only a crosscoder of two models relative norms; what needs samples may always come. */
 bool quantity_applies(const struct sae *sae, enum quantity q);
 
 /* The first that applies: the learned bias. */

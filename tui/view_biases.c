@@ -129,6 +129,8 @@ static const struct view_term biases_terms[] = {
               "on which no feature fires."},
     {"decoder_norm", "Length of the decoder row of a feature: how much an activation of 1 "
                      "writes."},
+    {"relative_decoder_norm", "Of a crosscoder of two models: |W_dec| in the second over the sum "
+                              "of both. 0: the first's alone, 1: the second's alone."},
     {"encoder_decoder_cosine", "Cosine of a feature's encoder and decoder row; with a zero vector "
                                "0."},
     {"density", "Fraction of tokens where the feature is active (activation not 0). Dead: "

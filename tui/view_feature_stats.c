@@ -11,6 +11,7 @@ const char *const feature_stat_name[STAT_COUNT] = {
     [STAT_DENSITY] = "density", [STAT_MEAN] = "mean",     [STAT_MAX] = "max",
     [STAT_DELTA] = "Δ FVU",     [STAT_DELTA_CE] = "Δ CE", [STAT_BIAS] = "bias",
     [STAT_THRESHOLD] = "threshold", [STAT_COSINE] = "enc·dec", [STAT_NORM] = "|W_dec|",
+    [STAT_RELATIVE] = "2nd norm",
     [STAT_TOKENS] = "fires on", [STAT_PROMOTES] = "promotes",
     [STAT_SUPPRESSES] = "suppress.", [STAT_SERIES] = "by step",
 };
@@ -132,6 +133,7 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
     case STAT_THRESHOLD: short_number(p->threshold, buf, size); break;
     case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;
     case STAT_NORM: short_number(p->decoder_norm, buf, size); break;
+    case STAT_RELATIVE: short_number(p->relative_norm, buf, size); break;
     case STAT_TOKENS: common_text(v, s->page, buf, size); break;
     case STAT_DELTA_CE: delta_ce_text(v, buf, size); break;
     case STAT_PROMOTES: logits_text(v, s->page, s->page->logits.top, buf, size); break;
@@ -149,11 +151,13 @@ struct stat_cell {
     int row, col, cols;
 };
 
-/* Those of the language model only where there is one. */
+/* Those of the language model, or of two models, only where there are such. */
 bool feature_stat_is_there(const struct view *v, int stat)
 {
     if (stat == STAT_SERIES)
         return feature_has_series(v);
+    if (stat == STAT_RELATIVE)
+        return feature_sae(v)->relative_norm != NULL;
     return (stat != STAT_DELTA_CE && stat != STAT_PROMOTES && stat != STAT_SUPPRESSES) ||
            session_lm_path(v->session);
 }

@@ -103,7 +103,11 @@ enum quantity overview_small_quantity(const struct sae *sae, int i)
     static const enum quantity others[] = {QUANTITY_DENSITY, QUANTITY_MAX,
                                            QUANTITY_DECODER_NORM};
 
-    return i == 0 ? quantity_default(sae) : others[i - 1];
+    if (i == 0)
+        return quantity_default(sae);
+    return others[i - 1] == QUANTITY_DECODER_NORM && sae->relative_norm
+               ? QUANTITY_RELATIVE_NORM
+               : others[i - 1];
 }
 
 void overview_drop_small(struct card *card)

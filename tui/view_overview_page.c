@@ -51,12 +51,16 @@ static void put_identity(struct page *p, int i)
     size_t n;
 
     count_text(sae->d_sae, d_sae, sizeof d_sae);
-    n = (size_t)snprintf(line, sizeof line, "%s · %lld → %s", sae->arch->name,
-                         (long long)sae->d_in, d_sae);
+    n = (size_t)snprintf(line, sizeof line, "%s · ", sae->arch->name);
+    if (sae->models > 1)
+        n += (size_t)snprintf(line + n, sizeof line - n, "%d x ", sae->models);
+    n += (size_t)snprintf(line + n, sizeof line - n, "%lld → %s",
+                          (long long)(sae->d_in / sae->models), d_sae);
     if (sae->d_out != sae->d_in)
         n += (size_t)snprintf(line + n, sizeof line - n, " → %lld", (long long)sae->d_out);
     n += (size_t)snprintf(line + n, sizeof line - n, " (x %.3g) · %s",
-                          (double)sae->d_sae / (double)sae->d_in, dtype_info[sae->dtype].name);
+                          (double)sae->d_sae * sae->models / (double)sae->d_in,
+                          dtype_info[sae->dtype].name);
     if (sae->k)
         n += (size_t)snprintf(line + n, sizeof line - n, " · k %lld", (long long)sae->k);
     if (sae->step >= 0)

@@ -182,6 +182,7 @@ static void small_title(const struct summary *s, enum quantity q, char *buf, siz
                  percent_text(s->zero_fraction, part, sizeof part));
         break;
     case QUANTITY_MAX: snprintf(buf, size, "max activation"); break;
+    case QUANTITY_RELATIVE_NORM: snprintf(buf, size, "2nd model's norm"); break;
     case QUANTITY_DECODER_NORM:
         snprintf(buf, size, "decoder norm%s",
                  fabs(s->min - 1) <= .01 && fabs(s->max - 1) <= .01 ? " all 1" : "");

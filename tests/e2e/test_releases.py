@@ -64,6 +64,22 @@ class Releases(Case):
                 for row, want in zip(rows, case.get("relative_decoder_norm", [])):
                     self.assertAlmostEqual(row["relative_decoder_norm"], want, delta=1e-6)
 
+    def test_relative_norms(self):
+        """On a feature's page and as a histogram; no other checkpoint has them."""
+        name = "crosscoders/hub"
+        path, want = os.path.join(TREE, name), CASES[name]["relative_decoder_norm"]
+        page = self.answer("feature", path, 5)
+        self.assertAlmostEqual(page["relative_decoder_norm"], want[5], delta=1e-6)
+        hist = self.answer("hist", path, "--of", "relative_decoder_norm", "--bins", 2, "--range", "0,1")
+        self.assertEqual(hist["histogram"]["counts"],
+                         [sum(v < 0.5 for v in want), sum(v >= 0.5 for v in want)])
+        self.assertAlmostEqual(hist["mean"], sum(want) / len(want), delta=1e-6)
+        path = os.path.join(TREE, "flat/25.pt")
+        self.assertNotIn("relative_decoder_norm", self.answer("feature", path, 5))
+        self.assertEqual(self.fails(1, "hist", path, "--of", "relative_decoder_norm"),
+                         "saescope: %s: no relative_decoder_norm (found none, a checkpoint of "
+                         "architecture standard has none)\n" % path)
+
     def test_a_repository_of_several_is_opened_as_it_is(self):
         """All that is below a directory, by the way there, in natural order."""
         for tree, first, some in (
