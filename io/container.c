@@ -227,13 +227,13 @@ void container_set_values(struct container *c, json_t *values)
 
 /* ---- for everyone */
 
-/* Is what begins in a gzip file one of ours? Asked before it is inflated, which may be much
- * work for nothing. A zip is looked at when it is there. */
-static bool may_be_read(const struct map *m, struct err *err)
+/* Is what begins in a packed file one of ours? Asked before it is unpacked, which may be
+ * much work for nothing. A zip is looked at when it is there. */
+static bool may_be_read(const struct map *m, bool zstd, struct err *err)
 {
     unsigned char head[READER_HEAD] = {0};
     size_t n = sizeof head;
-    return gzip_beginning(m, head, &n, err) &&
+    return (zstd ? zstream_beginning : gzip_beginning)(m, head, &n, err) &&
            (n == 0 || zip_is(head, n) || reader_of(head, n, m, err));
 }
 
@@ -249,9 +249,7 @@ static bool unwrap(struct container *c, const struct progress *progress, struct 
     bool zstd = zstream_is(head, n);
     if (!zstd && !gzip_is(head, n))
         return true;
-    if (!zstd && !may_be_read(&c->map[0], err))
-        return false;
-    if (!(zstd ? zstream_map : gzip_map)(&c->map[0], &m, progress, err))
+    if (!may_be_read(&c->map[0], zstd, err) || !(zstd ? zstream_map : gzip_map)(&c->map[0], &m, progress, err))
         return false;
     container_push_map(c, &m);
     c->source = 1;

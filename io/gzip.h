@@ -3,7 +3,7 @@
  *
  * As zstream.h for zstd: inflated once, into an unlinked file that is then mapped. One member
  * of less than 4 GB; the length at its end says how much room there has to be, and is held
- * against the greatest ratio that deflate can reach before any is taken.
+ * against the greatest ratio that deflate can reach, and bound.h, before any is taken.
  */
 #pragma once
 

@@ -201,7 +201,7 @@ static bool check_cover(const struct safetensors *st, uint64_t base, int64_t dat
                               "tensor '%.100s': data ends early (found %" PRId64
                               " bytes, expected %" PRId64 ")", e->name, data_size, at);
     }
-    if (at != data_size)
+    if (at != data_size && data_size != INT64_MAX)
         return err_format(err, base + (uint64_t)at,
                           "data behind the last tensor (found %" PRId64
                           " bytes, expected %" PRId64 ")", data_size, at);

@@ -43,9 +43,10 @@ bool safetensors_header_size(const unsigned char bytes[8], int64_t file_size, si
                              struct err *err);
 
 /*
- * Parse header [n]. data_size: bytes of the file behind the header. Errors, all without a
- * path: ERR_FORMAT with the offset in the file, ERR_UNSUPPORTED for a dtype that is valid
- * but not read (named) and for more than TENSOR_MAX_DIMS dimensions.
+ * Parse header [n]. data_size: bytes of the file behind the header, INT64_MAX when that is
+ * not known yet. Errors, all without a path: ERR_FORMAT with the offset in the file,
+ * ERR_UNSUPPORTED for a dtype that is valid but not read (named) and for more than
+ * TENSOR_MAX_DIMS dimensions.
  */
 bool safetensors_parse(const char *header, size_t n, int64_t data_size,
                        struct safetensors *out, struct err *err);

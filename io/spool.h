@@ -21,8 +21,11 @@ struct spool {
 /* An empty one in the cache directory (see fs_unlinked_file). ERR_OS. */
 bool spool_open(struct spool *s, struct err *err);
 
-/* `size` bytes will be needed. ERR_OS with ENOSPC when the file system has fewer free:
- * "DIR: no room for decompressed data (found 1.0 MB, expected 200.0 MB)". */
+#define SPOOL_LEFT_FREE ((int64_t)64 << 20) /* bytes that others keep */
+
+/* `size` bytes will be needed. ERR_OS with ENOSPC when the file system would not have
+ * SPOOL_LEFT_FREE more: "DIR: no room for decompressed data (found 1.0 MB free, expected
+ * 200.0 MB and 67.1 MB left)". */
 bool spool_room(const struct spool *s, int64_t size, struct err *err);
 
 /* Any thread may write; places do not overlap. */

@@ -120,11 +120,13 @@ static bool read_ending(const struct map *m, struct ending *end, struct err *err
                           "zip directory lies outside the file (found %" PRIu64
                           " bytes at %" PRIu64 ", expected them before this)", end->size,
                           end->offset);
-    if (end->size > ZIP_MAX_DIRECTORY || end->n > ZIP_MAX_MEMBERS ||
-        end->n > end->size / CENTRAL_SIZE)
+    uint64_t room = end->size / CENTRAL_SIZE;
+    uint64_t most = room < ZIP_MAX_MEMBERS ? room : ZIP_MAX_MEMBERS;
+    if (end->size > ZIP_MAX_DIRECTORY || end->n > most)
         return err_format(err, (uint64_t)end->at,
                           "bad zip directory (found %" PRIu64 " members in %" PRIu64
-                          " bytes, expected at most %d)", end->n, end->size, ZIP_MAX_MEMBERS);
+                          " bytes, expected at most %" PRIu64 " in %d)", end->n, end->size, most,
+                          ZIP_MAX_DIRECTORY);
     return true;
 }
 

@@ -20,7 +20,7 @@
 #include "io/map.h"
 
 #define ZIP_MAX_DIRECTORY (64 << 20) /* bytes */
-#define ZIP_MAX_MEMBERS 500000
+#define ZIP_MAX_MEMBERS 131072
 
 enum { ZIP_STORED = 0, ZIP_DEFLATED = 8 };
 

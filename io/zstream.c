@@ -10,8 +10,8 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "io/bound.h"
 #include "io/mem.h"
-#include "io/npy.h"
 #include "io/spool.h"
 #include "io/team.h"
 
@@ -19,12 +19,15 @@
  * go through it by pieces. */
 #define SMALL ((int64_t)4 << 20)
 #define PIECE ((int64_t)1 << 20)
+/* Where the content begins, if nothing large is skipped first. */
+#define NEAR  ((int64_t)1 << 20)
 /* From here on, and when the file claims to shrink to less than 1 : 50, it is measured. */
 #define MEASURE_FROM ((int64_t)64 << 20)
 #define MEASURE_RATIO 50
 /* What all threads together may hold for the windows of large frames. */
 #define WINDOW_BUDGET ((int64_t)192 << 20)
 
+#define FRAME_HEADER_MAX 18
 #define SKIPPABLE 0x184d2a50u
 #define SEEK_TABLE 0x184d2a5eu
 #define SEEK_MAGIC 0x8f92eab1u
@@ -48,12 +51,9 @@ struct unpack {
     const struct map *in;
     struct frame *frame;
     size_t n, cap;
-    int64_t limit;    /* bytes of output allowed */
-    bool is_npy;
-    int64_t promised; /* bytes of the npy file, by its header */
-    bool by_header;   /* that is where the limit comes from */
-    bool measure;     /* its claims are to be seen to */
-    bool dry;         /* decompressing to nowhere, to know how much it is */
+    struct bound bound; /* on the bytes of output */
+    bool measure;       /* its claims are to be seen to */
+    bool dry;           /* decompressing to nowhere, to know how much it is */
     struct spool spool;
     struct worker *worker;
     size_t buffer;    /* bytes of a worker's */
@@ -135,17 +135,42 @@ static void bound_content(struct frame *f, const unsigned char *p)
     }
 }
 
+/* The blocks of a frame are counted before libzstd walks them: in a hole of a file of
+ * terabytes it would find one every three bytes. Whatever is wrong is left to it. */
+static bool few_blocks(const unsigned char *p, size_t n, int64_t *blocks)
+{
+    const unsigned char *end = p + n;
+    if (is_skippable(p) || n < FRAME_HEADER_MAX)
+        return true;
+    for (const unsigned char *b = p + header_size(p); end - b >= 3; ++*blocks) {
+        uint32_t head = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16;
+        ptrdiff_t body = (head >> 1 & 3) == 1 ? 1 : (ptrdiff_t)(head >> 3);
+        if (*blocks >= ZSTREAM_MAX_BLOCKS)
+            return false;
+        if (head & 1 || body > end - b - 3)
+            break;
+        b += 3 + body;
+    }
+    return true;
+}
+
 /* Guarded: fills u->frame, or u->err. */
 static void find_frames(void *ctx)
 {
     struct unpack *u = ctx;
     const unsigned char *data = u->in->data;
-    for (int64_t at = 0; at < u->in->size;) {
+    int64_t frames = 0, blocks = 0;
+    for (int64_t at = 0; at < u->in->size; frames++) {
         const unsigned char *p = data + at;
         size_t left = (size_t)(u->in->size - at);
         if (left < 4 || !zstream_is(p, left)) {
             err_format(&u->err, (uint64_t)at, "not a zstd frame (found other bytes "
                        "behind the last one, expected none)");
+            return;
+        }
+        if (frames >= ZSTREAM_MAX_FRAMES || !few_blocks(p, left, &blocks)) {
+            err_format(&u->err, (uint64_t)at, "too many zstd frames or blocks (found more, "
+                       "expected at most %d and %d)", ZSTREAM_MAX_FRAMES, ZSTREAM_MAX_BLOCKS);
             return;
         }
         size_t packed = ZSTD_findFrameCompressedSize(p, left);
@@ -156,12 +181,6 @@ static void find_frames(void *ctx)
         if (!is_skippable(p)) {
             unsigned long long size = ZSTD_getFrameContentSize(p, left);
             bool known = size <= INT64_MAX;
-            if (u->n >= ZSTREAM_MAX_FRAMES) {
-                err_format(&u->err, (uint64_t)at, "too many zstd frames (found more, "
-                           "expected at most %d)",
-                           ZSTREAM_MAX_FRAMES);
-                return;
-            }
             array_grow(u->frame, u->n, u->cap);
             struct frame *f = &u->frame[u->n++];
             *f = (struct frame){.at = at, .packed = (int64_t)packed,
@@ -198,9 +217,11 @@ static void read_seek_table(void *ctx)
 /* ---- how much may come out */
 
 struct beginning {
-    struct unpack *u;
-    unsigned char *p; /* [NPY_MAX_PREFIX] */
+    const struct map *in;
+    ZSTD_DCtx *dctx;
+    unsigned char *p; /* [n] */
     size_t n;
+    int64_t within; /* packed bytes to look at */
 };
 
 /* Guarded: the first bytes of the content. What is wrong with the frames is left to the
@@ -208,23 +229,26 @@ struct beginning {
 static void read_beginning(void *ctx)
 {
     struct beginning *b = ctx;
-    ZSTD_DCtx *dctx = b->u->worker[0].dctx;
-    ZSTD_inBuffer in = {b->u->in->data, (size_t)b->u->in->size, 0};
-    ZSTD_outBuffer out = {b->p, NPY_MAX_PREFIX, 0};
+    int64_t within = b->in->size < b->within ? b->in->size : b->within;
+    ZSTD_inBuffer in = {b->in->data, (size_t)within, 0};
+    ZSTD_outBuffer out = {b->p, b->n, 0};
+    ZSTD_DCtx_reset(b->dctx, ZSTD_reset_session_only);
     while (out.pos < out.size && in.pos < in.size)
-        if (ZSTD_isError(ZSTD_decompressStream(dctx, &out, &in)))
+        if (ZSTD_isError(ZSTD_decompressStream(b->dctx, &out, &in)))
             break;
     b->n = out.pos;
-    ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
+    ZSTD_DCtx_reset(b->dctx, ZSTD_reset_session_only);
 }
 
-static bool too_large(const struct unpack *u, struct err *err)
+bool zstream_beginning(const struct map *in, unsigned char *buf, size_t *n, struct err *err)
 {
-    if (u->by_header)
-        return err_set(err, ERR_FORMAT, "decompresses to more than its npy header promises "
-                       "(found more, expected at most %" PRId64 " bytes)", u->limit);
-    return err_set(err, ERR_FORMAT, "decompresses to more than %d times its size (found more, "
-                   "expected at most %" PRId64 " bytes)", ZSTREAM_MAX_RATIO, u->limit);
+    struct beginning b = {in, ZSTD_createDCtx(), buf, *n, NEAR};
+    bool ok = b.dctx ? map_guard(read_beginning, &b, err)
+                     : err_set(err, ERR_NOMEM, "zstd: no memory");
+    ZSTD_freeDCtx(b.dctx);
+    if (ok)
+        *n = b.n;
+    return ok;
 }
 
 static bool wrong_size(const struct frame *f, struct err *err)
@@ -246,48 +270,27 @@ static bool bound_all(const struct unpack *u, int64_t *least, int64_t *most, str
             return wrong_size(f, err);
         if (__builtin_add_overflow(*least, f->least, least) ||
             __builtin_add_overflow(*most, known ? f->size : f->most, most))
-            return too_large(u, err);
+            return bound_exceeded(&u->bound, err);
     }
     return true;
 }
 
-/* An array that its header promises must be there. */
-static bool check_promise(const struct unpack *u, int64_t least, int64_t most,
-                          struct err *err)
+static bool set_bound(struct unpack *u, struct err *err)
 {
-    if (!u->is_npy || u->promised <= most)
-        return true;
-    return err_format(err, (uint64_t)u->in->size, "npy data ends early (found %s%" PRId64
-                      " bytes with the header, expected %" PRId64 ")",
-                      least == most ? "" : "at most ", most, u->promised);
-}
-
-static bool set_limit(struct unpack *u, struct err *err)
-{
-    struct beginning b = {.u = u, .p = xmalloc(NPY_MAX_PREFIX)};
-    struct npy npy;
-    bool ok = map_guard(read_beginning, &b, err);
-    int64_t slack = ZSTREAM_SLACK;
-    if (ok && npy_is(b.p, b.n)) {
-        u->is_npy = true;
-        slack = ZSTREAM_NPY_ZEROS;
-        ok = npy_parse(b.p, b.n, INT64_MAX, &npy, err);
-    }
-    free(b.p);
-    if (!ok)
+    unsigned char first[BOUND_HEAD];
+    struct beginning b = {u->in, u->worker[0].dctx, first, sizeof first, u->in->size};
+    if (!map_guard(read_beginning, &b, err))
         return false;
-    if (__builtin_mul_overflow(u->in->size, ZSTREAM_MAX_RATIO, &u->limit) ||
-        __builtin_add_overflow(u->limit, slack, &u->limit))
-        u->limit = INT64_MAX;
-    if (!u->is_npy)
-        return true;
-    if (__builtin_add_overflow(npy.data_offset, npy.data_size, &u->promised))
-        u->promised = INT64_MAX;
-    u->by_header = u->promised <= INT64_MAX - ZSTREAM_NPY_SLACK &&
-                   u->promised + ZSTREAM_NPY_SLACK < u->limit;
-    if (u->by_header)
-        u->limit = u->promised + ZSTREAM_NPY_SLACK;
-    return true;
+    size_t n = bound_needs(first, b.n);
+    unsigned char *head = mem_try(n, 1, "header", err);
+    if (!head)
+        return false;
+    b.p = head;
+    b.n = n;
+    bool ok = map_guard(read_beginning, &b, err) &&
+              bound_set(&u->bound, head, b.n, u->in->size, err);
+    free(head);
+    return ok;
 }
 
 /* ---- decompression */
@@ -358,8 +361,8 @@ static bool unpack_large(struct unpack *u, struct worker *w, struct frame *f,
                               "the end of the file, expected more)");
         if (f->size >= 0 && (int64_t)out.pos > f->size - n)
             return wrong_size(f, err);
-        if ((int64_t)out.pos > u->limit - f->out - n)
-            return too_large(u, err);
+        if ((int64_t)out.pos > u->bound.limit - f->out - n)
+            return bound_exceeded(&u->bound, err);
         if (!put(u, w->buf, out.pos, f->out + n, err) ||
             !step(u, (int64_t)(in.pos - was), err))
             return false;
@@ -430,17 +433,19 @@ static size_t unpack_run(struct unpack *u, size_t first, int64_t *out, int n_thr
 static bool check_known(struct unpack *u, struct err *err)
 {
     int64_t least, most;
-    if (!bound_all(u, &least, &most, err) || !check_promise(u, least, most, err))
+    if (!bound_all(u, &least, &most, err) ||
+        !bound_kept(&u->bound, most, least == most, u->in->size, err))
         return false;
     int64_t known = 0;
     for (size_t i = 0; i < u->n; i++)
         known += u->frame[i].size >= 0 ? u->frame[i].size : u->frame[i].least;
-    if (known > u->limit)
-        return too_large(u, err);
-    /* Numbers do not compress like this, files that mean harm do: see first what it comes
-     * to, which costs little, before the disk is filled with it. */
-    u->measure = least < most && most > MEASURE_FROM && most / MEASURE_RATIO > u->in->size;
-    return spool_room(&u->spool, known, err);
+    if (known > u->bound.limit)
+        return bound_exceeded(&u->bound, err);
+    /* Numbers do not compress like this, files that mean harm do, or the disk may not have
+     * room for it: see first what it comes to, which costs little. */
+    u->measure = least < most && ((most > MEASURE_FROM && most / MEASURE_RATIO > u->in->size) ||
+                                  !spool_room(&u->spool, most, NULL));
+    return spool_room(&u->spool, known > u->bound.promised ? known : u->bound.promised, err);
 }
 
 /* As many threads as there are frames and as the windows of large ones allow. */
@@ -508,7 +513,7 @@ static bool unpack_all(struct unpack *u, struct err *err)
             *err = u->err;
         return false;
     }
-    if (!map_guard(read_seek_table, u, err) || !set_limit(u, err) || !check_known(u, err))
+    if (!map_guard(read_seek_table, u, err) || !set_bound(u, err) || !check_known(u, err))
         return false;
     int n_threads = threads_for(u);
     return open_workers(u, n_threads, err) &&

@@ -7,12 +7,10 @@
  * (facebook/zstd contrib/seekable_format), which is believed when it agrees with the
  * frames. The others come one after the other.
  *
- * The output is bounded before and while it is made: a file that holds an npy array may
- * become as large as the array's header promises (and ZSTREAM_NPY_SLACK more), and nothing
- * more than ZSTREAM_MAX_RATIO times its packed size (and ZSTREAM_SLACK, arrays
- * ZSTREAM_NPY_ZEROS more). Frames and blocks are walked first: what contradicts itself, or
- * promises more than its blocks can hold, is refused before anything is decompressed; what
- * claims to have shrunk as numbers never do is decompressed to nowhere first.
+ * The output is bounded before and while it is made, as bound.h says. Frames and blocks
+ * are walked first: what contradicts itself, or promises more than its blocks can hold, is
+ * refused before anything is decompressed; what claims to have shrunk as numbers never do
+ * is decompressed to nowhere first.
  */
 #pragma once
 
@@ -24,14 +22,15 @@
 #include "io/progress.h"
 
 #define ZSTREAM_MAX_WINDOW ((int64_t)128 << 20) /* bytes a frame may look back */
-#define ZSTREAM_MAX_FRAMES (1 << 20)
-#define ZSTREAM_NPY_SLACK 65536
-#define ZSTREAM_MAX_RATIO 1000
-#define ZSTREAM_SLACK ((int64_t)64 << 20)
-#define ZSTREAM_NPY_ZEROS ((int64_t)1 << 30)
+#define ZSTREAM_MAX_FRAMES (1 << 20) /* with those that are skipped */
+#define ZSTREAM_MAX_BLOCKS (1 << 24) /* full ones: 2 TiB of content */
 
 /* Does a file that begins with these bytes look like zstd? */
 bool zstream_is(const unsigned char *bytes, size_t n);
+
+/* The first *n bytes of the content, as far as they stand near the beginning, into buf.
+ * ERR_FORMAT when the file changes meanwhile; damage is left to zstream_map. */
+bool zstream_beginning(const struct map *in, unsigned char *buf, size_t *n, struct err *err);
 
 /* Decompress `in` into *out, which messages call by in's path. Checksums of frames that
  * have one are verified. ERR_OS (also a full disk), ERR_FORMAT with the offset in the

@@ -206,6 +206,43 @@ for name, data in {
     case("zst " + name, acts("a.npy.zst", data))
 
 
+def runs(beginning, count):
+    """A frame that does not say its size: the beginning, and `count` runs of 128 KiB of zeros."""
+    run = struct.pack("<I", 1 << 20 | 2)[:3] + b"\0"
+    return (struct.pack("<IBBI", 0xfd2fb528, 0, 0x70, len(beginning) << 3)[:-1] + beginning
+            + count * run + b"\1\0\0")
+
+
+def weights_of(features):
+    """The header of that many features, and the bytes that belong behind it."""
+    shapes = {"W_enc": [D, features], "W_dec": [features, D], "b_enc": [features], "b_dec": [D]}
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * shape[0] * (shape[1] if shape[1:] else 1)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    return safetensors(header), at
+
+
+HEAD, _ = weights_of(1 << 20)
+for name, data in {
+        "safetensors that promises more": runs(HEAD, 10), "safetensors with more behind": runs(HEAD, 9000),
+        "safetensors of more than a thousandth": runs(weights_of(1 << 28)[0], 91000),
+        "safetensors with a broken header": runs(HEAD.replace(b"F32", b"F33"), 9000),
+        "pickle of runs": runs(b"\x80\x02}", 9000), "zip of runs": runs(b"PK\3\4", 9000)}.items():
+    case("zst " + name, lambda data=data: ["info", sae(whole=data)])
+
+
+def hole():
+    """A frame of empty blocks, in a file that takes no room."""
+    write("a.npy.zst", struct.pack("<IBB", 0xfd2fb528, 0, 0x70))
+    os.truncate("a.npy.zst", 1 << 40)
+    return ["scan", sae(), "--acts", "a.npy.zst"]
+
+
+case("zst of a terabyte", hole)
+
+
 # ---- safetensors
 
 def file(data):
@@ -379,7 +416,9 @@ for name, data in {
         "cut": gzip.compress(state(), mtime=0)[:-9], "CRC": gzip.compress(state(), mtime=0)[:-8] + bytes(8),
         "bytes behind": gzip.compress(state(), mtime=0) + b"more", "header only": gzip.compress(b"", mtime=0)[:10],
         "method": b"\x1f\x8b\x09" + bytes(20), "noise": b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 40,
-        "text": gzip.compress(b"hello", mtime=0)}.items():
+        "text": gzip.compress(b"hello", mtime=0),
+        "bomb": gzip.compress(b"\x80\x04\x8e" + struct.pack("<Q", 99 << 20) + bytes(99 << 20), mtime=0),
+        "array that promises more": gzip.compress(npy(shape="(400, 7, 5)"), mtime=0)}.items():
     case("gz " + name, checkpoint(data, "ae.pkl.gz"))
 for name, data in {"empty": b"", "one byte": b"\0", "text": b"hello, world\n", "zeros": bytes(4096),
                    "picture": b"\x89PNG\r\n\x1a\n" + bytes(64), "program": b"\x7fELF" + bytes(64)}.items():
