@@ -1,6 +1,7 @@
 /* fs.c - see fs.h. */
 #include "io/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -409,12 +410,43 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* glob(3) is called with these instead of the system's, to end a walk over too much. */
+static _Thread_local size_t entries_left;
+
+static void *glob_opendir(const char *path)
+{
+    return opendir(path);
+}
+
+static struct dirent *glob_readdir(void *dir)
+{
+    if (entries_left == 0) {
+        errno = 0;
+        return NULL;
+    }
+    entries_left--;
+    return readdir(dir);
+}
+
+static void glob_closedir(void *dir)
+{
+    closedir(dir);
+}
+
 /* What matches, in order of the bytes; *pattern is what to call it. */
 static bool list_matches(const char *glob_pattern, const char *pattern, struct fs_names *out,
                          struct err *err)
 {
-    glob_t g;
-    int rc = glob(glob_pattern, GLOB_NOSORT, NULL, &g);
+    glob_t g = {.gl_opendir = glob_opendir, .gl_readdir = glob_readdir,
+                .gl_closedir = glob_closedir, .gl_stat = stat, .gl_lstat = lstat};
+    entries_left = FS_GLOB_ENTRIES;
+    int rc = glob(glob_pattern, GLOB_NOSORT | GLOB_ALTDIRFUNC, NULL, &g);
+    if (entries_left == 0) {
+        if (rc == 0)
+            globfree(&g);
+        return err_set(err, ERR_FORMAT, "%s: too many files to look through (found more, expected "
+                       "at most %d)", pattern, FS_GLOB_ENTRIES);
+    }
     if (rc != 0) {
         if (rc == GLOB_NOMATCH)
             return err_set(err, ERR_MISSING, "%s: no such file (found none, expected one or more)", pattern);

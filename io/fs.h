@@ -90,8 +90,11 @@ struct fs_names {
     size_t n;
 };
 
+#define FS_GLOB_ENTRIES 131072 /* of all directories that a pattern leads through */
+
 /* The paths that match `pattern` (glob(7)), in order of their bytes. A file whose literal
- * name is the pattern is itself the only match. None: ERR_MISSING. */
+ * name is the pattern is itself the only match. None: ERR_MISSING; ERR_FORMAT when there is
+ * too much to look through. */
 bool fs_glob(const char *pattern, struct fs_names *out, struct err *err);
 /* The same in the directory `dir`, whose own name is no pattern. */
 bool fs_glob_in(const char *dir, const char *pattern, struct fs_names *out, struct err *err);

@@ -222,13 +222,11 @@ static bool check_sizes(const struct zip_member *z, struct err *err)
 static bool locate(const struct map *m, struct zip_member *z, int64_t limit,
                    struct err *err)
 {
-    unsigned char p[LOCAL_SIZE];
     if (z->local > limit - LOCAL_SIZE)
         return err_format(err, (uint64_t)limit,
                           "member '%.100s' lies outside the file (found its start at %" PRId64
                           ", expected it before this)", z->name, z->local);
-    if (!map_pread(m, p, sizeof p, z->local, err))
-        return false;
+    const unsigned char *p = m->data + z->local;
     if (!has_magic(p, "PK\3\4"))
         return err_format(err, (uint64_t)z->local, "bad local header of member '%.100s' "
                           "(found other bytes, expected PK\\3\\4)",
@@ -277,23 +275,32 @@ static bool check_apart(const struct zip *z, struct err *err)
     return ok;
 }
 
-static bool read_directory(struct zip *z, const struct map *m, const unsigned char *dir,
-                           const struct ending *end, struct err *err)
+struct reading {
+    struct zip *z;
+    const struct map *m;
+    const struct ending *end;
+    const unsigned char *dir; /* [end->size] */
+    struct err *err;
+    bool ok;
+};
+
+/* Guarded: each record of the directory, and in the file the member's own header. A record
+ * is longer than its name and the name's final 0, so z->names has room. */
+static void read_directory(void *ctx)
 {
-    size_t n = (size_t)end->n, left = (size_t)end->size;
-    z->member = xcalloc(n, sizeof *z->member);
-    /* A record is longer than its name and the name's final 0. */
-    z->names = xmalloc(left);
+    struct reading *r = ctx;
+    struct zip *z = r->z;
+    int64_t limit = (int64_t)r->end->offset;
+    const unsigned char *dir = r->dir;
     char *names = z->names;
-    for (size_t used = 0; z->n < n; dir += used, left -= used) {
+    size_t left = (size_t)r->end->size;
+    r->ok = true;
+    for (size_t used = 0; r->ok && z->n < r->end->n; dir += used, left -= used, z->n++) {
         struct zip_member *member = &z->member[z->n];
-        uint64_t at = end->offset + end->size - left;
-        if (!read_record(dir, left, at, &names, member, &used, err) ||
-            !check_sizes(member, err) || !locate(m, member, (int64_t)end->offset, err))
-            return false;
-        z->n++;
+        uint64_t at = r->end->offset + r->end->size - left;
+        r->ok = read_record(dir, left, at, &names, member, &used, r->err) &&
+                check_sizes(member, r->err) && locate(r->m, member, limit, r->err);
     }
-    return check_apart(z, err);
 }
 
 bool zip_open(struct zip *z, const struct map *m, struct err *err)
@@ -303,8 +310,13 @@ bool zip_open(struct zip *z, const struct map *m, struct err *err)
     if (!read_ending(m, &end, err))
         return false;
     unsigned char *dir = mem_try((size_t)end.size, 1, "zip directory", err);
-    bool ok = dir && map_pread(m, dir, (size_t)end.size, (int64_t)end.offset, err) &&
-              read_directory(&zip, m, dir, &end, err);
+    if (!dir)
+        return false;
+    zip.member = xcalloc((size_t)end.n, sizeof *zip.member);
+    zip.names = xmalloc((size_t)end.size);
+    struct reading r = {.z = &zip, .m = m, .end = &end, .dir = dir, .err = err};
+    bool ok = map_pread(m, dir, (size_t)end.size, (int64_t)end.offset, err) &&
+              map_guard(read_directory, &r, err) && r.ok && check_apart(&zip, err);
     free(dir);
     if (ok)
         *z = zip;

@@ -17,10 +17,10 @@
 #define JSON_NAME   "bundle.json"
 #define MAX_JSON    ((size_t)4 << 20) /* bytes of a bundle.json */
 #define MAX_SAES    4096
-#define MAX_ENTRIES 65536 /* looked at in one directory */
+#define MAX_ENTRIES 65536 /* listed of one directory */
+#define MAX_LOOKS   8192  /* files and directories seen into, to find its SAEs */
 #define LEVELS_UP   3     /* from a checkpoint to its bundle */
 #define TREE_LEVELS 6     /* of directories in a tree of checkpoints */
-#define TREE_LOOKS  8192  /* files and directories looked at in one */
 
 /* --- names --- */
 
@@ -160,17 +160,22 @@ static bool is_series(const struct bundle *b)
 /* Checkpoints in dir/sub (sub may be ""), `levels` deep, called by the names below it.
  * `steps`: only those that are steps of a series. */
 static bool find_saes(struct bundle *b, const char *dir, const char *prefix, int levels,
-                      bool steps, struct err *err)
+                      bool steps, int *looks, struct err *err)
 {
     struct names names = list_dir(dir);
     bool ok = true;
     for (size_t i = 0; i < names.n && ok; i++) {
         char *path = join(dir, names.v[i]);
         char *name = *prefix ? xasprintf("%s/%s", prefix, names.v[i]) : xstrdup(names.v[i]);
-        if ((!steps || step_of(name) >= 0) && sae_recognise(path))
+        if (steps && step_of(name) < 0)
+            ok = true;
+        else if (--*looks < 0)
+            ok = err_set(err, ERR_UNSUPPORTED, "too many files for one bundle (found more, "
+                         "expected at most %d)", MAX_LOOKS);
+        else if (sae_recognise(path))
             ok = add_sae(b, name, xstrdup(path), err);
         else if (levels > 1 && !steps && is_dir(path))
-            ok = find_saes(b, path, name, levels - 1, steps, err);
+            ok = find_saes(b, path, name, levels - 1, steps, looks, err);
         free(name);
         free(path);
     }
@@ -264,17 +269,17 @@ static bool find_tree(struct bundle *b, const char *dir, const char *prefix, int
 static bool find_saes_by_name(struct bundle *b, bool tree, struct err *err)
 {
     static const char *const folders[] = {"saes", "sae"};
-    int looks = TREE_LOOKS;
+    int looks = MAX_LOOKS;
     for (size_t i = 0; i < 2 && !b->n_saes; i++) {
         char *dir = join(b->path, folders[i]);
-        bool ok = find_saes(b, dir, "", 2, false, err);
+        bool ok = find_saes(b, dir, "", 2, false, &looks, err);
         free(dir);
         if (!ok)
             return false;
     }
     if (!b->n_saes && sae_recognise(b->path))
         add_sae(b, b->name, xstrdup(b->path), NULL);
-    return (b->n_saes || find_saes(b, b->path, "", 1, true, err)) &&
+    return (b->n_saes || find_saes(b, b->path, "", 1, true, &looks, err)) &&
            (b->n_saes || !(tree || b->n_acts) ||
             find_tree(b, b->path, "", TREE_LEVELS, &looks, err));
 }
@@ -492,8 +497,11 @@ static bool recognise(const char *path, bool tree)
     bool described = is_file(json_path);
     free(json_path);
     struct bundle b = {0};
-    if (described || !is_dir(path) || !open_either(&b, path, tree, NULL))
+    struct err why = {0};
+    if (described || !is_dir(path))
         return described;
+    if (!open_either(&b, path, tree, &why)) /* a broken one is one, to be told what is wrong */
+        return why.code != ERR_MISSING;
     /* A checkpoint alone is itself the only SAE of what could be called a bundle. */
     bool alone = b.n_saes == 1 && !b.n_acts && strcmp(b.saes[0].path, path) == 0;
     bundle_finish(&b);

@@ -538,6 +538,28 @@ for name, make in {
     case("bundle " + name, make)
 
 
+def crowd(name, count):
+    """A bundle without bundle.json, of many SAEs or files of no use."""
+    def make():
+        for i in range(count):
+            write("bundle/saes/" + name % i, "")
+        return ["scan", "bundle"]
+    return make
+
+
+def maze():
+    """Thirty links from a directory to itself, and a pattern that goes through them."""
+    words = bundle(dict(GOOD, acts="l*/l*/l*/l*/x.npy"))()
+    for i in range(30):
+        os.symlink(".", "bundle/l%d" % i)
+    return words
+
+
+case("bundle glob without end", maze)
+case("bundle of 4097 SAEs", crowd("s%d/W_enc.npy", 4097))
+case("bundle of 8193 files", crowd("step_%d.npy", 8193))
+
+
 # ---- what is no file, and files that are not for us to write
 
 def special(make):
