@@ -28,7 +28,7 @@ static void put_line(struct out *o, bool names)
         if (i)
             str_putc(&o->text, '\t');
         if (names)
-            str_puts(&o->text, c->name[i]);
+            put_cell(&o->text, c->name[i], strlen(c->name[i])); /* config's are a file's */
         else
             str_append(&o->text, str_text(&c->cell[i]), c->cell[i].len);
     }
@@ -72,7 +72,7 @@ static void fill_owner(struct out *o)
     if (owner_id(o) >= 0)
         str_appendf(&o->cells.cell[i++], "%lld", (long long)owner_id(o));
     if (owner_key(o))
-        str_puts(&o->cells.cell[i++], owner_key(o));
+        put_cell(&o->cells.cell[i++], owner_key(o), strlen(owner_key(o)));
     o->cells.next = i;
 }
 

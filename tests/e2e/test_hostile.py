@@ -10,6 +10,7 @@ import resource
 import shutil
 import struct
 import time
+import unicodedata
 import unittest
 import zipfile
 
@@ -336,6 +337,52 @@ class Samples(Made):
             for place in (("--acts", none), ("--acts", self.acts, "--skip-first", LENGTH)):
                 with self.subTest(words + place):
                     self.refused(words[0], self.sae, *words[1:], *place, form=FORM)
+
+
+class Names(Made):
+    """What a file calls things: visible text in every answer, never a terminal's to obey."""
+    EVIL = "\x1b[31m\x1b]0;t\x07\x9b1m\u202er\u2066\u200b\ufeff\u2028\x85\r\n\t\b\x7f\u00ad\U000e0041e\u0301\u4e2d"
+
+    def harmless(self, words, r):
+        self.assertIn(r.status, (0, 1), (words, r.err))
+        for text in (r.out.decode(), r.err.decode()):
+            odd = [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cn")]
+            self.assertEqual(set(odd) - {"\n"} - ({"\t"} if "--tsv" in words else set()), set(), words)
+        for line in r.err.decode().splitlines():
+            self.assertRegex(line, "^saescope: ")
+
+    def test_everywhere(self):
+        evil = self.EVIL
+        self.tensors[evil] = ([1], [1.0])
+        self.save(hook_name=evil, **{evil: {evil: [evil]}})
+        sae = os.path.join(self.tmp, evil)
+        os.rename(self.sae, sae)
+        ids = self.write("t.npy", npy(struct.pack("<28i", *[i % 3 for i in range(28)]), (4, 7), "<i4"))
+        vocab = {evil: 0, "a" + evil: 1, "z": 2}
+        tokens = self.write("tokenizer.json", json.dumps({"model": {"type": "BPE", "vocab": vocab, "merges": []}}).encode())
+        words = (sae, "--acts", self.acts, "--tokens", ids, "--tokenizer", tokens)
+        identity = self.answer("info", sae)["checkpoint"]
+        labels = self.write(evil + ".jsonl", b"".join(json.dumps(
+            {"checkpoint": identity, "feature": i, "label": evil, "note": evil}).encode() + b"\n" for i in range(F)))
+        for form in ((), ("--tsv",), ("--json",), ("--ascii",)):
+            for command in (("info",), ("scan",), ("features",), ("feature", "0", "1"), ("score",),
+                            ("hist", "--of", "density"), ("cosine",), ("compare", sae), ("ablate", "1"),
+                            ("feature", evil), ("features", "--filter", evil), ("features", "--sort", evil)):
+                asked = (command[0], *words, *command[1:], "--labels", labels, *form)
+                r = self.run_program(*asked)
+                if "--json" in form and r.status == 0:
+                    self.assertIsInstance(r.json, dict)
+                if r.status != 2:
+                    self.harmless(asked, r)
+
+    def test_messages_cut_between_characters(self):
+        for n in range(1, 4):
+            long = "x" * n + "\u4e2d" * 60
+            for words in (("info", long), ("scan", self.sae, "--acts", self.acts + ":" + long),
+                          ("info", "/".join([long] * 12))):
+                self.harmless(words, self.run_program(*words))
+            self.save(architecture=long * 9)
+            self.harmless((), self.run_program("info", self.sae))
 
 
 class Valid(Made):
