@@ -6,12 +6,12 @@
 
 #include <zstd.h>
 
+#include "io/bound.h"
 #include "io/mem.h"
-#include "io/zstream.h"
 
 #define PREFIX     8 /* bytes of the size */
 #define ALIGN      64
-#define WINDOW_LOG 27 /* of ZSTREAM_MAX_WINDOW */
+#define WINDOW_LOG 27 /* 128 MiB, as in zstream.h */
 #define PIECE      ((size_t)128 << 10)
 
 enum codec { CODEC_LZ4 = 0, CODEC_ZSTD = 1 };
@@ -38,7 +38,7 @@ static bool begin(struct arrow_unpack *u, struct err *err)
 static bool check_size(const struct arrow_unpack *u, const struct map *m, int64_t at,
                        int64_t size, struct err *err)
 {
-    int64_t most = m->size * ZSTREAM_MAX_RATIO + ZSTREAM_SLACK;
+    int64_t most = m->size * BOUND_RATIO + BOUND_ROOM;
     if (size < 0 || size > most - u->size)
         return err_format(err, (uint64_t)at, "a buffer's size when unpacked cannot be (found %lld, "
                           "expected 0 to %lld)", (long long)size, (long long)(most - u->size));

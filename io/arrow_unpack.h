@@ -4,7 +4,7 @@
  *   i64 size when unpacked, -1: it is not packed; then one zstd frame (codec 1)
  *
  * They are unpacked one behind the other into a spool. Together they may become
- * ZSTREAM_MAX_RATIO times the file (and ZSTREAM_SLACK more); LZ4 (codec 0) is refused.
+ * BOUND_RATIO times the file (and BOUND_ROOM more); LZ4 (codec 0) is refused.
  *
  * Source: arrow format/Message.fbs, BodyCompression.
  */
