@@ -132,6 +132,8 @@ static bool read_trainer(struct sentencepiece *sp, struct cursor c, struct err *
             continue;
         if (f.number == 3)
             sp->model = (enum sp_model)(f.value <= SP_CHAR ? f.value : 0);
+        else if (f.number == 24)
+            sp->space_is_suffix = f.value;
         else if (f.number == 35)
             sp->byte_fallback = f.value;
         else if (f.number == 40)

@@ -3,7 +3,7 @@
  * (sentencepiece_model.proto), read by hand.
  *
  * Of the message are read pieces (1: piece 1, score 2, type 3), trainer_spec (2: model_type
- * 3, byte_fallback 35, unk_id 40, bos_id 41) and normalizer_spec (3: precompiled_charsmap 2,
+ * 3, treat_whitespace_as_suffix 24, byte_fallback 35, unk_id 40, bos_id 41) and normalizer_spec (3: precompiled_charsmap 2,
  * add_dummy_prefix 3, remove_extra_whitespaces 4, escape_whitespaces 5). All else is skipped.
  */
 #pragma once
@@ -41,7 +41,7 @@ struct sentencepiece {
     struct sp_piece *pieces; /* [n], owned; the index is the id */
     size_t n, cap;
     enum sp_model model;
-    bool byte_fallback, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces;
+    bool space_is_suffix, byte_fallback, add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces;
     bool has_charsmap;       /* the text is normalised by a table */
     int64_t unk_id, bos_id;
 };

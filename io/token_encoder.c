@@ -73,11 +73,11 @@ static void normalise_sp(const struct token_encoder *te, const struct token_run 
                          const char *s, size_t n, bool first, struct str *out)
 {
     bool trim = te->sp_trim, spaced = trim && !(run->continues && first);
+    size_t i = 0, mark = strlen("\u2581");
     str_reset(out);
     if (trim)
         while (n && s[n - 1] == ' ')
             n--;
-    size_t i = 0;
     while (spaced && i < n && s[i] == ' ')
         i++;
     if (i < n && te->sp_prefix && first && !run->continues)
@@ -88,6 +88,8 @@ static void normalise_sp(const struct token_encoder *te, const struct token_run 
         else if (!trim || !i || s[i - 1] != ' ')
             str_puts(out, "\u2581");
     }
+    while (trim && out->len >= mark && memcmp(out->data + out->len - mark, "\u2581", mark) == 0)
+        out->len -= mark; /* marks in the text itself are spaces too, at its end */
 }
 
 static bool normalise(const struct token_encoder *te, struct token_run *run, const char *s,

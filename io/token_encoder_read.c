@@ -162,8 +162,8 @@ static bool read_model(struct token_bpe *b, struct jscan *js, struct parts *p, s
     if (!ok || more != 0)
         return false;
     if (p->type.len && strcmp(str_text(&p->type), "BPE") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "tokenizer model not read (found %s, expected BPE)",
-                       str_text(&p->type));
+        return err_set(err, ERR_UNSUPPORTED, "no text can be encoded with this model (found %s, "
+                       "expected BPE)", str_text(&p->type));
     if (!p->has_vocab)
         return err_set(err, ERR_FORMAT, "bad 'model.vocab' (found none, expected an object of "
                        "token ids)");
@@ -457,6 +457,9 @@ static bool fill_from_pieces(struct token_encoder *te, const struct sentencepiec
     if (!sp->escape_whitespaces)
         return err_set(err, ERR_UNSUPPORTED, "sentencepiece model not read (found "
                        "escape_whitespaces false, expected true)");
+    if (sp->space_is_suffix)
+        return err_set(err, ERR_UNSUPPORTED, "sentencepiece model not read (found "
+                       "treat_whitespace_as_suffix, expected spaces in front)");
     b->model = sp->model == SP_BPE ? TOKEN_PIECES : TOKEN_UNIGRAM;
     b->byte_fallback = sp->byte_fallback;
     b->n_ids = sp->n;

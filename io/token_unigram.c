@@ -18,10 +18,12 @@ struct place {
     int32_t id;    /* of it; -1: an unknown character, -2: not reached */
 };
 
-static void offer(struct place *at, float score, size_t from, int32_t id)
+/* Sums are compared before they are rounded, which decides between paths of equal score as
+ * unigram_model.cc does. */
+static void offer(struct place *at, double score, size_t from, int32_t id)
 {
-    if (at->id == -2 || score > at->score)
-        *at = (struct place){score, (uint32_t)from, id};
+    if (at->id == -2 || score > (double)at->score)
+        *at = (struct place){(float)score, (uint32_t)from, id};
 }
 
 /* All pieces that begin at i, and the character there by itself. */
@@ -34,7 +36,7 @@ static void extend(const struct token_bpe *b, const char *s, size_t n, size_t i,
     for (size_t end = i + one; end <= n && end - i <= b->longest;) {
         int32_t id = token_vocab_find(&b->vocab, s + i, end - i);
         if (id >= 0 && b->kind[id] == SP_NORMAL) {
-            offer(&place[end], place[i].score + b->score[id], i, id);
+            offer(&place[end], (double)place[i].score + (double)b->score[id], i, id);
             single |= end == i + one;
         }
         if (end == n)
@@ -42,7 +44,7 @@ static void extend(const struct token_bpe *b, const char *s, size_t n, size_t i,
         end += (size_t)str_utf8_next(s + end, n - end, &cp);
     }
     if (!single)
-        offer(&place[i + one], place[i].score + b->least - UNKNOWN_PENALTY, i, -1);
+        offer(&place[i + one], (double)(place[i].score + (b->least - UNKNOWN_PENALTY)), i, -1);
 }
 
 static void put_unknown(const struct token_bpe *b, const char *s, size_t n, bool follows,

@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "io/mem.h"
 #include "io/sentencepiece.h"
+#include "io/token_form.h"
 #include "io/tokenizer_impl.h"
 
 enum token_flags {
@@ -26,29 +27,19 @@ struct token {
     uint32_t flags : 4;
 };
 
-enum token_form {
-    FORM_LITERAL,    /* the strings themselves */
-    FORM_BYTE_LEVEL, /* a byte a character */
-    FORM_PIECES,     /* sentencepiece's: with replacements and byte tokens */
-};
-
 struct tokenizer {
     char *path;
-    enum token_form form;
+    struct token_form form;
     struct str arena;     /* the tokens' bytes, each followed by a 0 */
     struct token *tokens; /* [n] */
     size_t n, cap;
-    bool byte_tokens;             /* FORM_PIECES: <0xHH> is a byte */
-    char *replaced, *replacement; /* FORM_PIECES: what stands for what, owned */
-    char *strip;                  /* taken off the start of a text; NULL: nothing */
-    int64_t strip_max;            /* at most that many times */
 };
 
 /* What reading gathers beside the vocabulary. */
 struct parts {
     json_t *added, *decoder, *pre_tokenizer; /* owned; NULL: absent */
     bool has_model, has_vocab, byte_fallback;
-    char *model_type; /* owned; NULL: absent */
+    char *model_type, *joined; /* owned; NULL: absent */
 };
 
 static void parts_finish(struct parts *parts)
@@ -57,6 +48,7 @@ static void parts_finish(struct parts *parts)
     json_decref(parts->decoder);
     json_decref(parts->pre_tokenizer);
     free(parts->model_type);
+    free(parts->joined);
 }
 
 /* --- the table of tokens ---------------------------------------------------------------- */
@@ -120,6 +112,29 @@ static bool read_list(struct tokenizer *tk, struct jscan *js, struct err *err)
     return more == 0;
 }
 
+/* [["token", score], ...] at js: Unigram. */
+static bool read_scored(struct tokenizer *tk, struct jscan *js, struct err *err)
+{
+    bool first = true;
+    int more;
+    if (!jscan_enter(js, '[', err))
+        return false;
+    for (int64_t id = 0; (more = jscan_next(js, ']', &first, err)) > 0; id++) {
+        size_t start = tk->arena.len;
+        bool inner = true;
+        int rest;
+        if (!jscan_enter(js, '[', err) || jscan_next(js, ']', &inner, err) < 0 ||
+            !jscan_string(js, &tk->arena, err))
+            return false;
+        while ((rest = jscan_next(js, ']', &inner, err)) > 0)
+            if (!jscan_skip(js, err))
+                return false;
+        if (rest < 0 || !add_token(tk, id, start, 0, err))
+            return false;
+    }
+    return more == 0;
+}
+
 /* --- tokenizer.json --------------------------------------------------------------------- */
 
 bool token_read_tree(struct jscan *js, json_t **out, struct err *err)
@@ -139,14 +154,15 @@ bool token_read_tree(struct jscan *js, json_t **out, struct err *err)
     return true;
 }
 
-static bool read_model_type(struct jscan *js, struct parts *parts, struct err *err)
+/* A string at js into *out, whose old value is freed; anything else is passed over. */
+static bool read_text(struct jscan *js, char **out, struct err *err)
 {
     if (jscan_peek(js) != '"')
         return jscan_skip(js, err);
-    struct str type = {0};
-    bool ok = jscan_string(js, &type, err);
-    free(parts->model_type);
-    parts->model_type = str_take(&type);
+    struct str text = {0};
+    bool ok = jscan_string(js, &text, err);
+    free(*out);
+    *out = str_take(&text);
     return ok;
 }
 
@@ -163,10 +179,12 @@ static bool read_model(struct tokenizer *tk, struct jscan *js, struct parts *par
         const char *k = str_text(&key);
         char c = jscan_peek(js);
         if (strcmp(k, "type") == 0) {
-            ok = read_model_type(js, parts, err);
-        } else if (strcmp(k, "vocab") == 0 && c == '{') {
+            ok = read_text(js, &parts->model_type, err);
+        } else if (strcmp(k, "continuing_subword_prefix") == 0) {
+            ok = read_text(js, &parts->joined, err);
+        } else if (strcmp(k, "vocab") == 0 && (c == '{' || c == '[')) {
             parts->has_vocab = true;
-            ok = read_vocab(tk, js, err);
+            ok = c == '{' ? read_vocab(tk, js, err) : read_scored(tk, js, err);
         } else if (strcmp(k, "byte_fallback") == 0) {
             parts->byte_fallback = c == 't';
             ok = jscan_skip(js, err);
@@ -207,140 +225,20 @@ static bool read_tokenizer_json(struct tokenizer *tk, struct jscan *js,
 
 static bool check_model(const struct parts *parts, struct err *err)
 {
-    const char *type = parts->model_type;
+    static const char *const models[] = {"BPE", "Unigram", "WordPiece", "WordLevel"};
+    const char *type = parts->model_type ? parts->model_type : models[0];
+    bool known = false;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        known |= strcmp(type, models[i]) == 0;
     if (!parts->has_model)
         return err_set(err, ERR_FORMAT, "neither a tokenizer.json nor a vocab.json "
                        "(found no 'model', expected one)");
-    if (type && strcmp(type, "BPE") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "tokenizer model not read (found %s, expected BPE)",
-                       type);
+    if (!known)
+        return err_set(err, ERR_UNSUPPORTED, "tokenizer model not read (found %s, expected BPE, "
+                       "Unigram, WordPiece or WordLevel)", type);
     if (!parts->has_vocab)
         return err_set(err, ERR_FORMAT, "bad 'model.vocab' (found none, expected an object of "
                        "token ids)");
-    return true;
-}
-
-/* Is `type` the type of this part or, in a Sequence, of one inside it? */
-static bool has_type(const json_t *part, const char *list_key, const char *type)
-{
-    const char *t = json_string_value(json_object_get(part, "type"));
-    if (t && strcmp(t, type) == 0)
-        return true;
-    size_t i;
-    json_t *inner;
-    json_array_foreach(json_object_get(part, list_key), i, inner) {
-        const char *it = json_string_value(json_object_get(inner, "type"));
-        if (it && strcmp(it, type) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void set_text(char **to, const char *text)
-{
-    free(*to);
-    *to = xstrdup(text);
-}
-
-static void use_byte_tokens(struct tokenizer *tk)
-{
-    tk->form = FORM_PIECES;
-    tk->byte_tokens = true;
-}
-
-/* What Llama's and Gemma's decoders say. */
-static void use_spaces_and_byte_tokens(struct tokenizer *tk)
-{
-    use_byte_tokens(tk);
-    set_text(&tk->replaced, "\u2581");
-    set_text(&tk->replacement, " ");
-}
-
-/* Metaspace: U+2581 for spaces, one of them in front of the text unless told otherwise. */
-static void use_metaspace(struct tokenizer *tk, const json_t *d)
-{
-    const char *mark = json_string_value(json_object_get(d, "replacement"));
-    const char *scheme = json_string_value(json_object_get(d, "prepend_scheme"));
-    set_text(&tk->replaced, mark ? mark : "\u2581");
-    set_text(&tk->replacement, " ");
-    bool prefix = scheme ? strcmp(scheme, "never") != 0
-                         : !json_is_false(json_object_get(d, "add_prefix_space"));
-    if (prefix) {
-        set_text(&tk->strip, " ");
-        tk->strip_max = 1;
-    }
-    tk->form = FORM_PIECES;
-}
-
-static bool use_replace(struct tokenizer *tk, const json_t *d, struct err *err)
-{
-    const char *from =
-        json_string_value(json_object_get(json_object_get(d, "pattern"), "String"));
-    const char *to = json_string_value(json_object_get(d, "content"));
-    if (!from || !*from || !to)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "decoder 'Replace' is not read (found a pattern, expected a plain string)");
-    if (tk->replaced)
-        return err_set(err, ERR_UNSUPPORTED, "decoder is not read (found a second 'Replace', expected one)");
-    set_text(&tk->replaced, from);
-    set_text(&tk->replacement, to);
-    tk->form = FORM_PIECES;
-    return true;
-}
-
-static bool use_strip(struct tokenizer *tk, const json_t *d, struct err *err)
-{
-    const char *content = json_string_value(json_object_get(d, "content"));
-    int64_t start = 0, stop = 0;
-    if (!json_get_int(d, "start", &start, err) || !json_get_int(d, "stop", &stop, err))
-        return false;
-    if (!content || !*content || start < 0 || stop != 0)
-        return err_set(err, ERR_UNSUPPORTED, "decoder 'Strip' is not read (found one at the end, expected the start)");
-    set_text(&tk->strip, content);
-    tk->strip_max = start;
-    return true;
-}
-
-static bool use_decoder(struct tokenizer *tk, const json_t *d, int depth, struct err *err)
-{
-    const char *type = json_string_value(json_object_get(d, "type"));
-    if (!type)
-        return err_set(err, ERR_FORMAT, "bad 'decoder' (found no type, expected one)");
-    if (strcmp(type, "Sequence") == 0 && depth == 0) {
-        size_t i;
-        json_t *inner;
-        json_array_foreach(json_object_get(d, "decoders"), i, inner)
-            if (!use_decoder(tk, inner, 1, err))
-                return false;
-        return true;
-    }
-    if (strcmp(type, "Fuse") == 0)
-        return true;
-    if (strcmp(type, "Replace") == 0)
-        return use_replace(tk, d, err);
-    if (strcmp(type, "Strip") == 0)
-        return use_strip(tk, d, err);
-    if (strcmp(type, "ByteLevel") == 0)
-        tk->form = FORM_BYTE_LEVEL;
-    else if (strcmp(type, "ByteFallback") == 0)
-        use_byte_tokens(tk);
-    else if (strcmp(type, "Metaspace") == 0)
-        use_metaspace(tk, d);
-    else
-        return err_set(err, ERR_UNSUPPORTED, "decoder not read (found %s, expected ByteLevel, "
-                       "ByteFallback or Metaspace)", type);
-    return true;
-}
-
-/* Without a decoder the rest of the file tells what the tokens are. */
-static bool choose_form(struct tokenizer *tk, const struct parts *parts, struct err *err)
-{
-    if (parts->decoder)
-        return use_decoder(tk, parts->decoder, 0, err);
-    if (has_type(parts->pre_tokenizer, "pretokenizers", "ByteLevel"))
-        tk->form = FORM_BYTE_LEVEL;
-    else if (parts->byte_fallback)
-        use_spaces_and_byte_tokens(tk);
     return true;
 }
 
@@ -366,107 +264,24 @@ static bool add_added(struct tokenizer *tk, const json_t *added, struct err *err
     return true;
 }
 
-/* --- token strings to bytes --------------------------------------------------------------- */
-
-int token_byte_of(uint32_t cp)
-{
-    if ((cp >= 0x21 && cp <= 0x7e) || (cp >= 0xa1 && cp <= 0xac) || (cp >= 0xae && cp <= 0xff))
-        return (int)cp;
-    if (cp < 0x100 || cp >= 0x100 + 68)
-        return -1;
-    uint32_t k = cp - 0x100; /* bytes 0-20, 7f-a0, ad */
-    return (int)(k < 0x21 ? k : k < 0x43 ? 0x7f + k - 0x21 : 0xad);
-}
-
-uint32_t token_char_of_byte(unsigned char byte)
-{
-    if (token_byte_of(byte) == byte)
-        return byte;
-    return 0x100 + (byte < 0x21 ? byte : byte < 0xa1 ? byte - 0x7fu + 0x21 : 0x43u);
-}
-
-/* In place: a character never takes less bytes than the byte it stands for. False, and the
- * token untouched, when a character stands for none. */
-static bool bytes_from_chars(char *s, size_t n, size_t *out_len)
-{
-    size_t i, out = 0;
-    uint32_t cp;
-    for (i = 0; i < n;) {
-        int len = str_utf8_next(s + i, n - i, &cp);
-        if (len < 0 || token_byte_of(cp) < 0)
-            return false;
-        i += (size_t)len;
-    }
-    for (i = 0; i < n; out++) {
-        i += (size_t)str_utf8_next(s + i, n - i, &cp);
-        s[out] = (char)token_byte_of(cp);
-    }
-    *out_len = out;
-    return true;
-}
-
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* <0xHH> -> the byte, else -1. */
-static int fallback_byte(const char *s, size_t n)
-{
-    if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>')
-        return -1;
-    int hi = hex_value(s[3]), lo = hex_value(s[4]);
-    return hi < 0 || lo < 0 ? -1 : hi << 4 | lo;
-}
-
-/* Append s [n] with every `replaced` replaced. */
-static void append_replaced(const struct tokenizer *tk, struct str *out, const char *s,
-                            size_t n)
-{
-    size_t len = tk->replaced ? strlen(tk->replaced) : 0;
-    while (n) {
-        const char *at = len ? memmem(s, n, tk->replaced, len) : NULL;
-        size_t before = at ? (size_t)(at - s) : n;
-        str_append(out, s, before);
-        if (!at)
-            return;
-        str_puts(out, tk->replacement);
-        s += before + len;
-        n -= before + len;
-    }
-}
-
-static void decode_byte_level(struct tokenizer *tk)
-{
-    for (size_t i = 0; i < tk->n; i++) {
-        struct token *t = &tk->tokens[i];
-        size_t len = t->len;
-        if ((t->flags & TOKEN_PRESENT) && !(t->flags & TOKEN_ADDED) &&
-            bytes_from_chars(tk->arena.data + t->start, len, &len)) {
-            t->len = (uint32_t)len;
-            tk->arena.data[t->start + len] = 0;
-        }
-    }
-}
-
-/* Into a new arena, because a replacement may be longer than what it replaces. */
-static bool decode_pieces(struct tokenizer *tk, struct err *err)
+/* The strings of the vocabulary become what they stand for, in a new arena because a
+ * replacement may be longer than what it replaces; added tokens are what they are (their
+ * pieces' marks aside). */
+static bool decode_tokens(struct tokenizer *tk, struct err *err)
 {
     struct str arena = {0};
+    bool pieces = tk->form.kind == FORM_PIECES;
     str_reserve(&arena, tk->arena.len);
     for (size_t i = 0; i < tk->n; i++) {
         struct token *t = &tk->tokens[i];
         const char *s = tk->arena.data + t->start;
         if (!(t->flags & TOKEN_PRESENT))
             continue;
-        int byte = tk->byte_tokens ? fallback_byte(s, t->len) : -1;
         size_t start = arena.len;
-        if (byte >= 0) {
+        if ((t->flags & TOKEN_ADDED) && !pieces)
+            str_append(&arena, s, t->len);
+        else if (token_form_put(&tk->form, s, t->len, &arena))
             t->flags |= TOKEN_BYTE;
-            str_putc(&arena, (char)byte);
-        } else {
-            append_replaced(tk, &arena, s, t->len);
-        }
         t->start = (uint32_t)start;
         t->len = (uint32_t)(arena.len - start);
         str_putc(&arena, 0);
@@ -487,8 +302,8 @@ static void guess_form(struct tokenizer *tk)
     for (size_t i = 0; i < tk->n; i++) {
         const char *s = tk->arena.data + tk->tokens[i].start;
         size_t n = tk->tokens[i].len;
-        if (fallback_byte(s, n) == '\n') {
-            use_spaces_and_byte_tokens(tk);
+        if (token_form_byte(s, n) == '\n') {
+            token_form_set_pieces(&tk->form, false);
             return;
         }
         uint32_t cp;
@@ -498,7 +313,7 @@ static void guess_form(struct tokenizer *tk)
         }
     }
     if (in_table && beyond_ascii)
-        tk->form = FORM_BYTE_LEVEL;
+        tk->form.kind = FORM_BYTE_LEVEL;
 }
 
 /* --- opening ------------------------------------------------------------------------------ */
@@ -517,13 +332,8 @@ static bool read_pieces(struct tokenizer *tk, const char *bytes, size_t n, struc
                        (added ? TOKEN_ADDED : 0u) | (p->type == SP_CONTROL ? TOKEN_SPECIAL : 0u),
                        err);
     }
-    if (ok) {
-        use_spaces_and_byte_tokens(tk);
-        if (sp.add_dummy_prefix) {
-            set_text(&tk->strip, " ");
-            tk->strip_max = 1;
-        }
-    }
+    if (ok)
+        token_form_set_pieces(&tk->form, sp.add_dummy_prefix);
     sentencepiece_finish(&sp);
     return ok;
 }
@@ -559,7 +369,10 @@ static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct e
     }
     struct parts parts = {0};
     bool ok = read_tokenizer_json(tk, &js, &parts, err) && check_model(&parts, err) &&
-              add_added(tk, parts.added, err) && choose_form(tk, &parts, err);
+              add_added(tk, parts.added, err);
+    struct token_form_parts form = {parts.decoder, parts.pre_tokenizer, parts.model_type,
+                                    parts.joined, parts.byte_fallback};
+    ok = ok && token_form_read(&tk->form, &form, err);
     parts_finish(&parts);
     return ok;
 }
@@ -594,11 +407,7 @@ struct tokenizer *tokenizer_open(const char *path, struct err *err)
     free(text);
     if (ok && !tk->n)
         ok = err_set(err, ERR_FORMAT, "no tokens in the vocabulary (found none, expected some)");
-    if (ok && tk->form == FORM_BYTE_LEVEL)
-        decode_byte_level(tk);
-    if (ok && tk->form == FORM_PIECES)
-        ok = decode_pieces(tk, err);
-    if (ok)
+    if (ok && (tk->form.kind == FORM_LITERAL || decode_tokens(tk, err)))
         return tk;
     err_path(err, tk->path);
     tokenizer_close(tk);
@@ -611,9 +420,7 @@ void tokenizer_close(struct tokenizer *tk)
         return;
     str_finish(&tk->arena);
     free(tk->tokens);
-    free(tk->replaced);
-    free(tk->replacement);
-    free(tk->strip);
+    token_form_finish(&tk->form);
     free(tk->path);
     free(tk);
 }
@@ -681,21 +488,11 @@ static void append_byte_run(const struct tokenizer *tk, const int32_t *ids, size
     str_finish(&bytes);
 }
 
-/* How much of the start of `text` the decoder's Strip takes off. */
-static size_t strip_length(const struct tokenizer *tk, const struct str *text)
-{
-    size_t len = tk->strip ? strlen(tk->strip) : 0, off = 0;
-    for (int64_t k = 0; len && k < tk->strip_max && text->len - off >= len &&
-                        memcmp(str_text(text) + off, tk->strip, len) == 0; k++)
-        off += len;
-    return off;
-}
-
 void tokenizer_decode_text(const struct tokenizer *tk, const int32_t *ids, size_t n,
                            struct str *out)
 {
     struct str text = {0};
-    if (tk->form == FORM_PIECES) {
+    if (tk->form.kind == FORM_PIECES) {
         for (size_t i = 0, run; i < n; i += run) {
             for (run = 0; i + run < n && flags_of(tk, ids[i + run]) & TOKEN_BYTE;)
                 run++;
@@ -705,9 +502,13 @@ void tokenizer_decode_text(const struct tokenizer *tk, const int32_t *ids, size_
                 append_token(tk, ids[i + run++], &text);
         }
     } else {
-        tokenizer_decode_bytes(tk, ids, n, &text);
+        for (size_t i = 0; i < n; i++) {
+            if (tk->form.kind == FORM_WORDS && text.len && (flags_of(tk, ids[i]) & TOKEN_ADDED))
+                str_putc(&text, ' ');
+            append_token(tk, ids[i], &text);
+        }
     }
-    size_t off = strip_length(tk, &text);
+    size_t off = token_form_strip(&tk->form, &text);
     str_utf8(out, str_text(&text) + off, text.len - off);
     str_finish(&text);
 }

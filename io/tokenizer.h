@@ -17,7 +17,9 @@
  *                       themselves, the index is the id.
  *   tokenizer.model     as byte-fallback; control pieces are the special tokens.
  *
- * Unigram, WordPiece and WordLevel models are refused (ERR_UNSUPPORTED).
+ *   Unigram             as byte-fallback, or what its decoder says.
+ *   WordPiece, WordLevel  a word has a space in front of it; "##ing" goes on with the last,
+ *                       and where the decoder cleans up, punctuation has none either.
  *
  * A tokenizer is immutable after opening and may be read from several threads. In memory
  * it is one block of bytes and eight bytes an id; merges are not kept.
@@ -58,7 +60,8 @@ void tokenizer_decode_bytes(const struct tokenizer *tk, const int32_t *ids, size
  * Append the text that the Hugging Face decoder gives, special tokens kept: valid UTF-8.
  * Invalid bytes become U+FFFD: byte-level, one for each maximal invalid part of the whole;
  * byte-fallback, one for each byte of a run of byte tokens that is not valid as a whole.
- * The decoder's Strip (Llama 2: one leading space of the whole) is applied.
+ * The decoder's Strip (Llama 2: one leading space of the whole) is applied. A WordPiece text
+ * that begins in a word begins without its "##".
  */
 void tokenizer_decode_text(const struct tokenizer *tk, const int32_t *ids, size_t n,
                            struct str *out);

@@ -453,8 +453,9 @@ def model(**keys):
 
 for name, make in {
         "empty": tokenizer(""), "open": tokenizer('{"model": {"vocab": {"a": 0'), "number": tokenizer("5"),
-        "no model": tokenizer({"version": "1.0"}), "no vocab": tokenizer({"model": {"type": "BPE", "merges": []}}), "Unigram": model(type="Unigram"),
-        "WordPiece": model(type="WordPiece"), "WordLevel": model(type="WordLevel"), "vocab of a number": model(vocab=5),
+        "no model": tokenizer({"version": "1.0"}), "no vocab": tokenizer({"model": {"type": "BPE", "merges": []}}), "unknown model": model(type="Wordy"),
+        "Unigram without scores": model(type="Unigram", vocab=["a", "b"]), "Unigram cut": tokenizer('{"model": {"vocab": [["a", -1]'),
+        "vocab of a number": model(vocab=5),
         "id in words": model(vocab={"a": "zero"}), "negative id": model(vocab={"a": -1}),
         "id of 2^40": model(vocab={"a": 1 << 40}), "id with a fraction": model(vocab={"a": 1.5}),
         "added tokens of a number": tokenizer({"added_tokens": 5, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}),

@@ -452,7 +452,9 @@ static void put_sp_model(struct bytes *b, int model_type, bool dummy_prefix, boo
     } pieces[] = {
         {"\u2581a", -1, 1}, {"ab", -2, 1}, {"abc", -3, 1}, {"\u2581\u2581", -4, 4}, {"bc", -1.5f, 1},
         {"a", -10, 1},      {"b", -11, 1}, {"c", -12, 1},  {"\u2581", -13, 1},      {"d", -9, 5},
-        {"\u00e9", -8, 1},  {"cc", -7, 1},
+        {"\u00e9", -8, 1},  {"cc", -7, 1},       {"y", -6.269973278045654f, 1},
+        {"yy", -7.935608863830566f, 1},        {"w", -6.752366542816162f, 1},
+        {"ww", -8.863482475280762f, 1},
     };
     put_piece(b, "<unk>", 0, 2);
     put_piece(b, "<s>", 0, 3);
@@ -498,6 +500,13 @@ static void sentencepiece_models(void **state)
         {1, false, false, "abc", 1, {261}}, /* -3 beats a + bc = -11.5 */
         {1, false, false, "ccc", 2, {266, 270}}, /* equal sums: the first found stays */
         {1, false, false, "\u4e16" "a", 4, {3 + 0xe4, 3 + 0xb8, 3 + 0x96, 264}},
+        /* sums that are equal but for their rounding, as sentencepiece 0.1.97 decides them */
+        {1, false, false, "wwwyyy", 4, {273, 274, 272, 271}},
+        {1, false, false, "yyy", 2, {271, 272}},
+        /* the mark in the text itself is a space at its end only (0.1.97) */
+        {2, true, true, "\u2581", 0, {0}},
+        {2, true, true, " b \u2581 ", 2, {267, 265}},
+        {2, true, true, "\u2581" "b", 2, {262, 265}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes b = {0};
@@ -515,7 +524,7 @@ static void sentencepiece_models(void **state)
 
         struct tokenizer *tk = tokenizer_open("tokenizer.model", &err);
         assert_non_null(tk);
-        assert_int_equal(tokenizer_count(tk), 271);
+        assert_int_equal(tokenizer_count(tk), 275);
         size_t len;
         assert_string_equal(tokenizer_bytes(tk, 259, &len), " a");
         assert_string_equal(tokenizer_bytes(tk, 3 + 'x', &len), "x");

@@ -204,6 +204,43 @@ static void other_decoders(void **state)
     tokenizer_close(tk);
 }
 
+/* The texts are those of tokenizers 0.23. */
+static void words_and_scored_pieces(void **state)
+{
+    (void)state;
+#define WORDS "\"added_tokens\": [{\"id\": 0, \"content\": \"[SEP]\", \"special\": true}]," \
+    "\"model\": {\"type\": \"WordPiece\", \"continuing_subword_prefix\": \"##\", \"vocab\": {" \
+    "\"[SEP]\": 0, \"un\": 1, \"##able\": 2, \".\": 3, \"n't\": 4, \"(\": 5, \"the\": 6}}"
+#define SCORED "\"model\": {\"unk_id\": 0, \"vocab\": [[\"<unk>\", 0.0], [\"\\u2581the\", -1.5]," \
+    "[\"cat\", -2], [\"<0xC3>\", -3], [\"<0xA9>\", -3, {}]], \"type\": \"Unigram\"}"
+    static const struct {
+        const char *json;
+        int32_t ids[6];
+        int n;
+        const char *bytes, *text;
+    } cases[] = {
+        {"{" WORDS ", \"decoder\": {\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": true}}",
+         {6, 1, 2, 4, 5, 3}, 6, " the unablen't (.", "the unablen't (."},
+        {"{" WORDS ", \"decoder\": {\"type\": \"WordPiece\", \"prefix\": \"##\", \"cleanup\": false}}",
+         {6, 2, 3, 4, 5, 0}, 6, " theable . n't ([SEP]", "theable . n't ( [SEP]"},
+        {"{" WORDS "}", {0, 1, 2, 3}, 4, "[SEP] unable .", "[SEP] unable ."},
+        {"{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"the\": 0, \"cat\": 1}}}",
+         {0, 1, 0}, 3, " the cat the", "the cat the"},
+        {"{" SCORED "}", {1, 2, 1, 3}, 4, " thecat the\xc3", " thecat the" FFFD},
+        {"{" SCORED ", \"decoder\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\"}}",
+         {1, 2, 1}, 3, " thecat the", "thecat the"},
+        {"{" SCORED ", \"decoder\": {\"type\": \"ByteFallback\"}}", {2, 3, 4}, 3,
+         "cat\u00e9", "cat\u00e9"},
+        {"{\"decoder\": {\"type\": \"BPEDecoder\", \"suffix\": \"</w>\"}, \"model\": {\"vocab\":"
+         "{\"un\": 0, \"able</w>\": 1}}}", {0, 1, 0}, 3, "unable un", "unable un"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tokenizer *tk = open_good(cases[i].json);
+        decodes_to(tk, cases[i].ids, (size_t)cases[i].n, cases[i].bytes, cases[i].text);
+        tokenizer_close(tk);
+    }
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -222,10 +259,11 @@ static void refusals(void **state)
         {"{\"a\": -1}", "found -1", ERR_RANGE},
         {"{\"a\": 4000000000}", "found 4000000000", ERR_RANGE},
         {"{\"version\": \"1.0\"}", "no 'model'", ERR_FORMAT},
-        {"{\"model\": {\"vocab\": [[\"a\", -1.5]], \"type\": \"Unigram\"}}", "found Unigram",
+        {"{\"model\": {\"type\": \"Wordy\", \"vocab\": {\"a\": 0}}}", "found Wordy",
          ERR_UNSUPPORTED},
-        {"{\"model\": {\"type\": \"WordPiece\", \"vocab\": {\"a\": 0}}}", "found WordPiece",
-         ERR_UNSUPPORTED},
+        {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [\"a\"]}}", "not JSON", ERR_FORMAT},
+        {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[1, \"a\"]]}}", "not JSON", ERR_FORMAT},
+        {"{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", -1]", "not JSON", ERR_FORMAT},
         {"{\"model\": {\"type\": \"BPE\"}}", "model.vocab", ERR_FORMAT},
         {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}}, \"decoder\": {\"type\": \"CTC\"}}",
          "found CTC", ERR_UNSUPPORTED},
@@ -330,6 +368,7 @@ int main(void)
         cmocka_unit_test(byte_fallback_tokens),
         cmocka_unit_test(plain_vocabularies),
         cmocka_unit_test(other_decoders),
+        cmocka_unit_test(words_and_scored_pieces),
         cmocka_unit_test(refusals),
         cmocka_unit_test(mutations),
         cmocka_unit_test(reference_cases),
