@@ -75,12 +75,20 @@ const char *err_excerpt(const void *p, size_t n, char buf[ERR_EXCERPT])
     return buf;
 }
 
+static const char *wanted(int errno_value)
+{
+    return errno_value == ENOENT ? "one that exists"
+           : errno_value == ENOSPC || errno_value == EDQUOT || errno_value == EFBIG
+               ? "room for it"
+               : "success";
+}
+
 bool err_os(struct err *err, int errno_value, const char *path, const char *what)
 {
     if (!err)
         return false;
     err_set(err, ERR_OS, "%s: %s (found '%s', expected %s)", path, what ? what : "cannot be used",
-            strerror(errno_value), errno_value == ENOENT ? "one that exists" : "success");
+            strerror(errno_value), wanted(errno_value));
     err->os_errno = errno_value;
     return false;
 }

@@ -301,9 +301,20 @@ static const char *difference(const struct sae *a, const struct sae *b,
                : NULL;
 }
 
+struct identity {
+    const struct sae *sae;
+    uint64_t id;
+};
+
+static void identify(void *ctx)
+{
+    struct identity *i = ctx;
+    i->id = sae_id(i->sae);
+}
+
 static bool read_back(const struct sae *sae, const struct outdir *dir,
                       const struct convert_plan *p, const struct progress *progress,
-                      struct err *err)
+                      uint64_t *id, struct err *err)
 {
     struct sae *back = sae_open(dir->temp, NULL, progress, err);
     bool same = true, ok = back != NULL;
@@ -322,6 +333,9 @@ static bool read_back(const struct sae *sae, const struct outdir *dir,
         ok = same_mat(&sae->W_skip, &back->W_skip, &same, err);
         what = ok && !same ? "W_skip" : NULL;
     }
+    struct identity identity = {back, 0};
+    ok = ok && map_guard(identify, &identity, err);
+    *id = identity.id;
     sae_close(back);
     if (ok && what)
         ok = err_set(err, ERR_FORMAT, "%s: not written (found another %s on reading it back, "
@@ -338,6 +352,7 @@ bool convert_sae(const struct sae *sae, const char *path,
     assert(!options->zstd || options->to == CONVERT_NPY);
     struct convert_plan plan = {0};
     struct outdir dir = {0};
+    uint64_t id = 0;
     if (!convert_plan_make(&plan, sae, options, progress, err))
         return false;
     bool ok = outdir_open(&dir, path, err) &&
@@ -345,9 +360,9 @@ bool convert_sae(const struct sae *sae, const char *path,
                    ? write_npy(&dir, &plan, options->zstd, progress, err)
                    : write_safetensors(&dir, &plan, progress, err)) &&
               write_configs(&dir, &plan, err) &&
-              read_back(sae, &dir, &plan, progress, err) && outdir_commit(&dir, err);
+              read_back(sae, &dir, &plan, progress, &id, err) && outdir_commit(&dir, err);
     if (ok) {
-        *out = (struct converted){plan.architecture, plan.dtype, dir.files, dir.n_files,
+        *out = (struct converted){plan.architecture, plan.dtype, id, dir.files, dir.n_files,
                                   plan.notes, plan.n_notes};
         dir.files = NULL;
         dir.n_files = 0;

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "io/err.h"
 #include "io/outdir.h"
@@ -34,6 +35,8 @@ struct convert_options {
 struct converted {
     const char *architecture;  /* as in its cfg.json */
     enum dtype dtype;          /* its cfg.json's: the widest of its tensors */
+    uint64_t checkpoint;       /* sae_id of what was written: another one after ProLU's biases
+                                * have become thresholds */
     struct outdir_file *files; /* owned; in the order of their writing */
     int n_files;
     char **notes; /* owned; what is not kept, or kept in a way that is worth telling */

@@ -1,6 +1,9 @@
 /* cmd_convert.c - `saescope convert`: a checkpoint written anew. See docs/commands.md. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "io/labels.h"
+#include "io/mem.h"
 #include "model/convert.h"
 #include "tui/cmd.h"
 
@@ -11,7 +14,29 @@ static enum convert_to target(const char *name)
                                                  : CONVERT_JUMPRELU;
 }
 
-static void put_result(struct cmd *c, const char *path, const struct converted *done)
+/* What the user calls the features goes with them where what was written is another
+ * checkpoint; what he has said about that one stays. How many. */
+static int64_t carry_labels(struct cmd *c, uint64_t to, struct err *err)
+{
+    uint64_t from = c->session->saes[c->i].id;
+    struct labels *l = c->session->labels;
+    int64_t carried = 0;
+    bool ok = true;
+    for (int64_t id = 0; ok && l && to != from && id < c->sae->d_sae; id++) {
+        struct label label, there;
+        if (!labels_get(l, from, id, &label) || labels_get(l, to, id, &there))
+            continue;
+        char *text = xstrdup(label.text), *note = xstrdup(label.note);
+        ok = labels_put(l, to, id, &(struct label){text, note, label.favourite}, err);
+        carried += ok;
+        free(text);
+        free(note);
+    }
+    return ok && (!carried || labels_save(l, err)) ? carried : -1;
+}
+
+static void put_result(struct cmd *c, const char *path, const struct converted *done,
+                       int64_t labels)
 {
     struct out *o = c->out;
     out_text(o, "from", c->sae->path);
@@ -22,6 +47,7 @@ static void put_result(struct cmd *c, const char *path, const struct converted *
     out_int(o, "d_in", c->sae->d_in);
     out_int(o, "d_sae", c->sae->d_sae);
     out_text(o, "dtype", dtype_info[done->dtype].name);
+    out_int(o, "labels", labels);
     out_rows(o, "files", "name,bytes");
     for (int i = 0; i < done->n_files; i++) {
         out_begin(o, NULL);
@@ -43,7 +69,11 @@ bool cmd_convert(struct cmd *c, struct err *err)
         return false;
     for (int i = 0; i < done.n_notes; i++)
         session_warn(c->session, "%s: warning: %s", path, done.notes[i]);
-    put_result(c, path, &done);
+    struct err cause = {0};
+    int64_t labels = carry_labels(c, done.checkpoint, &cause);
+    if (labels < 0)
+        session_warn(c->session, "%s: warning: labels do not go with it: %s", path, cause.msg);
+    put_result(c, path, &done, labels < 0 ? 0 : labels);
     converted_finish(&done);
     return true;
 }

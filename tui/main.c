@@ -103,6 +103,7 @@ int main(int argc, char **argv)
     fill_standard_descriptors();
     setlocale(LC_CTYPE, ""); /* not LC_NUMERIC: numbers in files have points */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* beyond ulimit -f a write fails, as on a full disk */
     argc--;
     argv++;
     int at = opt_first_word(argc, argv);

@@ -2,7 +2,10 @@
 import json
 import os
 import re
+import resource
+import shutil
 import struct
+import time
 import unittest
 
 from program import ROOT, SMALL, Case
@@ -76,6 +79,53 @@ class Convert(Case):
         self.assertIn("no PATH given", self.fails(2, "convert", "a"))
         self.assertIn("unexpected word", self.fails(2, "convert", "a", "b", "c"))
         self.assertFalse([n for n in os.listdir(self.tmp) if "saescope-" in n])
+
+    def test_labels_go_with_it(self):
+        """Also where what is written is another checkpoint; what is said of that one stays."""
+        source, path = os.path.join(SMALL, "saes", "prolu"), self.tmp + "/said.jsonl"
+        with open(path, "w") as f:
+            for i in (3, 7):
+                f.write(json.dumps({"index": i, "description": "feature %d" % i}) + "\n")
+        self.ok("labels", source, "--import", path)
+        for n, (to, carried) in enumerate((("saelens", 0), ("npy", 0), ("jumprelu", 2), ("jumprelu", 0))):
+            out = "%s/%d" % (self.tmp, n)
+            self.assertEqual(self.answer("convert", source, out, "--to", to)["labels"], carried, to)
+            self.assertEqual([(l["id"], l["label"]) for l in self.answer("labels", out)["labels"]],
+                             [(3, "feature 3"), (7, "feature 7")], to)
+
+    def test_cut_short(self):
+        """Killed, or without room: nothing by that name, and nothing left where it can be helped."""
+        rows, columns = 3072, 1024
+        source = os.path.join(self.tmp, "source")
+        os.mkdir(source)
+        for name, shape in (("W_enc", (columns, rows)), ("W_dec", (rows, columns)),
+                            ("b_enc", (rows,)), ("b_dec", (columns,))):
+            header = "{'descr': '<f4', 'fortran_order': False, 'shape': %r, }\n" % (shape,)
+            with open("%s/%s.npy" % (source, name), "wb") as f:
+                f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode())
+                f.write(struct.pack("<I", 0x3f800000) * (shape[0] * (shape[1:] or (1,))[0]))
+        out = os.path.join(self.tmp, "out")
+        line = self.fails(1, "convert", source, out, preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+        self.assertEqual(line, "saescope: %s: cannot write (found 'File too large', expected room for "
+                               "it)\n" % out)
+        self.assertEqual([n for n in os.listdir(self.tmp) if "out" in n], [])
+        for _ in range(20):
+            process = self.start("convert", source, out)
+            while process.poll() is None and not [n for n in os.listdir(self.tmp)
+                                                  if n.startswith(".out.saescope-")]:
+                time.sleep(0.0005)
+            process.kill()
+            process.communicate()
+            if os.path.exists(out): # it was faster: then it is whole
+                self.ok("info", out)
+                break
+            left = [n for n in os.listdir(self.tmp) if n.startswith(".out.saescope-")]
+            for name in left:
+                shutil.rmtree(os.path.join(self.tmp, name))
+            if left:
+                break
+        self.assertTrue(left or os.path.exists(out))
 
     def test_keys_are_documented(self):
         answer = self.answer("convert", SMALL, "--sae", SAES[0], self.tmp + "/out")
