@@ -139,11 +139,16 @@ static void paint_status(struct app *app, struct canvas *c, int row)
 static int paint_bar_key(const struct app *app, struct canvas *c, int row, int col,
                          int limit, enum action a, const char *text)
 {
-    char keys[32];
+    const char *bar = text ? strchr(text, '|') : NULL;
+    char keys[32], word[32];
 
     keymap_text(&app->config.keys, a, true, keys, sizeof keys);
-    if (!text || strlen(text) > 16) /* a sentence for help, not for the bar */
+    if (bar) {
+        snprintf(word, sizeof word, "%.*s", (int)(bar - text), text);
+        text = word;
+    } else if (!text || strlen(text) > 16) { /* a sentence for help, not for the bar */
         text = action_info[a].brief;
+    }
     if (!keys[0] || !text[0] || col + text_width(keys) + 1 + text_width(text) > limit)
         return col;
     col = canvas_text(c, row, col, INK_KEY, keys) + 1;
@@ -164,19 +169,25 @@ static void typed_text(const struct app *app, char *buf, size_t size)
     }
 }
 
+/* Where there is little room it is for what can be done here. */
 static void paint_bar(const struct app *app, const struct view *v, struct canvas *c, int row)
 {
-    static const enum action always[] = {ACT_HELP, ACT_COMMAND, ACT_BACK, ACT_QUIT};
+    static const enum action always[] = {ACT_HELP, ACT_BACK, ACT_COMMAND, ACT_QUIT};
+    enum { NARROW = 100, NARROW_ALWAYS = 2 };
     char typed[64];
     int col = 1, limit;
+    size_t n = c->cols < NARROW && v && v->ops->keys ? NARROW_ALWAYS
+                                                     : sizeof always / sizeof *always;
 
     typed_text(app, typed, sizeof typed);
     limit = c->cols - 1 - text_width(typed);
     canvas_text(c, row, limit, INK_KEY, typed);
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+    for (size_t i = 0; i < n; i++)
         col = paint_bar_key(app, c, row, col, limit, always[i], NULL);
     for (const struct view_key *k = v ? v->ops->keys : NULL; k && k->action; k++)
         col = paint_bar_key(app, c, row, col, limit, k->action, k->text);
+    for (; n < sizeof always / sizeof *always; n++)
+        col = paint_bar_key(app, c, row, col, limit, always[n], NULL);
 }
 
 /* -- all ----------------------------------------------------------------------------------- */

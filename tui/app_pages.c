@@ -33,10 +33,12 @@ static int paint_key(const struct app *app, struct canvas *c, int row, enum acti
                      const char *text)
 {
     struct canvas right = canvas_sub(c, 0, 22, c->rows, c->cols - 22);
+    const char *bar = text ? strchr(text, '|') : NULL;
     char keys[64];
 
     keymap_text(&app->config.keys, a, false, keys, sizeof keys);
     canvas_fit(c, row, 2, 18, ALIGN_LEFT, INK_KEY, keys);
+    text = bar ? bar + 1 : text;
     return canvas_wrap(&right, row, INK_TEXT, text ? text : action_info[a].help);
 }
 

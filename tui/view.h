@@ -81,8 +81,9 @@ enum ask {
     ASK_OTHER,   /* for the view's own: 0 .. by `ASK_OTHER + i` */
 };
 
-/* An entry of the key bar and of the help page. text: what the action does here; NULL:
- * what it says in keymap.h. */
+/* An entry of the key bar and of the help page. text: what the action does here, "zoom in|zoom
+ * in, to the strongest of the cell": the key bar has what is before the bar, help what is
+ * behind; short, one text for both; NULL: what it says in keymap.h. */
 struct view_key {
     enum action action;
     const char *text;

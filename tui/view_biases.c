@@ -98,15 +98,15 @@ static void biases_close(struct view *v)
 /* -- the table of it ------------------------------------------------------------------ */
 
 static const struct view_key biases_keys[] = {
-    {ACT_OPEN, "filter the table of features to the bars taken; in the list: open the feature"},
+    {ACT_OPEN, "filter|filter the table of features to the bars taken; in the list: open the feature"},
     {ACT_PANE_NEXT, "from the bars to the list, and to the scatter where it has no place of "
                     "its own"},
-    {ACT_COLUMN_NEXT, "quantity"},
-    {ACT_LEFT, "bar"},
-    {ACT_SELECT, "take several bars from here on; again: only the one under the cursor"},
+    {ACT_COLUMN_NEXT, "quantity|the next quantity: biases, norms, densities, ..."},
+    {ACT_LEFT, "bar|the bar before, l the next one"},
+    {ACT_SELECT, "range|take several bars from here on; again: only the one under the cursor"},
     {ACT_BINS_MORE, "bins"},
     {ACT_AXIS, NULL},
-    {ACT_SORT, "the series: checkpoints by training step or L1 coefficient, as ridges and lines; "
+    {ACT_SORT, "series|the series: checkpoints by training step or L1 coefficient, as ridges and lines; "
                "again: the histogram"},
     {ACT_SWAP, NULL},
     {ACT_OPTIONS, NULL},

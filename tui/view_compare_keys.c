@@ -427,17 +427,17 @@ bool compare_answer(struct view *v, enum ask what, const char *text, struct err 
 /* -- what ? says ------------------------------------------------------------------------------------------ */
 
 const struct view_key compare_keys[] = {
-    {ACT_OPEN, "both pages side by side; again: the feature by itself"},
-    {ACT_RIGHT, "list"},
-    {ACT_LOCK, "pairs by the same number, or by best match"},
-    {ACT_PARTNER, "pick B"},
+    {ACT_OPEN, "pages|both pages side by side; again: the feature by itself"},
+    {ACT_RIGHT, "list|the next list: matched, drifted, split, ... (h: the one before)"},
+    {ACT_LOCK, "by number|pairs by the same number, or by best match"},
+    {ACT_PARTNER, "pick B|pick the checkpoint to compare with"},
     {ACT_SWAP, NULL},
     {ACT_FILTER, NULL},
     {ACT_SORT, NULL},
     {ACT_COLUMN_NEXT, NULL},
-    {ACT_PANE_NEXT, "to the histograms, where h l choose the quantity"},
+    {ACT_PANE_NEXT, "histogram|to the histograms, where h l choose the quantity"},
     {ACT_SEARCH, "search names"},
-    {ACT_ABLATE, "compute the reconstruction scores"},
+    {ACT_ABLATE, "scores|compute the reconstruction scores"},
     {ACT_AXIS, "logarithmic counts; of all checkpoints: FVU or reconstruction score"},
     {ACT_BINS_MORE, NULL},
     {ACT_OPTIONS, NULL},

@@ -48,8 +48,16 @@ static bool same_subject(const struct cosine_subject *a, const struct cosine_sub
            (a->kind != AGAINST_SAE || a->other == b->other);
 }
 
+/* Rows of different length have no cosine; true as long as it is not known. */
+static bool have_one_length(const struct view *v, const struct cosine_subject *s)
+{
+    const struct sae *a = v->session->saes[s->sae].sae, *b = v->session->saes[s->other].sae;
+
+    return !a || !b || cosine_rows(a, s->weights)->cols == cosine_rows(b, s->weights)->cols;
+}
+
 /* Without a word from the user: true features if there are any, else the partner where
- * several checkpoints were asked for, else itself. */
+ * several checkpoints were asked for that can be compared, else itself. */
 static void choose_against(struct view *v)
 {
     struct cosine *s = v->state;
@@ -62,6 +70,8 @@ static void choose_against(struct view *v)
     if (s->want.kind == AGAINST_SAE && desk_partner(v->desk) < 0)
         s->want.kind = AGAINST_SELF;
     s->want.other = desk_partner(v->desk);
+    if (!s->chosen && s->want.kind == AGAINST_SAE && !have_one_length(v, &s->want))
+        s->want.kind = AGAINST_SELF;
 }
 
 void cosine_update(struct view *v)
@@ -147,15 +157,15 @@ static const char *cosine_explain(const struct view *v)
 /* -- the table of it -------------------------------------------------------------------------- */
 
 static const struct view_key cosine_keys[] = {
-    {ACT_OPEN, "zoom into the strongest of the cell; a single cosine: open the feature of the row"},
-    {ACT_BINS_MORE, "zoom in, into the strongest of the cell"},
+    {ACT_OPEN, "go in|zoom into the strongest of the cell; a single cosine: open the feature of the row"},
+    {ACT_BINS_MORE, "zoom in|zoom in, into the strongest of the cell"},
     {ACT_BINS_LESS, "zoom out"},
-    {ACT_SORT, "order of rows and columns: by id, best match, clusters"},
-    {ACT_AXIS, "what a cell of many cosines shows: the strongest, or the mean"},
-    {ACT_COLUMN_NEXT, "against itself, another checkpoint, true features"},
+    {ACT_SORT, "order|order of rows and columns: by id, best match, clusters"},
+    {ACT_AXIS, "mean|what a cell of many cosines shows: the strongest, or the mean"},
+    {ACT_COLUMN_NEXT, "against|against itself, another checkpoint, true features"},
     {ACT_PANE_NEXT, "the map, the list of matches or composites, the list of true features"},
     {ACT_SWAP, "rows and columns: the other checkpoint becomes current"},
-    {ACT_GOTO, "to the row of a number"},
+    {ACT_GOTO, "row|to the row of a number"},
     {ACT_OPTIONS, NULL},
     {ACT_WRITE, "write the cells shown as .tsv, or what `saescope cosine` prints as .json"},
     {ACT_RELOAD, "go on computing after it was cancelled"},

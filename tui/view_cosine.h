@@ -154,7 +154,7 @@ extern const char *const cosine_order_names[];
 /* -- view_cosine_lists.c ------------------------------------------------------------------- */
 
 struct cosine_table {
-    struct table_column columns[4];
+    struct table_column columns[5];
     struct table table;
     const struct view *view;
 };

@@ -56,6 +56,8 @@ static void paint_subject(const struct view *v, struct canvas *c)
     if (s->looked && !isnan(mean)) /* of one row there is nothing off the diagonal */
         snprintf(figures, sizeof figures, "mean %.4f · std %.4f%s", mean, s->page.std,
                  s->page.self ? " off the diagonal" : "");
+    if (c->cols < 70 && s->page.self && figures[0]) /* room for what it is of */
+        snprintf(figures, sizeof figures, "mean %.4f · std %.4f", mean, s->page.std);
     int room = c->cols - text_width(figures) - 4;
     char text[480], of[40] = "";
     if (!s->page.self)
@@ -63,6 +65,8 @@ static void paint_subject(const struct view *v, struct canvas *c)
     snprintf(text, sizeof text, "%s (%s) against %s%s", rows, n, columns, of);
     if (text_width(text) > room)
         snprintf(text, sizeof text, "%s (%s) × %s%s", rows, n, columns, of);
+    if (text_width(text) > room && s->page.self)
+        snprintf(text, sizeof text, "%s × itself", rows);
     canvas_fit(c, 0, 1, room, ALIGN_LEFT, INK_VALUE | STYLE_BOLD, text);
     canvas_fit(c, 0, 1, c->cols - 2, ALIGN_RIGHT, INK_VALUE, figures);
 }
@@ -80,7 +84,8 @@ static void describe_order(const struct view *v, char *buf, size_t size)
 }
 
 /* "each cell 16 × 8, the strongest · by id · sampled". */
-static void describe_cells(const struct view *v, const struct picture *p, char *buf, size_t size)
+static void describe_cells(const struct view *v, const struct picture *p, bool brief, char *buf,
+                           size_t size)
 {
     static const char *const quality[] = {" · computing", " · sampled: one cosine a cell so far",
                                           " · coarse, finer cells are coming", ""};
@@ -94,8 +99,9 @@ static void describe_cells(const struct view *v, const struct picture *p, char *
     if (p->w.block_r * p->w.block_c == 1)
         snprintf(buf, size, "a cell a cosine · %s%s%s", order, state, quality[p->quality]);
     else
-        snprintf(buf, size, "a cell is %lld × %lld, %s · %s%s%s", (long long)p->w.block_r,
-                 (long long)p->w.block_c, s->pool == HEAT_MEAN ? "their mean" : "the strongest",
+        snprintf(buf, size, "%s%lld × %lld, %s · %s%s%s", brief ? "" : "a cell is ",
+                 (long long)p->w.block_r, (long long)p->w.block_c,
+                 s->pool == HEAT_MEAN ? "their mean" : "the strongest",
                  order, state, quality[p->quality]);
 }
 
@@ -106,9 +112,9 @@ static void paint_head(const struct view *v, const struct picture *p, struct can
 
     if (p->l.head_rows > 0)
         paint_subject(v, c);
-    if (p->l.head_rows < 2)
+    if (p->l.head_rows < 2 || p->w.n_r * p->w.n_c == 0) /* no cell is shown */
         return;
-    describe_cells(v, p, text, sizeof text);
+    describe_cells(v, p, c->cols < 70, text, sizeof text);
     canvas_fit(c, 1, 1, c->cols - legend - 4, ALIGN_LEFT, INK_LABEL, text);
     if (c->cols > legend + 2)
         wid_heat_legend(c, 1, c->cols - legend - 1, p->scale);
@@ -349,6 +355,15 @@ static void paint_waiting(const struct view *v, struct canvas *c)
         canvas_wrap(c, 0, err->code ? INK_ERROR : INK_DIM,
                     err->code ? err->msg
                               : desk_state_text(v->desk, wanted[k], state, sizeof state));
+        return;
+    }
+    const struct err *err = &v->slots[COSINE_SLOT_MAP].err;
+    if (!view_busy(v, COSINE_SLOT_MAP) && err->code == ERR_SHAPE && s->want.kind != AGAINST_SELF) {
+        int row = canvas_wrap(c, 0, INK_ERROR, err->msg);
+        canvas_wrap(c, row + 1, INK_DIM,
+                    "Rows of different length have no cosine. [ ] hold the rows against something "
+                    "else: themselves, another checkpoint, true features; c picks another "
+                    "checkpoint.");
         return;
     }
     view_paint_missing(v, COSINE_SLOT_MAP, c);

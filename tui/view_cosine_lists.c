@@ -9,7 +9,7 @@
 #include "tui/wid_hist.h"
 
 /* Columns of the three lists. */
-enum { BEST_ROW, BEST_COLUMN, BEST_COSINE };
+enum { BEST_ROW, BEST_NAME, BEST_COLUMN, BEST_COLUMN_NAME, BEST_COSINE, BEST_COLUMNS };
 enum { COMPOSITE_ROW, COMPOSITE_PARTS };
 enum { TRUTH_COLUMN, TRUTH_ROW, TRUTH_COSINE, TRUTH_FATE };
 
@@ -119,6 +119,14 @@ static void put_cosine(struct canvas *c, double x)
     table_cell_text(c, ALIGN_RIGHT, x < 0 ? INK_NEGATIVE : INK_POSITIVE, text);
 }
 
+static void put_name(const struct view *v, struct canvas *c, int sae, int64_t id)
+{
+    bool is_label = false;
+    const char *name = id < 0 ? "" : desk_name(v->desk, sae, id, &is_label);
+
+    table_cell_text(c, ALIGN_LEFT, is_label ? INK_NOTE : INK_DIM, name);
+}
+
 static void best_cell(const void *ctx, int64_t row, int column, struct canvas *c)
 {
     const struct view *v = ((const struct cosine_table *)ctx)->view;
@@ -126,10 +134,14 @@ static void best_cell(const void *ctx, int64_t row, int column, struct canvas *c
     int64_t id = s->best_at[row];
     const struct cosine_best *b = &cosine_source(v)->page.best[id];
 
-    if (column == BEST_COSINE)
-        put_cosine(c, (double)b->cosine);
-    else
-        put_id(c, column == BEST_ROW ? id : b->column);
+    const struct cosine_subject *subject = &cosine_source(v)->subject;
+    int other = subject->kind == AGAINST_SAE ? subject->other : subject->sae;
+    switch (column) {
+    case BEST_COSINE: put_cosine(c, (double)b->cosine); break;
+    case BEST_NAME: put_name(v, c, subject->sae, id); break;
+    case BEST_COLUMN_NAME: put_name(v, c, other, b->column); break;
+    default: put_id(c, column == BEST_ROW ? id : b->column);
+    }
 }
 
 /* "11 0.83 · 3 0.41": the true features that it mixes. */
@@ -173,10 +185,12 @@ static void truth_cell(const void *ctx, int64_t row, int column, struct canvas *
 
 void cosine_list(const struct view *v, struct cosine_table *out)
 {
-    static const struct table_column best[] = {
-        {"row", 8, 0, ALIGN_RIGHT, 0, true},
-        {"best", 8, 0, ALIGN_RIGHT, 1, true},
-        {"cosine", 8, 0, ALIGN_RIGHT, 2, true},
+    static const struct table_column best[BEST_COLUMNS] = {
+        {"row", 7, 0, ALIGN_RIGHT, 0, true},
+        {"name", 9, 1, ALIGN_LEFT, 3, false},
+        {"best", 7, 0, ALIGN_RIGHT, 1, true},
+        {"name", 9, 1, ALIGN_LEFT, 4, false},
+        {"cosine", 7, 0, ALIGN_RIGHT, 2, true},
     };
     static const struct table_column composites[] = {
         {"feature", 7, 0, ALIGN_RIGHT, 0, false},
@@ -186,7 +200,7 @@ void cosine_list(const struct view *v, struct cosine_table *out)
     bool truth = s && is_truth(s), known = s && s->looked;
 
     *out = (struct cosine_table){.view = v};
-    out->table = (struct table){.columns = out->columns, .n_columns = truth ? 2 : 3,
+    out->table = (struct table){.columns = out->columns, .n_columns = truth ? 2 : BEST_COLUMNS,
                                 .ctx = out, .cell = truth ? composite_cell : best_cell,
                                 .empty = !known ? "not known yet"
                                          : truth ? "none: no feature has |cosine| > 0.4 with "

@@ -467,10 +467,10 @@ static const struct view_key keys[] = {
     {ACT_SEARCH, NULL},
     {ACT_SORT, NULL},
     {ACT_COLUMN_NEXT, NULL},
-    {ACT_LABEL, "edit the label; :note TEXT keeps a note"},
+    {ACT_LABEL, "label|edit the label; :note TEXT keeps a note"},
     {ACT_FAVOURITE, NULL},
     {ACT_SELECT, NULL},
-    {ACT_ABLATE, "ablate"},
+    {ACT_ABLATE, "ablate|what taking out the feature, or those selected, does to the loss"},
     {ACT_RANDOM, NULL},
     {ACT_GOTO, "go to a feature of the table"},
     {ACT_INVERT, NULL},
@@ -480,7 +480,7 @@ static const struct view_key keys[] = {
     {ACT_COPY, "copy the row to the clipboard"},
     {ACT_COPY_ALL, "copy the rows shown, or those selected"},
     {ACT_RELOAD, "start a cancelled or failed scan again"},
-    {ACT_OPTIONS, "choose the columns and their order"},
+    {ACT_OPTIONS, "columns|choose the columns and their order"},
     {ACT_NONE, NULL},
 };
 

@@ -357,12 +357,12 @@ static const char *overview_explain(const struct view *v)
 /* -- the table of it ------------------------------------------------------------------ */
 
 static const struct view_key overview_keys[] = {
-    {ACT_OPEN, "open"},
-    {ACT_SELECT, "make current"},
+    {ACT_OPEN, "open|open what a number or histogram is about; load a checkpoint"},
+    {ACT_SELECT, "make current|make this checkpoint the current one: the other views show it"},
     {ACT_PANE_NEXT, "next card"},
     {ACT_DOWN, NULL},
-    {ACT_ABLATE, "score"},
-    {ACT_RELOAD, "again"},
+    {ACT_ABLATE, "score|compute the reconstruction score"},
+    {ACT_RELOAD, "again|again, after it failed or was cancelled"},
     {ACT_WRITE, "write what `saescope info`, `scan` and `score` print, to a .tsv or .json file"},
     {ACT_NONE, NULL},
 };

@@ -609,15 +609,15 @@ static void text_close(struct view *v)
 }
 
 static const struct view_key text_keys[] = {
-    {ACT_LABEL, "edit the text"},
-    {ACT_RIGHT, "token"},
-    {ACT_DOWN, "feature"},
+    {ACT_LABEL, "edit the text|edit the text; tokens, losses and features follow"},
+    {ACT_RIGHT, "token|the next token (h: the one before)"},
+    {ACT_DOWN, "feature|the next feature of the token (k: the one before)"},
     {ACT_OPEN, "open the feature"},
-    {ACT_ABLATE, "take it out"},
-    {ACT_INVERT, "all in, out"},
-    {ACT_SEARCH_NEXT, "next sequence"},
-    {ACT_AXIS, "light"},
-    {ACT_RANDOM, "random sequence"},
+    {ACT_ABLATE, "take it out|take the feature out of the text, or put it back: losses, next token"},
+    {ACT_INVERT, "all in, out|with all features for a moment, and without those taken out again"},
+    {ACT_SEARCH_NEXT, "next sequence|the next sequence of the samples (N: the one before)"},
+    {ACT_AXIS, "colour|coloured by the loss, or by the feature under the cursor"},
+    {ACT_RANDOM, "random|a random sequence of the samples"},
     {ACT_OPTIONS, "options"},
     {ACT_NONE, NULL},
 };

@@ -260,10 +260,10 @@ static const char *token_explain(const struct view *v)
 
 static const struct view_key keys[] = {
     {ACT_OPEN, "open the feature"},
-    {ACT_LEFT, "the token before"},
-    {ACT_RIGHT, "the next token"},
+    {ACT_LEFT, "token before|the token before"},
+    {ACT_RIGHT, "next token|the next token"},
     {ACT_COLUMN_NEXT, NULL},
-    {ACT_SORT, "sort by length or by projection"},
+    {ACT_SORT, "sort|sort by length or by projection"},
     {ACT_WRITE, NULL},
     {ACT_NONE, NULL},
 };

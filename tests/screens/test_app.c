@@ -34,7 +34,7 @@ static void frame_shows_its_parts(void **state)
     screen_expect(&s, "\nrow 0\nrow 1\n");
     screen_expect(&s, "1/1000 filter none");
     row = screen_row(&s, 23);
-    assert_string_equal(row, " ? keys  : command  q back  Q quit  Enter open  & filter");
+    assert_string_equal(row, " ? keys  q back  Enter open  & filter  : command  Q quit");
     free(row);
     screen_stop(&s);
 }

@@ -11,6 +11,7 @@
 
 #include "little.h"
 #include "screen.h"
+#include "tui/desk.h"
 #include "tui/view_cosine.h"
 
 extern const struct view_ops view_cosine_ops;
@@ -100,6 +101,65 @@ static void true_features_are_counted_and_listed(void **state)
     screen_expect(&s, "× true 2  1.0000");
     screen_type(&s, "Enter");
     screen_expect(&s, "feature 2 of sae 0");
+    stop(&s);
+}
+
+/* Names tell what two rows have to do with each other, where there is room for them. */
+static void the_list_names_both_rows(void **state)
+{
+    struct screen s;
+    (void)state;
+    start(&s, "self", 60, 200);
+    screen_expect(&s, "row  name                     best  name");
+    desk_need(app_view(s.app, "cosine")->desk, 0);
+    screen_wait(&s);
+    screen_expect(&s, "16  the · LORD                  0  the ");
+    stop(&s);
+    start(&s, "self", 36, 120);
+    screen_expect(&s, "row  name        best  cosine");
+    stop(&s);
+    start(&s, "self", 20, 60); /* in place of the map: nothing is said of its cells */
+    screen_expect(&s, " × 1, the strongest");
+    screen_type(&s, "Tab");
+    screen_expect(&s, "best match of every row");
+    screen_expect_not(&s, "the strongest");
+    stop(&s);
+}
+
+/* Two that cannot be held against each other: the first look is at one of them, and that
+ * there are two different lengths is said with what can be done. */
+static void rows_of_other_length_are_no_dead_end(void **state)
+{
+    enum { D = 8, F = 4 };
+    static float W[D * F], b[D];
+    struct screen s;
+    struct err err = {0};
+    (void)state;
+    for (int i = 0; i < F; i++)
+        W[i * D + i] = 1;
+    struct array a[] = {{"W_enc", DTYPE_F32, 2, {D, F}, W}, {"W_dec", DTYPE_F32, 2, {F, D}, W},
+                        {"b_enc", DTYPE_F32, 1, {F}, b}, {"b_dec", DTYPE_F32, 1, {D}, b}};
+    make_dir("short");
+    write_safetensors("short/sae_weights.safetensors", a, 4);
+    write_text("short/cfg.json", "{\"hook_name\":\"blocks.0.hook_mlp_out\"}");
+    char one[256], two[256];
+    snprintf(one, sizeof one, "%s", test_path("little/saes/relu"));
+    snprintf(two, sizeof two, "%s", test_path("short"));
+    const char *paths[] = {one, two};
+    struct session_options o = {.paths = paths, .n_paths = 2, .threads = 1};
+    session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    screen_start(&s, &(struct screen_options){.views = views, .rows = 24, .cols = 80,
+                                              .session = session, .view = "cosine"});
+    screen_wait(&s);
+    screen_expect(&s, "decoder of relu (48) × itself");
+    screen_type(&s, "]");
+    screen_expect(&s, "(expected equal)");
+    screen_expect(&s, "Rows of different length have no cosine. [ ] hold");
+    screen_expect_not(&s, "R tries again");
+    screen_type(&s, "[");
+    screen_expect(&s, "decoder of relu (48) × itself");
     stop(&s);
 }
 
@@ -395,6 +455,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(true_features_are_counted_and_listed),
+        cmocka_unit_test(the_list_names_both_rows),
+        cmocka_unit_test(rows_of_other_length_are_no_dead_end),
         cmocka_unit_test(the_list_has_its_own_place_on_small_screens),
         cmocka_unit_test(two_checkpoints_stand_against_each_other),
         cmocka_unit_test(enter_leads_to_the_strongest),
