@@ -91,7 +91,7 @@ static bool paint_why(const struct view *v, struct canvas *c, int row, int m, in
         snprintf(text, sizeof text, "needs --acts");
     else
         return false;
-    canvas_fit(c, row, name, c->cols - name, ALIGN_RIGHT, INK_DIM, text);
+    canvas_fit(c, row, name + 1, c->cols - name - 1, ALIGN_RIGHT, INK_DIM, text);
     return true;
 }
 

@@ -285,7 +285,10 @@ void table_cell_number(struct canvas *c, double x, int digits, uint32_t style)
         table_cell_text(c, ALIGN_RIGHT, INK_DIM, "·");
         return;
     }
-    snprintf(buf, sizeof buf, "%.*g", digits, x);
+    snprintf(buf, sizeof buf, x == 0 ? "0" : "%#.*g", digits, x);
+    size_t n = strlen(buf);
+    if (n > 0 && buf[n - 1] == '.') /* "1234." */
+        buf[n - 1] = 0;
     if (strchr(buf, 'e') || text_width(buf) > c->cols)
         number_text(x, c->cols < 5 ? 5 : c->cols, buf, sizeof buf);
     table_cell_text(c, ALIGN_RIGHT, style, buf);

@@ -75,6 +75,6 @@ bool table_mouse(const struct table *t, struct table_state *s, const struct mous
 
 /* A cell of text, number or nothing in the column's manner. */
 void table_cell_text(struct canvas *c, enum align align, uint32_t style, const char *s);
-/* Right-aligned, `digits` significant digits, as k, M, G or with an exponent where that
- * does not fit; NaN is a dim dot. */
+/* Right-aligned, `digits` significant digits (24 is 24.00: those below one another are as
+ * exact), as k, M, G or with an exponent where that does not fit; NaN is a dim dot. */
 void table_cell_number(struct canvas *c, double x, int digits, uint32_t style);

@@ -486,6 +486,27 @@ static void plots_place_their_points(void **state)
     canvas_finish(&c);
 }
 
+static void cells_keep_their_zeros(void **state)
+{
+    static const struct {
+        double x;
+        const char *text;
+    } cases[] = {{24, "   24.00"}, {-1.41, "  -1.410"}, {.0114, " 0.01140"}, {1234.4, "    1234"},
+                 {0, "       0"}, {NAN, "       ·"}, {1e-7, "    1e-7"}, {123456, "  123.5k"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct canvas c;
+        canvas_init(&c, 1, 8);
+        table_cell_number(&c, cases[i].x, 4, INK_VALUE);
+        char *got = canvas_dump(&c), want[32];
+        snprintf(want, sizeof want, "%s\n", cases[i].text);
+        assert_string_equal(got, want);
+        free(got);
+        canvas_finish(&c);
+    }
+}
+
 static void plots_name_their_points(void **state)
 {
     static const float x[] = {0, 1}, y[] = {0, 1};
@@ -801,6 +822,7 @@ int main(void)
         cmocka_unit_test(scatters_light_what_is_taken),
         cmocka_unit_test(every_scatter_size_is_fine),
         cmocka_unit_test(plots_place_their_points),
+        cmocka_unit_test(cells_keep_their_zeros),
         cmocka_unit_test(plots_name_their_points),
         cmocka_unit_test(every_plot_size_is_fine),
         cmocka_unit_test(the_lit_token_stands_in_the_middle),
