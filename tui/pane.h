@@ -1,5 +1,5 @@
 /*
- * pane.h - the page of a feature in small, beside a list: views 2 and 5.
+ * pane.h - the page of a feature in small, beside a list: views 2, 5 and 8.
  *
  * The numbers come from the desk's table and are there at once; examples and neighbours
  * are made by a job of the view's.

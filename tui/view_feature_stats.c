@@ -128,7 +128,7 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
     case STAT_DELTA: delta_text(v, s->page, buf, size); break;
     case STAT_BIAS:
         snprintf(buf, size, "%s%s", short_number(p->bias, x, sizeof x),
-                 isnan(p->bias) ? "" : bias_gates(feature_sae(v)) ? " gates" : " shifts");
+                 isnan(p->bias) ? "" : bias_gates(feature_sae(v)) ? " gates" : " added");
         break;
     case STAT_THRESHOLD: short_number(p->threshold, buf, size); break;
     case STAT_COSINE: short_number(p->encoder_decoder_cosine, buf, size); break;

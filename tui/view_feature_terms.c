@@ -24,8 +24,8 @@ const struct view_term feature_terms[] = {
                  "it against x. Below, the positions whose loss rises most: by how much, the text up "
                  "to the token that is harder to predict, sequence:position of the one before it."},
     {"bias", "The learned bias: b_enc; gated: b_gate. It gates when it only decides whether "
-             "the feature fires (ProLU: m counts where m > 0 and m + b_enc > 0); it shifts "
-             "when it is also added to the activation."},
+             "the feature fires (ProLU: m counts where m > 0 and m + b_enc > 0); else it is "
+             "added to the pre-activation."},
     {"threshold", "Of JumpReLU and BatchTopK: activations at or below it are 0."},
     {"enc·dec", "Cosine of the encoder row and the decoder row."},
     {"|W_dec|", "Length of the decoder row."},

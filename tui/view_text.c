@@ -243,12 +243,31 @@ static void clamp_cursor(struct text_view *s)
     s->feature = s->feature < 0 ? 0 : s->feature;
 }
 
+/* The page of the feature under the cursor, where an index has it at hand. */
+static void ask_page(struct view *v)
+{
+    struct text_view *s = v->state;
+    const struct desk_sae *e = desk_sae(v->desk, v->target.sae);
+    if (s->version != e->version) {
+        s->version = e->version;
+        pane_decimals(&e->table, s->decimals);
+    }
+    pane_ask(v, TEXT_SLOT_PAGE, &s->page, v->target.sae, v->target.feature, false);
+}
+
 static void follow(struct view *v)
 {
     struct text_view *s = v->state;
     clamp_cursor(s);
     const struct prompt_feature *f = text_feature(s);
     v->target.feature = f ? f->id : -1;
+    ask_page(v);
+}
+
+static void text_tick(struct view *v)
+{
+    struct text_view *s = v->state;
+    s->page.slow = view_busy(v, TEXT_SLOT_PAGE);
 }
 
 static void text_loaded(struct view *v, int slot, struct job *job)
@@ -260,6 +279,10 @@ static void text_loaded(struct view *v, int slot, struct job *job)
         s->next = j->next;
         s->next_at = j->at;
         j->next = (struct page_next){0};
+        return;
+    }
+    if (slot == TEXT_SLOT_PAGE) {
+        pane_loaded(&s->page, job);
         return;
     }
     struct run_job *j = (struct run_job *)job;
@@ -547,6 +570,8 @@ static bool text_open(struct view *v, struct err *err)
     (void)err;
     s->ask.sequence = has_tokens(v) ? 0 : -1;
     s->next_at = -1;
+    s->page = PANE_EMPTY;
+    s->version = UINT64_MAX;
     return true;
 }
 
@@ -583,6 +608,8 @@ static void text_changed(struct view *v)
     }
     if (!s->ready)
         ask(v);
+    if (s->shown.known)
+        ask_page(v); /* of an index that is there now */
 }
 
 static void text_status(const struct view *v, char *buf, size_t size)
@@ -606,6 +633,7 @@ static void text_close(struct view *v)
     free(s->before);
     page_prompt_finish(&s->shown.page);
     page_next_finish(&s->next);
+    pane_finish(&s->page);
 }
 
 static const struct view_key text_keys[] = {
@@ -645,6 +673,7 @@ const struct view_ops view_text_ops = {
     .go = text_go,
     .loaded = text_loaded,
     .changed = text_changed,
+    .tick = text_tick,
     .draw = text_draw,
     .status = text_status,
     .act = text_act,

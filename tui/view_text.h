@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "model/prompt.h"
+#include "tui/pane.h"
 #include "tui/view.h"
 
 #define TEXT_MAX_OUT  16   /* features taken out at a time */
@@ -63,9 +64,12 @@ struct text_view {
     struct page_next next;
     int64_t next_at;     /* position that it is of; -1: none */
     bool ready;          /* something was asked already */
+    struct pane page;    /* the feature under the cursor in small, on wide screens */
+    int decimals[FCOL_COUNT];
+    uint64_t version;    /* of the table that these are of */
 };
 
-enum { TEXT_SLOT_RUN, TEXT_SLOT_NEXT };
+enum { TEXT_SLOT_RUN, TEXT_SLOT_NEXT, TEXT_SLOT_PAGE };
 
 /* The token under the cursor, and the feature; NULL when there is none. */
 const struct prompt_token *text_token(const struct text_view *s);

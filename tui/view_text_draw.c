@@ -14,14 +14,17 @@
 #include "io/str.h"
 #include "tui/desk.h"
 #include "tui/view_text.h"
+#include "tui/wid_table.h"
 #include "tui/wid_tokens.h"
 
 #define COLUMN  11  /* cells of a token's column */
 
 struct layout {
-    struct rect text, strip, list, next;
+    struct rect text, strip, list, page, next; /* page.cols 0: no room for it */
     int strip_features;
 };
+
+enum { WIDE = 150, TALL = 10, LIST = 46 };
 
 static struct layout lay_out(const struct text_view *s, int rows, int cols)
 {
@@ -33,9 +36,13 @@ static struct layout lay_out(const struct text_view *s, int rows, int cols)
     l.text = (struct rect){1, 0, text, cols};
     l.strip = (struct rect){1 + text + 1, 0, strip, cols};
     int below = l.strip.row + strip + 1;
-    int width = cols >= 160 ? cols - 70 : cols >= 100 ? cols - 46 : cols / 2;
+    int width = cols >= 100 ? cols - 46 : cols / 2;
     l.list = (struct rect){below, 0, rows - below > 0 ? rows - below : 0, width - 1};
     l.next = (struct rect){below, width, l.list.rows, cols - width};
+    if (cols >= WIDE && l.list.rows >= TALL) { /* the feature between the two */
+        l.list.cols = LIST;
+        l.page = (struct rect){below - 1, LIST + 1, l.list.rows + 1, width - LIST - 2};
+    }
     return l;
 }
 
@@ -190,7 +197,8 @@ static void paint_feature(const struct view *v, struct canvas *c, int row,
     uint32_t style = out ? INK_DIM : INK_TEXT;
     canvas_text(c, row, 0, INK_WARNING, out ? "x" : " ");
     canvas_printf(c, row, 2, style, "#%-7lld", (long long)f->id);
-    canvas_printf(c, row, 11, out ? INK_DIM : INK_VALUE, "%8.4g", (double)f->activation);
+    struct canvas number = canvas_sub(c, row, 11, 1, 8);
+    table_cell_number(&number, (double)f->activation, 4, out ? INK_DIM : INK_VALUE);
     int bar = c->cols >= 44 ? 12 : 0;
     if (bar)
         canvas_hbar(c, row, 21, bar, (double)(fabsf(f->activation) / strongest), INK_BAR);
@@ -346,6 +354,12 @@ void text_draw(const struct view *v, struct canvas *c)
     paint_strip(v, &strip);
     paint_list(v, &list);
     paint_next(v, &next);
+    if (l.page.cols > 0) {
+        struct canvas page = canvas_sub(c, l.page.row, l.page.col, l.page.rows, l.page.cols);
+        canvas_vline(c, l.page.row, l.page.col - 1, l.page.rows, INK_RULE);
+        canvas_vline(c, l.page.row, l.next.col - 1, l.page.rows, INK_RULE);
+        pane_paint(v, TEXT_SLOT_PAGE, &s->page, s->decimals, &page);
+    }
 }
 
 /* -- the mouse ----------------------------------------------------------------------------------------- */

@@ -115,7 +115,7 @@ static void numbers_are_the_samples_own(void **state)
     screen_expect(&s, text);
     snprintf(text, sizeof text, "top %d of %d · by activation · context 10", n, n);
     screen_expect(&s, text);
-    screen_expect(&s, "bias      -0.5 shifts");
+    screen_expect(&s, "bias      -0.5 added");
     screen_expect(&s, "#3  \"king\"");
     screen_expect(&s, "fires on  \" king\" 100 %");
     screen_expect(&s, "response · standard · off up to 0.5");
@@ -210,7 +210,7 @@ static void weights_alone_say_what_they_can(void **state)
 
     (void)state;
     start_at(&s, little_open(true), 36, 120, 3, false);
-    screen_expect(&s, "bias      -0.5 shifts");
+    screen_expect(&s, "bias      -0.5 added");
     screen_expect(&s, "density   ·");
     screen_expect(&s, "needs activation samples: --acts FILE");
     screen_expect(&s, "weights only");
@@ -267,7 +267,7 @@ static void samples_that_shrink_are_said(void **state)
     start_at(&s, open, 36, 120, 3, false);
     screen_expect(&s, "acts.npy");
     screen_expect(&s, "R tries again");
-    screen_expect(&s, "bias      -0.5 shifts"); /* what the weights say stays */
+    screen_expect(&s, "bias      -0.5 added"); /* what the weights say stays */
     little_put_samples();
     stop(&s);
     allow_indexes();

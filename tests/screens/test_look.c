@@ -423,6 +423,30 @@ static void verdicts_are_plain(void **state)
     session_close(session);
 }
 
+/* Without samples nothing is under way: no line looks as if something were to come. */
+static void nothing_is_awaited_without_samples(void **state)
+{
+    struct session *session = little_open(true);
+    struct page_info info = {.median_encoder_decoder_cosine = .5};
+    struct check_facts facts = {session, 0, &info, NULL, NULL, "weights only: no samples"};
+    struct check_line lines[CHECK_LINES];
+    struct screen s;
+    struct err err = {0};
+
+    (void)state;
+    if (!session_load(session, 0, NULL, &err))
+        fail_msg("%s", err.msg);
+    int n = checks_make(&facts, lines);
+    for (int k = 0; k < n; k++)
+        assert_int_not_equal(lines[k].verdict, CHECK_WAITING);
+    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .session = session,
+                                              .view = "overview"});
+    screen_expect(&s, "· samples       none (--acts FILE)");
+    screen_expect(&s, "· sparsity      weights only: no samples");
+    screen_stop(&s);
+    session_close(session);
+}
+
 /* -- checkpoints that are not like the others --------------------------------------------- */
 
 static struct session *open_only(const char *name)
@@ -883,6 +907,7 @@ int main(void)
         cmocka_unit_test(a_card_asked_for_is_brought_into_view),
         cmocka_unit_test(an_overview_without_samples_says_what_is_missing),
         cmocka_unit_test(verdicts_are_plain),
+        cmocka_unit_test(nothing_is_awaited_without_samples),
         cmocka_unit_test(a_single_feature_is_enough),
         cmocka_unit_test(the_health_panel_says_what_is_odd),
         cmocka_unit_test(a_gated_one_has_two_biases),

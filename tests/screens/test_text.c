@@ -109,6 +109,30 @@ static void a_sequence_of_the_samples(void **state)
     session_close(other);
 }
 
+/* Where there is room, what the feature under the cursor is stands beside the list. */
+static void the_feature_stands_beside_the_list(void **state)
+{
+    (void)state;
+    struct screen s;
+    struct session *session = little_open_lm();
+    char text[64];
+    start(&s, session, 60, 200);
+    const struct text_view *v = state_of(&s);
+    while (text_token(v)->n_features < 2)
+        screen_type(&s, "l");
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "#%lld ", (long long)text_token(v)->features[i].id);
+        screen_expect(&s, "── activation ──");
+        screen_expect(&s, "── strongest ──");
+        assert_int_equal(v->page.feature, text_token(v)->features[i].id);
+        assert_true(v->page.ready);
+        screen_type(&s, "j");
+    }
+    screen_resize(&s, 24, 80);
+    screen_expect_not(&s, "── strongest ──");
+    stop(&s, session);
+}
+
 static void the_cursor_moves_over_tokens_and_features(void **state)
 {
     (void)state;
@@ -295,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sequence_of_the_samples),
+        cmocka_unit_test(the_feature_stands_beside_the_list),
         cmocka_unit_test(the_cursor_moves_over_tokens_and_features),
         cmocka_unit_test(typing_shows_what_is_typed),
         cmocka_unit_test(features_are_taken_out),
