@@ -459,7 +459,10 @@ static void key(struct app *app, int32_t k)
         prompt_key(app, k);
         return;
     }
+    bool said = app->message[0] != 0;
     app->message[0] = 0;
+    if (k == K_ESC && said && app->mode == MODE_VIEW)
+        return; /* it is the message that one wants to be rid of, not the view */
     if (!keymap_feed(&app->config.keys, &app->typed, k, &p))
         return;
     if (app->mode == MODE_HELP)

@@ -36,7 +36,7 @@
     X(PANE_NEXT,   "pane-next",   "Tab",               MOVE,  "pane",     "the next pane")                \
     X(PANE_PREV,   "pane-prev",   "Shift-Tab",         MOVE,  "pane",     "the pane before")              \
     X(OPEN,        "open",        "Enter",             VIEW,  "open",     "open what is under the cursor")\
-    X(BACK,        "back",        "q Esc Backspace",   VIEW,  "back",     "back to where you came from")  \
+    X(BACK,        "back",        "q Esc Backspace",   VIEW,  "back",     "back to where you came from; Esc takes a message away first")  \
     X(HISTORY_BACK,"history-back","< Alt-Left",        VIEW,  "older",    "back in the history")          \
     X(HISTORY_ON,  "history-on",  "> Alt-Right",       VIEW,  "newer",    "forward in the history")       \
     X(VIEW_1,      "view-1",      "1",                 VIEW,  "",         "view 1")                       \

@@ -78,6 +78,15 @@ static void places_are_remembered(void **state)
     screen_expect(&s, "4 squared is 16");
     screen_type(&s, "< < < < < < < < <");
     screen_expect(&s, "this is where you began; Q quits");
+    screen_type(&s, "3");
+    screen_expect(&s, "3 Feature");
+    screen_type(&s, "^C"); /* a message: Esc takes it away and stays, once more goes back */
+    screen_expect(&s, "nothing is running");
+    screen_type(&s, "Esc");
+    screen_expect_not(&s, "nothing is running");
+    assert_string_equal(app_where(s.app, &(struct target){0}), "feature");
+    screen_type(&s, "Esc");
+    assert_string_equal(app_where(s.app, &(struct target){0}), "features");
     screen_stop(&s);
 }
 
