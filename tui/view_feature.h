@@ -238,8 +238,10 @@ void feature_draw(const struct view *v, struct canvas *c);
 const char *feature_tokens_text(int64_t n, char *buf, size_t size); /* "1 904 tokens" */
 void feature_paint_stats(const struct view *v, struct canvas *c);
 
-/* Rows that the numbers take in so many columns, and the text of one. */
-int feature_stat_rows(const struct view *v, int cols);
+/* Rows that the numbers take in so many columns, and the text of one; lists of tokens take
+ * 1 line each, or FEATURE_STAT_LINES where there is room to spare. */
+enum { FEATURE_STAT_LINES = 2 };
+int feature_stat_rows(const struct view *v, int cols, int lines);
 bool feature_stat_is_there(const struct view *v, int stat); /* has it a place at all? */
 void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, size_t size);
 

@@ -74,7 +74,7 @@ static int intervals_most(const struct view *v)
     return 3 * (1 + feature_examples(v) * (v->mono ? 2 : 1));
 }
 
-enum { ANY = 1000, CHART_MOST = 18, NEAR_MOST = 16, ABLATE_MOST = 14 };
+enum { ANY = 1000, CHART_ENOUGH = 14, CHART_MOST = 22, NEAR_MOST = 16, ABLATE_MOST = 14 };
 
 static void place_lists(const struct view *v, unsigned others, struct place in,
                         struct place at[PANE_COUNT])
@@ -95,7 +95,10 @@ static void place_lists(const struct view *v, unsigned others, struct place in,
 static void place_wide(const struct view *v, struct place at[PANE_COUNT])
 {
     int left = v->cols * 9 / 20 > 76 ? 76 : v->cols * 9 / 20;
-    int rows = v->rows - 1, stats = feature_stat_rows(v, left - 1);
+    int rows = v->rows - 1, stats = feature_stat_rows(v, left - 1, 1);
+    int taller = feature_stat_rows(v, left - 1, FEATURE_STAT_LINES);
+    if (taller + 2 * CHART_ENOUGH <= rows)
+        stats = taller;
     struct slot charts[] = {
         {HAS(PANE_STATS), stats, stats, 1},
         {HAS(PANE_HIST), 6, CHART_MOST, 1},
@@ -108,7 +111,7 @@ static void place_wide(const struct view *v, struct place at[PANE_COUNT])
 
 static void place_narrow(const struct view *v, struct place at[PANE_COUNT])
 {
-    int stats = feature_stat_rows(v, v->cols), most = v->rows >= 18 ? stats : v->rows >= 12 ? 3 : 1;
+    int stats = feature_stat_rows(v, v->cols, 1), most = v->rows >= 18 ? stats : v->rows >= 12 ? 3 : 1;
     int row = 1, half = v->cols / 2, charts = v->rows >= 18 ? v->rows / 4 + 1 : 0;
     unsigned others = 0;
 

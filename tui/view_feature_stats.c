@@ -148,8 +148,13 @@ void feature_stat_text(const struct view *v, enum feature_stat stat, char *buf, 
 enum { STAT_CELL = 26, STAT_NAME = 10 };
 
 struct stat_cell {
-    int row, col, cols;
+    int row, col, cols, rows;
 };
+
+static bool is_list(int stat)
+{
+    return stat == STAT_TOKENS || stat == STAT_PROMOTES || stat == STAT_SUPPRESSES;
+}
 
 /* Those of the language model, or of two models, only where there are such. */
 bool feature_stat_is_there(const struct view *v, int stat)
@@ -176,9 +181,10 @@ static int span_of(int stat, int n, int rest)
     }
 }
 
-static int place_stats(const struct view *v, int cols, struct stat_cell at[STAT_COUNT])
+/* `lines` rows for a list of tokens. Returns the rows of all. */
+static int place_stats(const struct view *v, int cols, int lines, struct stat_cell at[STAT_COUNT])
 {
-    int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0;
+    int n = cols / STAT_CELL > 0 ? cols / STAT_CELL : 1, row = 0, cell = 0, rows = 1;
 
     for (int i = 0; i < STAT_COUNT; i++) {
         at[i] = (struct stat_cell){.row = row};
@@ -187,21 +193,46 @@ static int place_stats(const struct view *v, int cols, struct stat_cell at[STAT_
         int span = span_of(i, n, n - cell);
         span = span < n ? span : n;
         if (cell + span > n) {
-            row++;
+            row += rows;
             cell = 0;
+            rows = 1;
         }
         int left = cell * cols / n, right = (cell + span) * cols / n;
-        at[i] = (struct stat_cell){row, left, right - left};
+        rows = is_list(i) ? lines : rows;
+        at[i] = (struct stat_cell){row, left, right - left, is_list(i) ? lines : 1};
         cell += span;
     }
-    return row + 1;
+    return row + rows;
 }
 
-int feature_stat_rows(const struct view *v, int cols)
+int feature_stat_rows(const struct view *v, int cols, int lines)
 {
     struct stat_cell at[STAT_COUNT];
 
-    return place_stats(v, cols, at);
+    return place_stats(v, cols, lines, at);
+}
+
+/* `" the" 3 %  " of" 2 %`: broken between its items. */
+static void paint_items(struct canvas *c, const char *text)
+{
+    char line[512];
+
+    for (int row = 0; row < c->rows && *text; row++) {
+        const char *end = text, *next = text;
+        while (*next && row + 1 < c->rows) { /* the last row is cut where it ends */
+            const char *item = strstr(next + 1, "  \"");
+            item = item ? item : next + strlen(next);
+            snprintf(line, sizeof line, "%.*s", (int)(item - text), text);
+            if (end > text && text_width(line) > c->cols)
+                break;
+            end = next = item;
+        }
+        end = row + 1 < c->rows ? end : text + strlen(text);
+        snprintf(line, sizeof line, "%.*s", (int)(end - text), text);
+        canvas_fit(c, row, 0, c->cols, ALIGN_LEFT, strcmp(line, "·") == 0 ? INK_DIM : INK_VALUE,
+                   line);
+        text = end + strspn(end, " ");
+    }
 }
 
 void feature_paint_stats(const struct view *v, struct canvas *c)
@@ -211,17 +242,20 @@ void feature_paint_stats(const struct view *v, struct canvas *c)
     struct stat_cell at[STAT_COUNT];
     char buf[512];
 
-    place_stats(v, c->cols, at);
+    int lines = place_stats(v, c->cols, FEATURE_STAT_LINES, at) <= c->rows ? FEATURE_STAT_LINES : 1;
+    place_stats(v, c->cols, lines, at);
     int above = focused && at[s->stat].row >= c->rows ? at[s->stat].row - c->rows + 1 : 0;
     for (int i = 0; i < STAT_COUNT; i++) {
-        struct canvas cell = canvas_sub(c, at[i].row - above, at[i].col, 1, at[i].cols - 1);
+        struct canvas cell = canvas_sub(c, at[i].row - above, at[i].col, at[i].rows,
+                                        at[i].cols - 1);
         if (at[i].row < above || cell.rows < 1 || at[i].cols == 0)
             continue;
         feature_stat_text(v, (enum feature_stat)i, buf, sizeof buf);
         canvas_fit(&cell, 0, 1, STAT_NAME - 1, ALIGN_LEFT, INK_LABEL, feature_stat_name[i]);
-        canvas_fit(&cell, 0, STAT_NAME + 1, cell.cols - STAT_NAME - 1, ALIGN_LEFT,
-                   strcmp(buf, "·") == 0 ? INK_DIM : INK_VALUE, buf);
-        if (focused && i == s->stat)
-            canvas_ground(&cell, 0, 0, cell.cols, INK_CURSOR);
+        struct canvas value = canvas_sub(&cell, 0, STAT_NAME + 1, cell.rows,
+                                         cell.cols - STAT_NAME - 1);
+        paint_items(&value, buf);
+        for (int row = 0; focused && i == s->stat && row < cell.rows; row++)
+            canvas_ground(&cell, row, 0, cell.cols, INK_CURSOR);
     }
 }
