@@ -220,7 +220,7 @@ bool desk_set_favourite(struct desk *d, int i, int64_t feature, bool favourite);
 uint64_t desk_labels_version(const struct desk *d);
 
 /* The bytes of a token, and the same fit to be shown (newlines as symbols, controls
- * visible); "<123>" for ids that the tokenizer does not have and without a tokenizer, ""
+ * visible, "\xe2" for bytes that are only part of a character); "<123>" for ids that the tokenizer does not have and without a tokenizer, ""
  * for -1. Borrowed; valid while the desk is. */
 const char *desk_token_bytes(struct desk *d, int64_t id, size_t *len);
 const char *desk_token_text(struct desk *d, int64_t id);

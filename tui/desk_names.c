@@ -189,7 +189,10 @@ static const struct desk_token *token(struct desk *d, int64_t id)
         t->bytes = t->own;
         t->len = strlen(t->own);
     }
-    str_visible(&text, t->bytes, t->len, STR_SYMBOLS);
+    /* Part of a character: its bytes tell it from the others of its kind. */
+    bool whole = str_utf8(&text, t->bytes, t->len);
+    str_reset(&text);
+    str_visible(&text, t->bytes, t->len, whole ? STR_SYMBOLS : STR_ASCII);
     t->text = str_take(&text);
     d->n_tokens++;
     return t;

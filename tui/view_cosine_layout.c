@@ -11,7 +11,7 @@
 enum {
     NUMBER_COLS = 6, /* "-0.43 " */
     CELL_COLS_MAX = 7,
-    LIST_COLS = 32,
+    LIST_COLS = 34,
     WIDE = 110,      /* columns from which on the list stands beside the map */
     ZOOM_HALVES = 2, /* the zoom of half a cell a cosine; blocks grow from here */
 };

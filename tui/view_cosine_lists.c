@@ -186,10 +186,10 @@ static void truth_cell(const void *ctx, int64_t row, int column, struct canvas *
 void cosine_list(const struct view *v, struct cosine_table *out)
 {
     static const struct table_column best[BEST_COLUMNS] = {
-        {"row", 7, 0, ALIGN_RIGHT, 0, true},
-        {"name", 9, 1, ALIGN_LEFT, 3, false},
-        {"best", 7, 0, ALIGN_RIGHT, 1, true},
-        {"name", 9, 1, ALIGN_LEFT, 4, false},
+        {"row", 6, 0, ALIGN_RIGHT, 0, true},
+        {"name", 8, 1, ALIGN_LEFT, 3, false},
+        {"best", 6, 0, ALIGN_RIGHT, 1, true},
+        {"name", 8, 1, ALIGN_LEFT, 4, false},
         {"cosine", 7, 0, ALIGN_RIGHT, 2, true},
     };
     static const struct table_column composites[] = {

@@ -110,13 +110,13 @@ static void the_list_names_both_rows(void **state)
     struct screen s;
     (void)state;
     start(&s, "self", 60, 200);
-    screen_expect(&s, "row  name                     best  name");
+    screen_expect(&s, "row  name           best  name           cosine");
     desk_need(app_view(s.app, "cosine")->desk, 0);
     screen_wait(&s);
-    screen_expect(&s, "16  the · LORD                  0  the ");
+    screen_expect(&s, "  0  the              32                  1.000");
     stop(&s);
     start(&s, "self", 36, 120);
-    screen_expect(&s, "row  name        best  cosine");
+    screen_expect(&s, "row  name         best   cosine");
     stop(&s);
     start(&s, "self", 20, 60); /* in place of the map: nothing is said of its cells */
     screen_expect(&s, " × 1, the strongest");
@@ -153,13 +153,13 @@ static void rows_of_other_length_are_no_dead_end(void **state)
     screen_start(&s, &(struct screen_options){.views = views, .rows = 24, .cols = 80,
                                               .session = session, .view = "cosine"});
     screen_wait(&s);
-    screen_expect(&s, "decoder of relu (48) × itself");
+    screen_expect(&s, "decoder of relu (48) against itself");
     screen_type(&s, "]");
     screen_expect(&s, "(expected equal)");
     screen_expect(&s, "Rows of different length have no cosine. [ ] hold");
     screen_expect_not(&s, "R tries again");
     screen_type(&s, "[");
-    screen_expect(&s, "decoder of relu (48) × itself");
+    screen_expect(&s, "decoder of relu (48) against itself");
     stop(&s);
 }
 
@@ -217,7 +217,7 @@ static void enter_leads_to_the_strongest(void **state)
     const struct cosine *c = state_of(&s);
     const struct page_cosine *page = &c->map->source->page;
     struct cosine_layout l = cosine_lay_out(v, v->rows, v->cols);
-    screen_expect(&s, "a cell is ");
+    screen_expect(&s, ", the strongest · by id");
     for (int k = 0; k < 5; k++) {
         int64_t row, column;
         double most = 0;
