@@ -292,6 +292,34 @@ static void tokens_are_fit_to_be_shown(void **state)
     stop(&s);
 }
 
+/* Bytes that are only part of a character can be told from each other. */
+static void bytes_of_characters_are_shown(void **state)
+{
+    static char path[256], tokenizer[256];
+    static const char *paths[] = {path};
+    struct screen s;
+    struct err err = {0};
+    (void)state;
+    write_text("bytes.json", "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"decoder\":"
+                             "{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"merges\":[],"
+                             "\"vocab\":{\"\u00c3\":0,\"\u00e2\":1,\"\u00c3\u00a9\":2,\"a\":3}}}");
+    snprintf(path, sizeof path, "%s", test_path("little"));
+    snprintf(tokenizer, sizeof tokenizer, "%s", test_path("bytes.json"));
+    struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1,
+                                .tokenizer = tokenizer};
+    struct session *session = session_open(&o, NULL, &err);
+    if (!session)
+        fail_msg("%s", err.msg);
+    screen_start(&s, &(struct screen_options){.session = session, .view = "features"});
+    struct desk *d = app_view(s.app, "features")->desk;
+    assert_string_equal(desk_token_text(d, 0), "\\xc3");
+    assert_string_equal(desk_token_text(d, 1), "\\xe2");
+    assert_string_equal(desk_token_text(d, 2), "\u00e9");
+    assert_string_equal(desk_token_text(d, 3), "a");
+    screen_stop(&s);
+    session_close(session);
+}
+
 static void selections_count(void **state)
 {
     struct screen s;
@@ -417,6 +445,7 @@ int main(void)
         cmocka_unit_test(checkpoints_that_do_not_load_say_why),
         cmocka_unit_test(features_have_names),
         cmocka_unit_test(tokens_are_fit_to_be_shown),
+        cmocka_unit_test(bytes_of_characters_are_shown),
         cmocka_unit_test(selections_count),
         cmocka_unit_test(nearest_cosines_come_when_asked_for),
         cmocka_unit_test(the_language_model_opens_when_asked_for),
