@@ -339,6 +339,36 @@ static void a_feature_shows_its_effects(void **state)
     stop(&s, session);
 }
 
+/* On a tall screen the promoted tokens go on in a second line, from item to item. */
+static void promoted_tokens_take_two_lines(void **state)
+{
+    struct screen s;
+    struct target at = TARGET_NONE;
+    (void)state;
+    struct session *session = little_open_lm();
+    at.feature = 3;
+    screen_start(&s, &(struct screen_options){.rows = 60, .cols = 120, .session = session,
+                                              .view = "feature", .at = &at});
+    screen_wait(&s);
+    for (int row = 0; row < 20; row++) {
+        char *line = screen_row(&s, row);
+        bool promotes = strncmp(line, " promotes  \"", 12) == 0;
+        free(line);
+        if (!promotes)
+            continue;
+        line = screen_row(&s, row + 1);
+        assert_int_equal(strspn(line, " "), 11);
+        assert_int_equal(line[11], '"');
+        free(line);
+        line = screen_row(&s, row + 2);
+        assert_memory_equal(line, " suppress. ", 11);
+        free(line);
+        stop(&s, session);
+        return;
+    }
+    fail_msg("no tokens are promoted");
+}
+
 static void a_feature_without_a_model(void **state)
 {
     struct screen s;
@@ -727,6 +757,7 @@ int main(void)
         cmocka_unit_test(effects_come_into_the_table),
         cmocka_unit_test(features_are_found_by_what_they_promote),
         cmocka_unit_test(a_feature_shows_its_effects),
+        cmocka_unit_test(promoted_tokens_take_two_lines),
         cmocka_unit_test(a_feature_without_a_model),
         cmocka_unit_test(the_view_computes_score_and_effects),
         cmocka_unit_test(keys_compute_what_one_wants),
