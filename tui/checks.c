@@ -155,7 +155,7 @@ static void check_scale(struct list *l, const struct check_facts *f)
 
     if (!samples_have_inputs(f->session->samples)) {
         bool firings = samples_have_features(f->session->samples);
-        say(l, CHECK_INFO, name, "features", NULL, "%s",
+        say(l, firings ? CHECK_INFO : CHECK_WAITING, name, "features", NULL, "%s",
             firings ? "a cache of firings: nothing is known of the reconstruction"
                     : "none (--acts FILE)");
         return;
@@ -198,8 +198,8 @@ static void check_b_dec(struct list *l, const struct check_facts *f)
     if (!sae_rebuilds_input(sae))
         say(l, CHECK_INFO, name, "biases", name, "of another space than the samples");
     else if (!c)
-        say(l, samples_have_inputs(f->session->samples) ? CHECK_WAITING : CHECK_INFO, name,
-            "biases", name, "set against the mean of the samples when there are some");
+        say(l, CHECK_WAITING, name, "biases", name, "set against the mean of the samples when "
+            "there are some");
     else if (c->b_dec_length == 0)
         say(l, CHECK_INFO, name, "biases", name, "zero; the samples' mean has length %s",
             figure(c->mean_length).text);
@@ -220,9 +220,8 @@ static void check_sparsity(struct list *l, const struct check_facts *f)
     const struct sae *sae = f->session->saes[f->sae].sae;
     char part[32];
 
-    if (!t) /* it comes with the scan, where there is something to scan */
-        say(l, samples_have_features(f->session->samples) ? CHECK_WAITING : CHECK_INFO, name, view,
-            of, "%s",
+    if (!t)
+        say(l, CHECK_WAITING, name, view, of, "%s",
             f->state && *f->state ? f->state : "not known without samples");
     else if (t->l0 > .5 * (double)sae->d_in)
         say(l, CHECK_WARNING, name, view, of, "L0 %s is not sparse for d_in %lld",

@@ -160,8 +160,10 @@ static int put_checks(struct page *p, int i, int row, int col, int cols)
         struct canvas text = canvas_sub(p->c, 0, col + name, p->c->rows, cols - name);
         bool quiet = lines[k].verdict == CHECK_GOOD || lines[k].verdict == CHECK_INFO;
         int first = row, key = ITEM_CHECK + k;
+        bool never = lines[k].verdict == CHECK_WAITING && card->has_info &&
+                     !overview_has_samples(p->v); /* nothing is under way */
         canvas_text(p->c, row, col, verdict_ink[lines[k].verdict],
-                    verdict_mark[lines[k].verdict]);
+                    verdict_mark[never ? CHECK_INFO : lines[k].verdict]);
         canvas_fit(p->c, row, col + 2, name - 3, ALIGN_LEFT, INK_LABEL, lines[k].name);
         row = canvas_wrap(&text, row, quiet ? INK_TEXT : verdict_ink[lines[k].verdict],
                           lines[k].text);
