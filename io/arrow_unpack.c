@@ -52,8 +52,9 @@ static bool unpack_frame(struct arrow_unpack *u, const struct map *m, int64_t at
 {
     ZSTD_inBuffer in = {piece[0], 0, 0};
     int64_t done = 0, from = at;
+    bool more = false; /* of what was read, which did not fit into the last piece */
     for (size_t left = 1; left;) {
-        if (in.pos == in.size) {
+        if (in.pos == in.size && !more) {
             size_t n = end - at < (int64_t)PIECE ? (size_t)(end - at) : PIECE;
             if (!n)
                 return zstd_failed(err, from, "its end too soon");
@@ -71,6 +72,7 @@ static bool unpack_frame(struct arrow_unpack *u, const struct map *m, int64_t at
         if (!spool_write(&u->spool, piece[1], out.pos, to + done, err))
             return false;
         done += (int64_t)out.pos;
+        more = out.pos == out.size;
         if (!progress_step(progress, "unpacking", at, m->size))
             return err_set(err, ERR_CANCELLED, "cancelled");
     }

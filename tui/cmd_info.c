@@ -42,12 +42,38 @@ static bool put_checks(struct cmd *c, const struct page_info *page, struct err *
     return true;
 }
 
+/* What the samples were taken to be: their files do not always say it in one way. */
+static void put_samples(struct out *o, const struct samples *s)
+{
+    if (!s) {
+        out_null(o, "samples");
+        return;
+    }
+    out_begin(o, "samples");
+    out_text(o, "path", s->path);
+    out_int(o, "files", s->n_files);
+    out_text(o, "of", s->firings ? "firings" : s->n_shards ? "activations" : "token ids");
+    out_int(o, "sequences", s->n_seq);
+    out_int(o, "sequence_length", s->seq_len);
+    out_int(o, "tokens", s->n_tok);
+    out_int(o, "tokens_stored", s->n_tok_stored);
+    if (s->n_shards)
+        out_int(o, "d_in", s->d_in);
+    else
+        out_null(o, "d_in");
+    out_text(o, "dtype", samples_have_features(s) ? dtype_info[s->dtype].name : NULL);
+    out_text(o, "token_ids", s->tokens ? samples_tokens_path(s) : NULL);
+    out_int(o, "masked", s->masked);
+    out_end(o);
+}
+
 bool cmd_info(struct cmd *c, struct err *err)
 {
     struct page_info page;
     if (!page_info_make(c->sae, c->opts.session.threads, &c->progress, &page, err))
         return false;
     out_info(c->out, &page, session_hook(c->session, c->i));
+    put_samples(c->out, c->session->samples);
     bool ok = put_checks(c, &page, err);
     page_info_finish(&page);
     return ok;

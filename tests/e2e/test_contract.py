@@ -146,8 +146,8 @@ class CommandLine(Case):
         for words in (["-s", "topk", "info", SMALL], ["info", "-stopk", "--", SMALL],
                       ["--sae=topk", "info", SMALL],
                       ["info", os.path.join(SMALL, "saes", "topk")]):
-            self.assertEqual(without(self.answer(*words), "path", "hook", "checks"),
-                             without(want, "path", "hook", "checks"))
+            self.assertEqual(without(self.answer(*words), "path", "hook", "checks", "samples"),
+                             without(want, "path", "hook", "checks", "samples"))
 
     def test_stdout_that_takes_nothing(self):
         with open("/dev/full", "wb") as full:

@@ -331,6 +331,27 @@ class Samples(Case):
         self.assertIn(b"%s: warning: 3 tokens are masked out in the file" % path.encode(),
                       self.ok("scan", self.sae, "--acts", path, "--no-index").err)
 
+    def test_info_says_what_they_were_taken_to_be(self):
+        acts, tokens = self.rows(0, 12)
+        path = self.safetensors("x.safetensors", {
+            "activation": ("F32", [12 * LENGTH, D], f32(acts)),
+            "tokens": ("I32", [12, LENGTH], i32(tokens)),
+            "mask": ("U8", [12, LENGTH], b"\0" + b"\1" * (12 * LENGTH - 1))})
+        said = {"path": path, "files": 1, "of": "activations", "sequences": 2, "sequence_length": LENGTH,
+                "tokens": 2 * LENGTH, "tokens_stored": 12 * LENGTH, "d_in": D, "dtype": "float32",
+                "token_ids": path, "masked": 1}
+        info = lambda *words: self.answer("info", self.sae, *words)["samples"]
+        self.assertEqual(info("--acts", path, "--sequences", "2"), said)
+        self.assertIsNone(info())
+        npy = os.path.join(SMALL, "acts.npy")
+        self.assertEqual(info("--acts", npy), {
+            **said, "path": npy, "sequences": 12, "tokens": 12 * LENGTH, "dtype": "float16",
+            "token_ids": None, "masked": 0})
+        ids = os.path.join(SMALL, "tokens.npy")
+        self.assertEqual(info("--tokens", ids), {
+            **said, "path": ids, "files": 0, "of": "token ids", "sequences": 12,
+            "tokens": 12 * LENGTH, "d_in": None, "dtype": None, "token_ids": ids, "masked": 0})
+
     def test_numbers_in_names(self):
         """Shards of a directory are in the order of their numbers; of a glob, a warning."""
         for i in range(12):
