@@ -154,7 +154,7 @@ static bool extra_from_samples(struct maker *m)
                      &extra, m->err))
         return false;
     p->delta_fvu = extra.delta_fvu;
-    if (samples_have_inputs(m->samples) && m->sae->d_in == m->sae->d_out &&
+    if (samples_have_inputs(m->samples) && sae_rebuilds_input(m->sae) &&
         !isfinite(p->delta_fvu))
         p->warning = xstrdup("delta_fvu is null: the reconstruction is not finite, or the "
                              "samples do not vary");

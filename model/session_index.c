@@ -197,7 +197,8 @@ static void warn_of_nulls(struct session *s, int i)
         session_warn(s, "%s: warning: %lld activations of the cache were too great for half "
                      "precision and are taken as %g", e->path, (long long)t->cut_activations,
                      (double)FIRINGS_GREATEST);
-    if (!e->sae || e->sae->d_in != e->sae->d_out || !samples_have_inputs(s->samples))
+    if (!e->sae || !samples_have_inputs(s->samples) ||
+        (!sae_rebuilds_input(e->sae) && !s->target))
         return;
     for (int64_t j = 0; j < e->sae->d_sae; j++)
         beyond += !isfinite(index_record(e->index, j)->delta_fvu);

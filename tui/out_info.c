@@ -2,8 +2,16 @@
 #include "tui/out_info.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+static const char *const norm_names[] = {
+    [SAE_NORM_NONE] = "none",
+    [SAE_NORM_CONSTANT] = "constant_norm_rescale",
+    [SAE_NORM_LAYER] = "layer_norm",
+    [SAE_NORM_FACTOR] = "factor",
+};
 
 static void put_identity(struct out *o, const struct sae *sae, const char *hook)
 {
@@ -26,6 +34,9 @@ static void put_identity(struct out *o, const struct sae *sae, const char *hook)
         out_int(o, "k", sae->k);
     else
         out_null(o, "k");
+    out_text(o, "normalisation", norm_names[sae->norm]);
+    out_num(o, "norm_factor", sae->norm == SAE_NORM_FACTOR ? (double)sae->norm_factor : NAN);
+    out_bool(o, "subtracts", sae->b_in != NULL);
     if (sae->step >= 0)
         out_int(o, "step", sae->step);
     else

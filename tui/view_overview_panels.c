@@ -96,6 +96,9 @@ static void put_reason(struct page *p, int i, int m, int row, int col, int cols)
         desk_score_text(p->v->desk, i, text, sizeof text);
     else if (!metrics[m].is_scored && !overview_has_samples(p->v))
         snprintf(text, sizeof text, "needs --acts");
+    else if (!metrics[m].is_scored && overview_totals(p->v, i) && !p->v->session->target &&
+             !sae_rebuilds_input(p->v->session->saes[i].sae))
+        snprintf(text, sizeof text, "needs --target");
     else if (!metrics[m].is_scored)
         desk_state_text(p->v->desk, i, text, sizeof text);
     canvas_fit(p->c, row, col, cols, ALIGN_LEFT, INK_DIM, text[0] ? text : "·");

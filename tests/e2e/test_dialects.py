@@ -29,9 +29,12 @@ class Dialects(Case):
         for name, case in CASES.items():
             with self.subTest(name):
                 info = self.answer("info", *self.words(case))
-                for key in ("format", "kind", "architecture", "hook", "hook_out", "k"):
+                for key in ("format", "kind", "architecture", "hook", "hook_out", "k",
+                            "normalisation", "subtracts"):
                     if key in case:
                         self.assertEqual(info[key], case[key], key)
+                if "norm_factor" in case:
+                    self.close(info["norm_factor"], case["norm_factor"], "norm_factor")
 
     def test_warnings(self):
         for name, case in CASES.items():

@@ -549,7 +549,7 @@ static void the_health_panel_says_what_is_odd(void **state)
         {"saelens", "{}", 1, 0, false, true, false, NULL,
          {"· samples       none (--acts FILE)", "· b_dec         set against the mean of the samples"}},
         {"saelens", "{\"architecture\":\"transcoder\"}", 1, 0, false, false, false, NULL,
-         {"· b_dec         of another space than the samples"}},
+         {"· b_dec         of another space than the samples", "FVU                  needs --target"}},
         {"clt", NULL, 1, 0, false, false, true, NULL,
          {"· samples       FVU 0.", "of what one layer of a cross-layer transcoder adds"}},
     };
@@ -575,6 +575,7 @@ static void the_health_panel_says_what_is_odd(void **state)
         start(&s, session, "overview", 200, 60);
         for (int k = 0; k < 3 && cases[i].says[k]; k++)
             screen_expect(&s, cases[i].says[k]);
+        screen_expect_not(&s, "do not vary");
         stop(&s, session);
         unlink(test_path("health/cfg.json"));
         unlink(test_path("health/config.json"));

@@ -155,7 +155,8 @@ saelens("saelens_jumprelu_skip", {"architecture": "jumprelu_skip_transcoder", "d
                                   "normalize_activations": "constant_norm_rescale"},
         dict(base, W_skip=skip, threshold=threshold))
 case("saelens_jumprelu_skip", "saelens_jumprelu_skip", f, f @ Wo + bo + x @ skip.T, Wo,
-     "saelens", "skip-transcoder", "jumprelu", "target")
+     "saelens", "skip-transcoder", "jumprelu", "target", normalisation="constant_norm_rescale",
+     subtracts=False)
 
 # sparsify: groupmax, signed, transcoders of before and after February 2025
 linear = {"encoder.weight": We.T, "encoder.bias": be, "W_dec": Wd, "b_dec": bd}
@@ -300,9 +301,11 @@ for name, s, option in (("factor", 0.37, "0.37"), ("estimated factor", np.sqrt(D
         np.linalg.norm(x, axis=1)), "estimate")):
     f = relu((x * s - bd) @ We + be)
     case(name, "saelens_factor", f, (f @ Wd + bd) / s, Wd / s, "saelens", "sae", "standard",
-         "self", options=["--norm-factor", option])
+         "self", options=["--norm-factor", option], normalisation="factor", norm_factor=s,
+         subtracts=True)
 f = relu((x - bd) @ We + be)
 case("no factor", "saelens_factor", f, f @ Wd + bd, Wd, "saelens", "sae", "standard", "self",
+     normalisation="none", norm_factor=None, subtracts=True,
      warning="trained on activations times a factor that is not in the files: they are used as "
              "they are and may be too small or too large (--norm-factor N, or estimate)")
 save("mean.pt", {"state_dict": {n: t(a) for n, a in plain.items()}, "act_mean": t(mean)})
@@ -329,7 +332,8 @@ safetensors("moss_r1/sae_weights.safetensors", {
     "log_jumprelu_threshold": log_threshold, **mean_norm})
 f = np.where(h * norms > np.exp(log_threshold.astype(np.float64)), h, 0)
 case("moss_r1", "moss_r1", f, (f @ Wd + bd) / scale, Wd / scale, "llama-scope", "sae",
-     "jumprelu", "self", hook="blocks.15.hook_resid_post")
+     "jumprelu", "self", hook="blocks.15.hook_resid_post", normalisation="factor",
+     norm_factor=scale, subtracts=False)
 write("moss_topk/config.json", json.dumps(dict(config, act_fn="topk")))
 safetensors("moss_topk/sae_weights.safetensors",
             {"W_E": We, "b_E": be, "W_D": Wd, "b_D": bd, **mean_norm})
