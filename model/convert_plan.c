@@ -359,6 +359,8 @@ bool convert_plan_make(struct convert_plan *p, const struct sae *sae,
     if (sae->models != 1 || (transcodes && options->to == CONVERT_JUMPRELU))
         ok = cannot(sae, "the form has no word for its kind", sae->kind,
                     transcodes ? "sae" : "sae or transcoder", err);
+    else if (sae->W_glu.t)
+        ok = cannot(sae, "the form has no word for its encoder", "a GLU", "one matrix", err);
     else if (sae->saturates)
         ok = cannot(sae, "version 6 of SAELens has no word for its activation", "tanh-relu",
                     "relu", err);

@@ -302,6 +302,24 @@ static bool bind_matrices(struct sae *sae, const struct dialect_tensors *t,
     return true;
 }
 
+/* The other matrix of a GLU encoder. */
+static bool bind_glu(struct sae *sae, const struct dialect_tensors *t, struct err *err)
+{
+    char shape[64];
+    if (!t->W_glu)
+        return true;
+    if (!is_matrix(t->W_glu, "W_glu", err))
+        return false;
+    struct mat glu = mat_of(t->W_glu, t->W_enc_is_d_in_first);
+    if (glu.rows != sae->d_sae || glu.cols != sae->d_in)
+        return err_set(err, ERR_SHAPE, "W_glu has a wrong shape (found %s, expected that of "
+                       "W_enc)", tensor_shape_text(t->W_glu, shape, sizeof shape));
+    if (!t->b_glu)
+        return err_set(err, ERR_MISSING, "there is no b_glu (found none, expected a vector)");
+    sae->W_glu = glu;
+    return dialect_vector(t->b_glu, "b_glu", sae->d_sae, &sae->b_glu, err);
+}
+
 /* What goes past the features of a skip transcoder. */
 static bool bind_skip(struct sae *sae, const struct dialect_tensors *t, struct err *err)
 {
@@ -339,7 +357,8 @@ bool dialect_bind(struct sae *sae, const struct dialect_tensors *t, const char *
          dialect_vector(t->threshold, "threshold", sae->d_sae, &sae->threshold, err) &&
          dialect_vector(t->b_gate, "b_gate", sae->d_sae, &sae->b_gate, err) &&
          dialect_vector(t->b_mag, "b_mag", sae->d_sae, &sae->b_mag, err) &&
-         dialect_vector(t->r_mag, "r_mag", sae->d_sae, &sae->r_mag, err);
+         dialect_vector(t->r_mag, "r_mag", sae->d_sae, &sae->r_mag, err) &&
+         bind_glu(sae, t, err);
     return ok || err_path(err, path);
 }
 

@@ -77,6 +77,7 @@ struct dialect_tensors {
     bool W_dec_is_d_out_first; /* stored [d_out, d_sae] */
     bool no_b_dec;             /* it is zero, and not stored */
     bool transcodes;           /* d_out may differ from d_in; sets the kind */
+    const struct tensor *W_glu, *b_glu; /* of a GLU encoder, stored as W_enc; NULL: none */
     const struct tensor *W_skip; /* of a transcoder: y += W_skip x; NULL: none */
     bool W_skip_is_d_in_first; /* stored [d_in, d_out] */
 };

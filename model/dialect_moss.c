@@ -11,6 +11,9 @@
  * and since 2025 dataset_average_activation_norm.HOOK among the tensors. A .pt file has the
  * same under "sae".
  *
+ * With use_glu_encoder the pre-activation is multiplied by the sigmoid of another one
+ * (encoder_glu.*, or W_E_glu and b_E_glu).
+ *
  * The loader of 2024 brings the weights to activations as they are: with
  * s = sqrt(d_in) / the data's mean norm, b_enc /= s and b_dec /= s; then it folds the
  * decoder's norms into the encoder; the threshold is for what comes out. Since 2025 the input
@@ -83,9 +86,6 @@ static bool check_options(const struct moss *m, struct err *err)
     if (strcmp(m->sae_type, "sae") != 0)
         return err_set(err, ERR_UNSUPPORTED, "sae_type is not read (found %s, expected sae)",
                        m->sae_type);
-    if (m->glu)
-        return err_set(err, ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected "
-                                             "false)");
     if (is_transcoder(m) && m->norm && strcmp(m->norm, "token-wise") == 0)
         return err_set(err, ERR_UNSUPPORTED, "norm_activation of a transcoder is not read (found "
                                              "token-wise, expected dataset-wise or inference)");
@@ -102,11 +102,16 @@ static bool bind_matrices(struct sae *sae, const struct keys *k, const struct mo
         .W_dec = keys_tensor(k, is_new ? "W_D" : "decoder.weight"),
         .b_enc = keys_tensor(k, is_new ? "b_E" : "encoder.bias"),
         .b_dec = m->use_decoder_bias ? keys_tensor(k, is_new ? "b_D" : "decoder.bias") : NULL,
+        .W_glu = m->glu ? keys_tensor(k, is_new ? "W_E_glu" : "encoder_glu.weight") : NULL,
+        .b_glu = m->glu ? keys_tensor(k, is_new ? "b_E_glu" : "encoder_glu.bias") : NULL,
         .W_enc_is_d_in_first = is_new,
         .W_dec_is_d_out_first = !is_new,
         .no_b_dec = !m->use_decoder_bias,
         .transcodes = is_transcoder(m),
     };
+    if (m->glu && !t.W_glu)
+        return err_set(err, ERR_MISSING, "there is no %s, though use_glu_encoder is true (found "
+                       "none, expected a matrix)", is_new ? "W_E_glu" : "encoder_glu.weight");
     return dialect_bind(sae, &t, path, err);
 }
 
@@ -156,6 +161,9 @@ static bool bind_activation(struct sae *sae, const struct keys *k, const struct 
         return err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found %s, expected relu, "
                                              "jumprelu, topk or batchtopk)", m->act_fn);
     }
+    if (sae->arch->selects && m->glu)
+        return err_set(err, ERR_UNSUPPORTED, "act_fn is not read (found %s with "
+                       "use_glu_encoder, expected relu or jumprelu)", m->act_fn);
     return sae->arch->check(sae, err);
 }
 

@@ -92,8 +92,13 @@ bool encoder_init(struct encoder *e, const struct sae *sae, int threads,
     struct encoder made = {.sae = sae};
     made.W = encode_rows(&sae->W_enc, threads, "reading W_enc", progress, &made.copy,
                          err);
-    if (!made.W)
+    if (made.W && sae->W_glu.t)
+        made.W_glu = encode_rows(&sae->W_glu, threads, "reading W_glu", progress,
+                                 &made.glu_copy, err);
+    if (!made.W || (sae->W_glu.t && !made.W_glu)) {
+        scratch_finish(&made.copy);
         return false;
+    }
     int64_t n = sae->d_sae;
     made.level = xmalloc((size_t)n * sizeof *made.level);
     made.norm = xmalloc((size_t)n * sizeof *made.norm);
@@ -112,6 +117,7 @@ bool encoder_init(struct encoder *e, const struct sae *sae, int threads,
 void encoder_finish(struct encoder *e)
 {
     scratch_finish(&e->copy);
+    scratch_finish(&e->glu_copy);
     free(e->level);
     free(e->norm);
     *e = (struct encoder){0};
@@ -305,9 +311,18 @@ struct block {
     int64_t cap, n_hits;
 };
 
+float encoder_glu(const struct encoder *e, int64_t j, float a, const float *u)
+{
+    int64_t d = e->sae->d_in;
+    return a == 0 || !e->W_glu ? a
+                               : sae_glu(e->sae, j, a,
+                                         kern_best()->dot(u, e->W_glu + j * d, d));
+}
+
 static void append_hit(struct block *b, int64_t j, uint32_t row, float m)
 {
     float a = b->e->sae->arch->activate(b->e->sae, j, m);
+    a = encoder_glu(b->e, j, a, b->u + (int64_t)row * b->e->sae->d_in);
     if (a != 0)
         b->hits[b->n_hits++] =
             (struct encode_hit){.feature = (uint32_t)j, .row = row, .value = a};

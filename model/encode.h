@@ -41,11 +41,14 @@ struct encoder {
     const float *W;          /* [d_sae, d_in] f32, contiguous rows: the checkpoint's own
                                 bytes, or a converted copy in an unlinked mapped file */
     float *level, *norm;     /* [d_sae] of arch->level, |W[j]| (scaled if act_scale is) */
-    struct scratch copy;     /* owned; zeroed when W is the checkpoint's own */
+    const float *W_glu;      /* the same of a GLU encoder's other matrix; NULL: none */
+    struct scratch copy, glu_copy; /* owned; zeroed when these are the checkpoint's own */
 };
 
 bool encoder_init(struct encoder *e, const struct sae *sae, int threads,
                   const struct progress *progress, struct err *err);
+/* What is left of an activation a of feature j for the input u: a itself but for GLU encoders. */
+float encoder_glu(const struct encoder *e, int64_t j, float a, const float *u);
 void encoder_finish(struct encoder *e); /* a zeroed one is fine */
 
 /* Rows of f32 for random access: m itself when it lies so, else *copy, converted in

@@ -31,7 +31,7 @@ struct pass {
     const struct progress *progress;
     const struct encoder *encoder; /* TopK only */
     int64_t id, rows, n_blocks;
-    const float *w;                /* [d_in] W_enc[id] */
+    const float *w, *glu;          /* [d_in] W_enc[id]; W_glu[id] or NULL */
     struct block_hits *blocks;     /* [n_blocks] */
     pthread_mutex_t lock;
     int64_t next;
@@ -135,6 +135,8 @@ static bool probe_block(struct prober *w, int64_t index)
         }
         if (!p->sae->arch->selects) {
             float a = p->sae->arch->activate(p->sae, p->id, w->m[i]);
+            if (a != 0 && p->glu)
+                a = sae_glu(p->sae, p->id, a, kern_best()->dot(w->x + i * d, p->glu, d));
             if (a != 0)
                 add_hit(b, w->token[i], a);
         } else if (good < i) {
@@ -254,7 +256,10 @@ bool probe_feature(const struct sae *sae, const struct samples *samples,
     struct encoder encoder = {0};
     struct pass p = {.sae = sae, .samples = samples, .options = options,
                      .progress = progress, .id = id, .w = w, .rows = rows < 16 ? 16 : rows};
+    float *glu = sae->W_glu.t ? xmalloc((size_t)sae->d_in * sizeof *glu) : NULL;
+    p.glu = glu;
     bool ok = weights_row(&sae->W_enc, id, w, err) &&
+              (!glu || weights_row(&sae->W_glu, id, glu, err)) &&
               prepare_selection(&p, &encoder, threads, err);
     if (ok) {
         p.n_blocks = (samples->n_tok + p.rows - 1) / p.rows;
@@ -272,6 +277,7 @@ bool probe_feature(const struct sae *sae, const struct samples *samples,
         free(p.blocks);
     }
     encoder_finish(&encoder);
+    free(glu);
     free(w);
     return ok;
 }
@@ -296,5 +302,12 @@ bool probe_exact(const struct sae *sae, const struct samples *samples, int64_t i
         return err_set(err, ERR_FORMAT, "%s: sample of token %lld changed", samples->path,
                        (long long)t);
     *value = sae_activation(sae, id, kern_best()->dot(x, w, sae->d_in));
-    return true;
+    if (!sae->W_glu.t || *value == 0)
+        return true;
+    float *glu = xmalloc((size_t)sae->d_in * sizeof *glu);
+    bool ok = weights_row(&sae->W_glu, id, glu, err);
+    if (ok)
+        *value = sae_glu(sae, id, *value, kern_best()->dot(x, glu, sae->d_in));
+    free(glu);
+    return ok;
 }

@@ -44,6 +44,7 @@ struct counting {
     const int64_t *ids;
     int n_features;
     const struct encoder *encoder; /* to count those that are selected; else NULL */
+    const struct encoder *glu;     /* of those that are not */
     pthread_mutex_t lock;
     int64_t next;
     bool failed;
@@ -180,7 +181,8 @@ static bool visit_firings(const struct counting *c, struct counter *w, int64_t n
     for (int f = 0; f < c->n_features; f++)
         for (int64_t i = 0; i < n; i++) {
             float m = kern_best()->dot(w->u + i * d, c->W + f * d, d);
-            w->mine[f] += c->sae->arch->activate(c->sae, c->ids[f], m) != 0;
+            float a = c->sae->arch->activate(c->sae, c->ids[f], m);
+            w->mine[f] += encoder_glu(c->glu, c->ids[f], a, w->u + i * d) != 0;
         }
     return true;
 }
@@ -356,6 +358,7 @@ static bool count_candidates(struct counting c, const struct extra_pass *f,
     bool ok = true;
     c.what = "co-occurrence";
     c.visit = visit_firings;
+    c.glu = &f->encoder;
     c.mine_size = COUNT_AT_ONCE;
     c.sums = sums;
     c.W = W;

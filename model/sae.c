@@ -216,7 +216,7 @@ void sae_close(struct sae *sae)
         return;
     float *vectors[] = {sae->b_in,   sae->b_enc, sae->b_dec,     sae->threshold, sae->b_gate,
                         sae->b_mag,  sae->r_mag, sae->act_scale, sae->out_scale,
-                        sae->relative_norm};
+                        sae->relative_norm, sae->b_glu};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]);
     free(sae->broken);
@@ -320,6 +320,7 @@ static void check_matrices(void *ctx)
     struct finite_check *f = ctx;
     f->ok = check_matrix(f, &f->sae->W_enc, "W_enc", true, f->err) &&
             check_matrix(f, &f->sae->W_dec, "W_dec", true, f->err) &&
+            (!f->sae->W_glu.t || check_matrix(f, &f->sae->W_glu, "W_glu", true, f->err)) &&
             (!f->sae->W_skip.t || check_matrix(f, &f->sae->W_skip, "W_skip", false, f->err));
 }
 
@@ -404,6 +405,7 @@ void sae_check_vectors(struct sae *sae)
 {
     struct finite_check f = {.sae = sae};
     check_vector(&f, sae->b_enc, sae->d_sae, true, "b_enc");
+    check_vector(&f, sae->b_glu, sae->d_sae, true, "b_glu");
     check_vector(&f, sae->b_dec, sae->d_out, false, "b_dec");
     check_vector(&f, sae->threshold, sae->d_sae, true, "threshold");
     check_vector(&f, sae->b_gate, sae->d_sae, true, "b_gate");
@@ -417,7 +419,8 @@ bool sae_check_finite(struct sae *sae, const struct progress *progress, struct e
 {
     struct finite_check f = {.sae = sae, .progress = progress, .err = err};
     int notes = sae->n_notes;
-    if (!surely_finite(&sae->W_enc, progress) || !surely_finite(&sae->W_dec, progress)) {
+    if (!surely_finite(&sae->W_enc, progress) || !surely_finite(&sae->W_dec, progress) ||
+        (sae->W_glu.t && !surely_finite(&sae->W_glu, progress))) {
         f.block = mem_try(BLOCK_VALUES, sizeof *f.block, "weights", err);
         bool ok = f.block && map_guard(check_matrices, &f, err) && f.ok;
         free(f.block);
@@ -466,6 +469,12 @@ bool sae_rebuilds_input(const struct sae *sae)
 void sae_set_transcoder(struct sae *sae)
 {
     sae->kind = sae->W_skip.t ? "skip-transcoder" : "transcoder";
+}
+
+float sae_glu(const struct sae *sae, int64_t j, float a, float g)
+{
+    float h = a * (1 / (1 + expf(-(g + sae->b_glu[j]))));
+    return h > (sae->threshold ? fmaxf(0, sae->threshold[j]) : 0) ? h : 0;
 }
 
 float sae_activation(const struct sae *sae, int64_t j, float m)

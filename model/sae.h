@@ -15,6 +15,7 @@
  *   u   = norm(x) - b_in
  *   m_j = W_enc[j] . u                   the bias-free pre-activation, one f32 dot product
  *   a_j = arch->activate(sae, j, m_j)    the activation: what is ranked, stored and shown
+ *         (a GLU encoder's is sae_glu of it, which is never greater)
  *         (TopK: then only the k largest stay, and the negative of these become 0)
  *   y   = unnorm(sum_j a_j out_scale_j W_dec[j] + b_dec) + W_skip x
  *
@@ -105,12 +106,14 @@ struct sae {
     bool saturates; /* standard: tanh of what is above 0 */
     bool is_signed; /* TopK: the k of greatest |h| stay, with their signs */
     struct mat W_enc, W_dec;
+    struct mat W_glu;  /* [d_sae, d_in] of GLU encoders; .t NULL: none */
     struct mat W_skip; /* [d_out, d_in] of skip transcoders: y += W_skip x; .t NULL: none */
     bool cross_layer;  /* W_dec is one of several, each to another layer's output */
     int models;        /* of crosscoders: x and y are theirs, one behind the other; else 1 */
     float *b_in, *b_enc, *b_dec; /* [d_in], [d_sae], [d_out]; see above for NULL */
     float *threshold;            /* [d_sae] JumpReLU, BatchTopK (repeated), else NULL */
     float *b_gate, *b_mag, *r_mag; /* [d_sae] gated, else NULL */
+    float *b_glu;     /* [d_sae] of GLU encoders, else NULL */
     float *act_scale; /* [d_sae] the pre-activation is multiplied by it; NULL: by 1 */
     bool scale_ranks; /* TopK: act_scale decides what is selected and is taken out again */
     float *out_scale; /* [d_sae] a_j counts that many times in y; NULL: once */
@@ -188,6 +191,10 @@ bool sae_rebuilds_input(const struct sae *sae);
 
 /* Its output is not its input: the kind, by whether it has W_skip. */
 void sae_set_transcoder(struct sae *sae);
+
+/* What a GLU encoder leaves of an activation a of feature j, g = W_glu[j] . u: times
+ * sigmoid(g + b_glu), and on where that is above the threshold. */
+float sae_glu(const struct sae *sae, int64_t j, float a, float g);
 
 /* The activation of feature j from its m, where it is known to be selected. */
 float sae_activation(const struct sae *sae, int64_t j, float m);

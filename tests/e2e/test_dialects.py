@@ -84,6 +84,8 @@ class Dialects(Case):
                    "pca": "SAELens' configuration has no word",
                    "identity": "SAELens' configuration has no word",
                    "openai_identity": "SAELens' configuration has no word",
+                   "moss_glu": "the form has no word for its encoder",
+                   "moss_glu_old": "the form has no word for its encoder",
                    "moss_topk": "decoder norms rank its features and are in no activation"}
         for name, case in CASES.items():
             for to in ("saelens", "npy"):

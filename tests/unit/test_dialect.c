@@ -29,6 +29,8 @@ static const struct array arrays[] = {
     {"W_E", DTYPE_F32, 2, {D, F}, W_enc},
     {"W_D", DTYPE_F32, 2, {F, D}, W_dec},
     {"b_E", DTYPE_F32, 1, {F}, b_enc},
+    {"W_E_glu", DTYPE_F32, 2, {D, F}, W_enc},
+    {"b_E_glu", DTYPE_F32, 1, {F}, b_enc},
     {"b_D", DTYPE_F32, 1, {D}, b_dec},
     {"encoder.weight", DTYPE_F32, 2, {F, D}, W_enc_T},
     {"decoder.weight", DTYPE_F32, 2, {D, F}, W_dec_T},
@@ -486,7 +488,15 @@ static void what_is_not_read_is_refused_by_name(void **state)
          "norm_activation of a transcoder is not read (found token-wise, expected"},
         {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
           .config = "{\"use_glu_encoder\":true}", .tensors = "W_E W_D b_E b_D"},
-         ERR_UNSUPPORTED, "use_glu_encoder is not read (found true, expected false)"},
+         ERR_MISSING, "there is no W_E_glu, though use_glu_encoder is true (found none, expected "
+         "a matrix)"},
+        {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json",
+          .config = "{\"use_glu_encoder\":true}", .tensors = "W_E W_D b_E b_D W_E_glu"},
+         ERR_MISSING, "there is no b_glu (found none, expected a vector)"},
+        {{.file = "g/sae_weights.safetensors", .config_name = "g/config.json", .config =
+          "{\"use_glu_encoder\":true,\"act_fn\":\"topk\",\"top_k\":3}",
+          .tensors = "W_E W_D b_E b_D W_E_glu b_E_glu"}, ERR_UNSUPPORTED,
+         "act_fn is not read (found topk with use_glu_encoder, expected relu or jumprelu)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err = {0};

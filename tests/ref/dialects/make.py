@@ -343,7 +343,6 @@ case("moss_topk", "moss_topk", f, (f @ Wd + bd) / scale, Wd / scale, "openmoss",
 case("moss_topk, folded", "moss_topk", f * norms, (f @ Wd + bd) / scale,
      Wd / norms[:, None] / scale, "openmoss", "sae", "topk", "self",
      options=["--fold-decoder-norms", "on"])
-
 # cross-layer transcoders: the layer's own decoder, and one to another layer
 Wc = numbers(F, 4, OUT, scale=0.5)
 warning = ("one layer of a cross-layer transcoder: W_dec is what it writes to layer %d of %d to "
@@ -373,6 +372,29 @@ case("gemma_clt", path, f, f @ Wc[:, 1] + bo + x @ skip.T, Wc[:, 1], "gemma-scop
      hook_out="blocks.1.hook_mlp_out", warning=warning % (1, 1, 3))
 case("gemma_clt, another layer", path, f, f @ Wc[:, 3], Wc[:, 3], "gemma-scope", "transcoder",
      "jumprelu", "target", hook_out="blocks.3.hook_mlp_out", options=["--decoder-layer", "3"])
+
+# GLU encoders: the pre-activation times the sigmoid of another
+Wg, bg = numbers(D, F, scale=0.5), numbers(F, scale=0.5)
+write("moss_glu/config.json", json.dumps(dict(config, act_fn="jumprelu", use_glu_encoder=True)))
+safetensors("moss_glu/sae_weights.safetensors", {
+    "W_E": We, "b_E": be, "W_D": Wd, "b_D": bd, "W_E_glu": Wg, "b_E_glu": bg,
+    "activation_function.log_jumprelu_threshold": log_threshold, **mean_norm})
+h = (x * scale @ We + be) / (1 + np.exp(-(x * scale @ Wg + bg)))
+f = np.where(h * norms > np.exp(log_threshold.astype(np.float64)), h, 0)
+case("moss_glu", "moss_glu", f, (f @ Wd + bd) / scale, Wd / scale, "openmoss", "sae", "jumprelu",
+     "self")
+h = (x @ We + be / s_in) / (1 + np.exp(-(x @ Wg + bg)))
+write("moss_glu_old/hyperparams.json", json.dumps({
+      "act_fn": "relu", "norm_activation": "dataset-wise", "use_glu_encoder": True,
+      "hook_point_in": "blocks.0.hook_mlp_out", "hook_point_out": "blocks.0.hook_mlp_out",
+      "dataset_average_activation_norm": {"in": norm_in, "out": norm_in},
+      "sparsity_include_decoder_norm": True, "use_decoder_bias": True}))
+safetensors("moss_glu_old/checkpoints/final.safetensors", {
+    "encoder.weight": We.T, "encoder.bias": be, "decoder.weight": Wd.T, "decoder.bias": bd,
+    "encoder_glu.weight": Wg.T, "encoder_glu.bias": bg}, "F16")
+f = relu(h) * norms
+case("moss_glu_old", "moss_glu_old", f, f @ (Wd / norms[:, None]) + bd / s_in,
+     Wd / norms[:, None], "llama-scope", "sae", "standard", "self")
 
 for name, a in (("acts", x), ("target", target), ("target_d", target_d), ("pair", pair)):
     write(name + ".npy", npy(a.reshape(ROWS, LENGTH, -1)))
