@@ -480,7 +480,7 @@ float sae_glu(const struct sae *sae, int64_t j, float a, float g)
 float sae_activation(const struct sae *sae, int64_t j, float m)
 {
     float a = sae->arch->activate(sae, j, m);
-    return sae->scale_ranks ? a / sae->act_scale[j] : a;
+    return sae->scale_ranks && a != 0 ? a / sae->act_scale[j] : a;
 }
 
 const float *sae_bias(const struct sae *sae)

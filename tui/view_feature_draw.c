@@ -187,7 +187,8 @@ static void curve_title(const struct view *v, char *buf, size_t size)
         return;
     }
     number_text(s->page->gate, 6, gate, sizeof gate);
-    snprintf(buf, size, "response · %s · off up to %s%s", sae->arch->name, gate,
+    snprintf(buf, size, "response · %s%s · off up to %s%s", sae->arch->name,
+             sae->W_glu.t ? ", its GLU open" : "", gate,
              sae->arch->selects ? ", and below the k-th" : "");
 }
 

@@ -12,7 +12,7 @@
 
 static double response(const struct sae *sae, int64_t id, double m)
 {
-    double a = (double)sae->arch->activate(sae, id, (float)m);
+    double a = (double)sae_activation(sae, id, (float)m);
     return sae->arch->selects && a < 0 && !sae->is_signed ? 0 : a;
 }
 
