@@ -101,6 +101,14 @@ def schema(columns):
                    b"")
 
 
+def footer(columns):
+    """What ends a file: the schema once more."""
+    f = Flat()
+    fields = f.tables([field(f, *c) for c in columns])
+    body = f.done(f.table([("h", 4), lambda: f.table([("h", 0), fields])]))
+    return body + struct.pack("<i", len(body)) + b"ARROW1"
+
+
 def batch(rows, nodes, buffers, codec=None, pack=lambda b, i: b):
     f, body, places = Flat(), b"", []
     for i, b in enumerate(buffers):
@@ -225,11 +233,8 @@ class Samples(Case):
                         "[n_seq, seq_len, d_in] or [n_tok, d_in])\n" % (path, HOOK, why))
 
     def test_a_footer_has_the_schema_too(self):
-        f = Flat()
-        fields = f.tables([field(f, *c) for c in COLUMNS])
-        footer = f.done(f.table([("h", 4), lambda: f.table([("h", 0), fields])]))
         self.same("--acts", self.write("x.arrow", b"ARROW1\0\0" + self.arrow_batch(0, 12) + END +
-                                       footer + struct.pack("<i", len(footer)) + b"ARROW1"))
+                                       footer(COLUMNS)))
 
     def test_datasets_as_they_are_saved(self):
         for i, (first, end) in enumerate(((0, 4), (4, 12))):

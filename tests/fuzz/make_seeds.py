@@ -134,6 +134,14 @@ def texts():
             {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
             {"type": "ByteFallback"}, {"type": "Fuse"},
             {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}}))
+    put("tokenizer", "words.json", json.dumps({
+        "added_tokens": [{"id": 0, "content": "[SEP]", "special": True}],
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {"type": "WordPiece", "continuing_subword_prefix": "##",
+                  "vocab": {"[SEP]": 0, "un": 1, "##able": 2, "n't": 3}}}))
+    put("tokenizer", "unigram.json", json.dumps({
+        "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"},
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["\u2581a", -1.5]]}}))
     put("tokenizer", "vocab.json", json.dumps({"a": 0, "\u0120b": 1, "<0x0A>": 2}))
     put("tokenizer", "list.json", json.dumps(["a", "b", "\u00e9"]))
     for path in sorted(glob.glob(os.path.join(SMALL, "saes", "*", "cfg.json"))):
@@ -180,13 +188,16 @@ def pieces():
 
 def arrow():
     sys.path.insert(0, os.path.join(TESTS, "e2e"))
-    from test_samples import COLUMNS, END, batch, f32, i32, schema
+    from test_samples import COLUMNS, END, batch, f32, footer, i32, schema, zstd_buffer
     nodes = [(1, 0), (1, 0), (2, 0), (4, 0), (1, 0), (16, 0)]
     buffers = [b"", i32([0, 3]), b"r00", b"", i32([0, 2]), b"", i32([0, 2, 4]), b"",
                f32([1, 2, 3, 4]), b"", b"", i32(range(16))]
     stream = schema(COLUMNS) + batch(1, nodes, buffers) + END
     put("container", "stream.arrow", stream)
     put("container", "file.arrow", b"ARROW1\0\0" + stream + b"footer")
+    put("container", "footer.arrow", b"ARROW1\0\0" + batch(1, nodes, buffers) + END + footer(COLUMNS))
+    put("container", "packed.arrow", schema(COLUMNS) + batch(1, nodes, buffers, 1, zstd_buffer) + END)
+    put("container", "llmc.bin", struct.pack("<256i3H", 20240520, 1, 3, *[0] * 253, 7, 8, 9))
 
 
 def index(program):
