@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The peer of bench_lm: a GPT-2 model from the hook on, in PyTorch.
 
-peer_lm.py DIR T THREADS: the model in DIR (model.safetensors), activations and token ids
-as bench_lm writes them there, sequences of T. Prints seconds and mean cross-entropy of the
+peer_lm.py DIR N T THREADS: the model in DIR (model.safetensors), activations and token ids
+as bench_lm writes them there, the first N sequences of T. Prints seconds and mean cross-entropy of the
 fastest of several ways to cut the tokens into batches. Exit status 1 without PyTorch.
 """
 import json
@@ -68,17 +68,16 @@ def tail(w, x, ids, batch):
 
 
 def main():
-    path, T, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    path, (n, T, threads) = sys.argv[1], map(int, sys.argv[2:5])
     torch.set_num_threads(threads)
     w = load(os.path.join(path, "model.safetensors"))
     x = torch.from_numpy(numpy.fromfile(os.path.join(path, "resid.f32"),
-                                        numpy.float32)).view(-1, T, D)
+                                        numpy.float32, n * T * D)).view(n, T, D)
     ids = torch.from_numpy(numpy.fromfile(os.path.join(path, "ids.i64"),
-                                          numpy.int64)).view(-1, T)
+                                          numpy.int64, n * T)).view(n, T)
     best = math.inf
     with torch.no_grad():
-        for tokens in (512, 1024, 2048):
-            batch = max(1, tokens // T)
+        for batch in sorted({max(1, tokens // T) for tokens in (512, 1024, 2048)}):
             start = time.monotonic()
             mean = tail(w, x, ids, batch)
             best = min(best, time.monotonic() - start)
