@@ -56,6 +56,11 @@ struct kern {
      * the greatest of c, -INFINITY for n = 0. No NaN. */
     float (*best)(const float *c, int64_t n, uint32_t id, float *best, uint32_t *who);
 
+    /* dot[i] += w[l] c[l][i], squares[i] += c[l][i]^2 for l = 0, 1, 2, 3 in turn, none of it
+     * fused, i < n: rows that lie along memory by columns. */
+    void (*columns4)(float *dot, float *squares, const float w[4], const float *const c[4],
+                     int64_t n);
+
     /* A tile of a product: c[i ldc + j] = sum over p < k of a[p ROWS + i] b[p COLS + j], in
      * order of p; add: that is added to what is in c, term by term. Fused but in the
      * portable variant, which may thus differ by a rounding a term. */

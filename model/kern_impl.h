@@ -76,6 +76,18 @@ kern_best_all(const float *restrict c, int64_t n, uint32_t id, float *restrict b
     return most[0];
 }
 
+static inline __attribute__((always_inline)) void
+kern_columns4_all(float *restrict dot, float *restrict squares, const float w[4],
+                  const float *const c[4], int64_t n)
+{
+    const float *a = c[0], *b = c[1], *p = c[2], *q = c[3];
+    float wa = w[0], wb = w[1], wp = w[2], wq = w[3];
+    for (int64_t i = 0; i < n; i++) {
+        dot[i] = dot[i] + wa * a[i] + wb * b[i] + wp * p[i] + wq * q[i];
+        squares[i] = squares[i] + a[i] * a[i] + b[i] * b[i] + p[i] * p[i] + q[i] * q[i];
+    }
+}
+
 /* Whole blocks, then the rest in a block of its own. */
 static inline __attribute__((always_inline)) void kern_exp_all(float *x, int64_t n)
 {

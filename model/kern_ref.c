@@ -66,6 +66,12 @@ static float best(const float *c, int64_t n, uint32_t id, float *most, uint32_t 
     return kern_best_all(c, n, id, most, who);
 }
 
+static void columns4(float *dots, float *squares, const float w[4], const float *const c[4],
+                     int64_t n)
+{
+    kern_columns4_all(dots, squares, w, c, n);
+}
+
 /* Vectors of what the compiler's target has, none of them fused: fmaf is a call where the
  * processor lacks it. */
 typedef float v4 __attribute__((vector_size(16), aligned(4)));
@@ -104,4 +110,5 @@ const struct kern kern_portable = {.name = "portable",
                                    .exp = exponential,
                                    .above = above,
                                    .best = best,
+                                   .columns4 = columns4,
                                    .tile = tile};

@@ -190,6 +190,12 @@ AVX2 static float best_avx2(const float *c, int64_t n, uint32_t id, float *most,
     return kern_best_all(c, n, id, most, who);
 }
 
+AVX2 static void columns4_avx2(float *dots, float *squares, const float w[4],
+                               const float *const c[4], int64_t n)
+{
+    kern_columns4_all(dots, squares, w, c, n);
+}
+
 const struct kern kern_avx2 = {.name = "avx2",
                                .dot = dot_avx2,
                                .dot4 = dot4_avx2,
@@ -199,6 +205,7 @@ const struct kern kern_avx2 = {.name = "avx2",
                                .exp = exp_avx2,
                                .above = above_avx2,
                                .best = best_avx2,
+                               .columns4 = columns4_avx2,
                                .tile = tile_avx2};
 
 /* Lanes 0..15 of a, 16..31 of b. */
@@ -396,6 +403,12 @@ AVX512 static float best_avx512(const float *c, int64_t n, uint32_t id, float *m
     return kern_best_all(c, n, id, most, who);
 }
 
+AVX512 static void columns4_avx512(float *dots, float *squares, const float w[4],
+                                   const float *const c[4], int64_t n)
+{
+    kern_columns4_all(dots, squares, w, c, n);
+}
+
 const struct kern kern_avx512 = {.name = "avx512",
                                  .dot = dot_avx512,
                                  .dot4 = dot4_avx512,
@@ -405,6 +418,7 @@ const struct kern kern_avx512 = {.name = "avx512",
                                  .exp = exp_avx512,
                                  .above = above_avx512,
                                  .best = best_avx512,
+                                 .columns4 = columns4_avx512,
                                  .tile = tile_avx512};
 
 #endif

@@ -49,8 +49,16 @@ static void dots_by_columns(struct nearest_part *p, const float *data)
     float *restrict dot = p->dot, *restrict squares = p->squares;
     memset(dot, 0, (size_t)p->count * sizeof *dot);
     memset(squares, 0, (size_t)p->count * sizeof *squares);
-    for (int64_t k = 0; k < m->cols; k++) {
-        const float *restrict column = data + k * m->col_stride + p->first;
+    int64_t k = 0;
+    data += p->first;
+    for (; k + 4 <= m->cols; k += 4) {
+        const float *columns[4];
+        for (int l = 0; l < 4; l++)
+            columns[l] = data + (k + l) * m->col_stride;
+        kern_best()->columns4(dot, squares, p->n->w + k, columns, p->count);
+    }
+    for (; k < m->cols; k++) {
+        const float *restrict column = data + k * m->col_stride;
         float w = p->n->w[k];
         for (int64_t i = 0; i < p->count; i++) {
             dot[i] += w * column[i];

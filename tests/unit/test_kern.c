@@ -193,6 +193,29 @@ static void best_keeps_the_first_of_the_greatest(void **state)
         }
 }
 
+static void columns4_is_loops(void **state)
+{
+    (void)state;
+    static float c[4][MAX_N + 1], want[2][MAX_N], got[2][MAX_N];
+    static const float w[4] = {0.37f, -1.5f, 1e-3f, 12};
+    for (int l = 0; l < 4; l++)
+        fill(c[l], MAX_N + 1, 180 + (uint64_t)l);
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (const struct kern *const *k = kern_all(); *k; k++) {
+            const float *columns[4] = {c[0] + 1, c[1], c[2], c[3]};
+            fill(want[0], MAX_N, s + 190);
+            fill(want[1], MAX_N, s + 200);
+            memcpy(got, want, sizeof got);
+            for (int l = 0; l < 4; l++)
+                for (int64_t i = 0; i < sizes[s]; i++) {
+                    want[0][i] += w[l] * columns[l][i];
+                    want[1][i] += columns[l][i] * columns[l][i];
+                }
+            (*k)->columns4(got[0], got[1], w, columns, sizes[s]);
+            assert_memory_equal(got, want, sizeof want);
+        }
+}
+
 static void gemm_agrees_with_dots(void **state)
 {
     (void)state;
@@ -443,6 +466,7 @@ int main(void)
         cmocka_unit_test(axpy4_is_four_axpy),
         cmocka_unit_test(above_finds_the_same),
         cmocka_unit_test(best_keeps_the_first_of_the_greatest),
+        cmocka_unit_test(columns4_is_loops),
         cmocka_unit_test(gemm_agrees_with_dots),
         cmocka_unit_test(products_are_products),
         cmocka_unit_test(turned_products_are_products),
