@@ -220,9 +220,9 @@ bool sources_add(struct sources *s, const char *word, struct err *err)
         return add_glob(s, word, NULL, err);
     char *path = xstrndup(word, (size_t)(colon - word));
     struct err cause = {0};
-    bool ok = add_glob(s, path, colon + 1, &cause);
+    bool ok = add_glob(s, path, colon + 1, &cause), there = fs_exists(path);
     free(path);
-    if (ok || cause.code == ERR_MISSING)
+    if (ok || !there)
         return ok || add_glob(s, word, NULL, err);
     if (err)
         *err = cause;

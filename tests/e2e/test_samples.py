@@ -425,6 +425,8 @@ class Samples(Case):
                                  zstd(b[:-1]))
         huge = self.arrow_batch(0, 1, codec=1, pack=lambda b, i: struct.pack("<q", 1 << 60))
         os.mkdir(self.tmp + "/empty")
+        self.assertIn("/empty: no samples in the directory", self.fails(
+            1, "scan", self.sae, "--acts", self.tmp + "/empty:KEY"))
         for path, says in (
                 (self.tmp + "/empty", "no samples in the directory (found none, expected "
                                       ".safetensors, .npy, .npz, .arrow or .pt files)"),
