@@ -120,9 +120,11 @@ int main(int argc, char **argv)
     printf("scan %lld -> %lld, %lld tokens, L0 %.1f (%.2f %%), %d threads\n",
            (long long)w.d_in, (long long)w.d_sae, (long long)totals.tokens, totals.l0,
            100 * totals.l0 / (double)w.d_sae, team_default_threads());
-    printf("  bare sgemm %.2f s (%.0f GFLOP/s), scan %.2f s: ratio %.2f (must 1.15)\n",
+    /* Where much fires: encode, decode and errors x W_dec' as products. */
+    bool dense = totals.l0 > 0.005 * (double)w.d_sae;
+    printf("  bare sgemm %.2f s (%.0f GFLOP/s), scan %.2f s: ratio %.2f (must %s)\n",
            peer.wall, 2e-9 * (double)w.n_tok * (double)w.d_in * (double)w.d_sae / peer.wall,
-           ours.wall, ours.wall / peer.wall);
+           ours.wall, ours.wall / peer.wall, dense ? "3.45" : "1.15");
     printf("  processor time %.2f s and %.2f s: ratio %.2f\n", peer.cpu, ours.cpu,
            ours.cpu / peer.cpu);
     printf("  anonymous memory at most %.0f MiB (must 384 + 10 %%)\n", greatest);
