@@ -138,8 +138,8 @@ static void set_title(struct desk *d)
         str_appendf(&title, " · %s ", e->sae->arch->name);
         if (e->sae->models > 1)
             str_appendf(&title, "%d x ", e->sae->models);
-        str_appendf(&title, "%lld → %lld", (long long)(e->sae->d_in / e->sae->models),
-                    (long long)e->sae->d_sae);
+        str_appendf(&title, "%lld → %s", (long long)(e->sae->d_in / e->sae->models),
+                    count_text(e->sae->d_sae, number, sizeof number));
     }
     if (hook)
         str_appendf(&title, " · %s", hook);

@@ -335,6 +335,11 @@ static void compare_status(const struct view *v, char *buf, size_t size)
     count_text(s->n_ids ? s->table.cursor + 1 : 0, row, sizeof row);
     count_text(s->n_ids, rows, sizeof rows);
     str_appendf(&text, "%s/%s", row, rows);
+    struct compare_table t;
+    compare_table(v, &t);
+    if (s->n_ids && s->table.sort >= 0 && s->table.sort < t.table.n_columns)
+        str_appendf(&text, " · sort %s %s", t.heads[s->table.sort].title,
+                    s->table.ascending ? "↑" : "↓");
     if (s->filter[0])
         str_appendf(&text, " · filter %s", s->filter);
     if (s->pattern[0])

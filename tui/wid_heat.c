@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LEGEND_STEPS = 12 };
+enum { LEGEND_STEPS = 16 };
 
 bool wid_heat_has_halves(bool ascii, bool mono)
 {

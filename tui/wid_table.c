@@ -174,6 +174,10 @@ static void paint_title(struct canvas *c, const struct table *t, const struct ta
     char title[128];
 
     snprintf(title, sizeof title, "%s%s", col->title, mark);
+    if (text_width(title) == width + 1 && at > 0) { /* one column of the gap */
+        at -= col->align == ALIGN_RIGHT;
+        width++;
+    }
     if (*mark && text_width(title) > width) { /* rather the mark than all of the name */
         canvas_fit(c, 0, at, width - 1, col->align, ink, col->title);
         canvas_text(c, 0, at + width - 1, ink, mark);

@@ -486,6 +486,31 @@ static void plots_place_their_points(void **state)
     canvas_finish(&c);
 }
 
+static void no_cell(const void *ctx, int64_t row, int column, struct canvas *c)
+{
+    (void)ctx, (void)row, (void)column, (void)c;
+}
+
+/* The mark of the order takes a column of the gap rather than a letter of the name. */
+static void a_sorted_title_stays_whole(void **state)
+{
+    static const struct table_column heads[] = {{"id", 3, 0, ALIGN_RIGHT, 0, true},
+                                                  {"density", 7, 0, ALIGN_RIGHT, 1, true},
+                                                  {"name", 4, 0, ALIGN_LEFT, 1, true}};
+    struct table t = {.columns = heads, .n_columns = 3, .n_rows = 0, .cell = no_cell};
+    const char *const want[] = {"id↓  density  name\n", " id density↓  name\n",
+                                " id  density  name↓\n"};
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct canvas c;
+        canvas_init(&c, 1, 20);
+        table_paint(&c, &t, &(struct table_state){.column = -1, .sort = k}, true);
+        expect(&c, want[k]);
+        canvas_finish(&c);
+    }
+}
+
 static void cells_keep_their_zeros(void **state)
 {
     static const struct {
@@ -822,6 +847,7 @@ int main(void)
         cmocka_unit_test(scatters_light_what_is_taken),
         cmocka_unit_test(every_scatter_size_is_fine),
         cmocka_unit_test(plots_place_their_points),
+        cmocka_unit_test(a_sorted_title_stays_whole),
         cmocka_unit_test(cells_keep_their_zeros),
         cmocka_unit_test(plots_name_their_points),
         cmocka_unit_test(every_plot_size_is_fine),
