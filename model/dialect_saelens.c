@@ -411,6 +411,26 @@ static struct dialect_tensors find_tensors(const struct sae *sae, dialect_find_f
     return t;
 }
 
+/* Parameters of other architectures than the one that cfg.json tells: one of both is wrong. */
+static void note_unused(struct sae *sae, dialect_find_fn *find, const struct saelens *s)
+{
+    bool gated = strcmp(s->architecture, "gated") == 0;
+    const struct {
+        const char *name;
+        bool used;
+    } parameters[] = {
+        {"threshold", s->threshold == THRESHOLD_VECTOR},
+        {"log_threshold", s->threshold == THRESHOLD_VECTOR},
+        {"topk_threshold", s->threshold == THRESHOLD_SCALAR},
+        {"b_gate", gated}, {"b_mag", gated}, {"r_mag", gated},
+        {"W_skip", s->has_skip},
+    };
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        if (!parameters[i].used && find(sae, parameters[i].name))
+            sae_add_note(sae, "the file has '%s', which the architecture of cfg.json has no use "
+                              "for: is it another one?", parameters[i].name);
+}
+
 /* expected_average_only_in: trained on x times one factor that cfg.json does not hold. */
 static void apply_input_factor(struct sae *sae, double factor)
 {
@@ -442,6 +462,7 @@ bool dialect_bind_saelens(struct sae *sae, json_t *cfg, const struct dialect_sou
         return err_path(err, cfg_path);
     if (!bind_tensors(sae, from->find, &s, err))
         return err_path(err, path);
+    note_unused(sae, from->find, &s);
     if (s.expected_average)
         apply_input_factor(sae, from->input_factor);
     bool scales = s.rescale && (s.k > 0 || from->extended);

@@ -324,6 +324,31 @@ static void every_option_of_saelens_means_what_it_says(void **state)
     }
 }
 
+static void parameters_that_the_architecture_has_no_use_for_are_told(void **state)
+{
+    static const struct {
+        const char *cfg, *tensors, *note; /* NULL: none */
+    } cases[] = {
+        {"{}", BASE " threshold", "the file has 'threshold', which the architecture of cfg.json "
+                                  "has no use for: is it another one?"},
+        {"{\"architecture\":\"topk\",\"k\":3}", BASE " log_threshold", "the file has "
+         "'log_threshold', which the architecture of cfg.json has no use for: is it another one?"},
+        {"{\"architecture\":\"jumprelu\"}", BASE " threshold r_mag", "the file has 'r_mag', which "
+         "the architecture of cfg.json has no use for: is it another one?"},
+        {"{\"architecture\":\"jumprelu\"}", BASE " threshold", NULL},
+        {"{\"architecture\":\"gated\"}", "W_enc W_dec b_dec b_gate r_mag b_mag", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sae *sae = open_saelens(cases[i].cfg, cases[i].tensors, NULL, NULL);
+        assert_non_null(sae);
+        assert_int_equal(sae->n_notes, cases[i].note != NULL);
+        if (cases[i].note)
+            assert_string_equal(sae->notes[0].text, cases[i].note);
+        sae_close(sae);
+    }
+}
+
 static void the_factor_of_an_interrupted_run_is_applied(void **state)
 {
     (void)state;
@@ -800,6 +825,7 @@ int main(void)
     fill_weights();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_of_saelens_means_what_it_says),
+        cmocka_unit_test(parameters_that_the_architecture_has_no_use_for_are_told),
         cmocka_unit_test(the_factor_of_an_interrupted_run_is_applied),
         cmocka_unit_test(what_is_not_read_is_refused_by_name),
         cmocka_unit_test(shapes_that_do_not_fit_name_both_tensors),
