@@ -37,6 +37,7 @@ static void put_identity(struct out *o, const struct sae *sae, const char *hook)
     out_text(o, "normalisation", norm_names[sae->norm]);
     out_num(o, "norm_factor", sae->norm == SAE_NORM_FACTOR ? (double)sae->norm_factor : NAN);
     out_bool(o, "subtracts", sae->b_in != NULL);
+    out_bool(o, "decoder_norms_in_activations", sae->act_scale != NULL);
     if (sae->step >= 0)
         out_int(o, "step", sae->step);
     else

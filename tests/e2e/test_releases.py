@@ -28,6 +28,14 @@ class Releases(Case):
                 for key in ("format", "kind", "architecture", "hook", "k", "step", "ignored"):
                     if key in case:
                         self.assertEqual(info[key], case[key], key)
+                what = case["encoded"]
+                self.assertEqual(info["normalisation"], "layer_norm" if "layer norm" in what else
+                                 "factor" if "normalised" in what else "none")
+                self.assertEqual(info["norm_factor"], 0.5 if "normalised" in what else None)
+                self.assertEqual(info["subtracts"], what != "jumprelu" and
+                                 "without b_dec" not in what and
+                                 what not in ("crosscoder", "crosscoder threshold"))
+                self.assertEqual(info["decoder_norms_in_activations"], "times norm" in what)
                 if "note" in case:
                     self.assertTrue(any(case["note"] in n for n in info["notes"]), info["notes"])
                 elif case["format"] != "transcoder-circuits":

@@ -510,6 +510,65 @@ static void what_is_not_read_is_refused_by_name(void **state)
     }
 }
 
+/* Crosscoders as dictionary_learning has them, each with one thing wrong. */
+static void crosscoders_that_do_not_fit(void **state)
+{
+    (void)state;
+    enum { N = 2, D1 = 3 };
+    static float two[N] = {1, 2}, five[1] = {5}, scale[1] = {0};
+    static const struct {
+        struct array changed; /* in place of that of the same name, or one more */
+        enum err_code code;
+        const char *says;
+    } cases[] = {
+        {{"encoder.weight", DTYPE_F32, 3, {0, D1, F}, W_enc}, ERR_SHAPE,
+         "encoder.weight has a wrong shape (found [0, 3, 10], expected [models, d_in, d_sae])"},
+        {{"decoder.weight", DTYPE_F32, 3, {F, N, D1}, W_dec}, ERR_SHAPE,
+         "decoder.weight has a wrong shape (found [10, 2, 3], expected [models, d_sae, d_in]"},
+        {{"decoder.weight", DTYPE_F32, 3, {N, F - 1, D1}, W_dec}, ERR_SHAPE,
+         "W_enc and W_dec do not fit"},
+        {{"decoder.weight", DTYPE_F32, 2, {F, N * D1}, W_dec}, ERR_SHAPE,
+         "decoder.weight has a wrong shape"},
+        {{"decoder.bias", DTYPE_F32, 1, {N * D1}, b_dec}, ERR_SHAPE,
+         "decoder.bias has a wrong shape (found [6], expected [models, d_in]"},
+        {{"encoder.bias", DTYPE_F32, 1, {F - 1}, b_enc}, ERR_SHAPE, "b_enc has a wrong shape"},
+        {{"threshold", DTYPE_F32, 1, {N}, two}, ERR_UNSUPPORTED,
+         "a threshold a model is not read (found 2 of them, expected one)"},
+        {{"code_normalization_id", DTYPE_I64, 0, {0}, five}, ERR_UNSUPPORTED,
+         "code_normalization_id is not read (found 5, expected 1 to 4)"},
+        {{"activation_global_scale", DTYPE_F32, 0, {0}, scale}, ERR_MISSING,
+         "there is an activation_mean without its scale"},
+    };
+    fill_weights();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct array a[] = {
+            {"encoder.weight", DTYPE_F32, 3, {N, D1, F}, W_enc},
+            {"decoder.weight", DTYPE_F32, 3, {N, F, D1}, W_dec},
+            {"encoder.bias", DTYPE_F32, 1, {F}, b_enc},
+            {"decoder.bias", DTYPE_F32, 2, {N, D1}, b_dec},
+            {"threshold", DTYPE_F32, 0, {0}, high},
+            {"activation_mean", DTYPE_F32, 2, {N, D1}, mean},
+            {"activation_global_scale", DTYPE_F32, 0, {0}, high},
+            {"code_normalization_id", DTYPE_I64, 0, {0}, five},
+        };
+        const int all = sizeof a / sizeof *a;
+        int n = all - 1; /* the last: only if it is changed */
+        for (int k = 0; k < all; k++)
+            if (strcmp(a[k].name, cases[i].changed.name) == 0) {
+                a[k] = cases[i].changed;
+                n = k == all - 1 ? all : n;
+            }
+        struct err err = {0};
+        const char *path = write_pt("cc.pt", a, n, NULL, NULL, NULL);
+        assert_null(sae_open(path, &(struct sae_options){.format = "crosscoder"}, NULL, &err));
+        if (err.code != cases[i].code || !strstr(err.msg, cases[i].says))
+            fail_msg("%d: found '%s' (%d), expected '%s'", (int)i, err.msg, err.code,
+                     cases[i].says);
+        assert_memory_equal(err.msg, path, strlen(path));
+        unlink(path);
+    }
+}
+
 /* The same weights twice: in the file, and once more in what is wrapped around. */
 static void weights_that_are_there_twice(void **state)
 {
@@ -611,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_checkpoint_means_what_its_library_computes),
         cmocka_unit_test(what_is_not_read_is_refused_by_name),
+        cmocka_unit_test(crosscoders_that_do_not_fit),
         cmocka_unit_test(weights_that_are_there_twice),
         cmocka_unit_test(a_format_can_be_asked_for),
         cmocka_unit_test(the_same_weights_in_every_form),
