@@ -98,13 +98,27 @@ bool checkpoint_is_file(const struct checkpoint *c, const char *tail)
     return c->file && n >= m && strcmp(c->file + n - m, tail) == 0;
 }
 
+/* Is it one of PyTorch's by its name, which then should be true, or by its first bytes? An npz
+ * is a zip too, but may have to be unpacked as a whole. */
+static bool can_be_peeked(const struct checkpoint *c)
+{
+    static const char *const tails[] = {".pt", ".pth", ".bin", ".pkl", ".pkl.gz", ".pkl.zst",
+                                        ".safetensors"};
+    unsigned char head[4] = {0};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
+        if (checkpoint_is_file(c, tails[i]))
+            return true;
+    FILE *file = checkpoint_is_file(c, ".npz") ? NULL : fopen(c->path, "rbe");
+    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    return (n == sizeof head && memcmp(head, "PK\3\4", sizeof head) == 0) ||
+           (n > 1 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5);
+}
+
 const struct container *checkpoint_peek(const struct checkpoint *c)
 {
-    static const char *const tails[] = {".pt", ".pth", ".bin", ".pkl", ".pkl.gz", ".pkl.zst"};
-    bool ours = false;
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
-        ours = ours || checkpoint_is_file(c, tails[i]);
-    if (ours && !c->peek->done) {
+    if (c->file && !c->peek->done && can_be_peeked(c)) {
         c->peek->done = true;
         c->peek->c = container_open(c->path, NULL, &c->peek->err);
     }
@@ -183,6 +197,9 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
     } else if (firings_named(c->path)) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a cache of firings, expected the "
                 "SAE that it is of; --acts takes the cache)", c->path);
+    } else if (c->file && strncmp(c->file, "W_dec_", 6) == 0) {
+        err_set(err, ERR_MISSING, "%s: not a checkpoint (found the decoder of a cross-layer "
+                "transcoder, expected the path of W_enc_%s beside it)", c->path, c->file + 6);
     } else if (contents) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found %zu tensors, the first called "
                 "'%.100s', expected the names of an SAE)", c->path, container_count(contents),
@@ -190,9 +207,6 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
     } else if (c->peek->done) {
         if (err)
             *err = c->peek->err;
-    } else if (c->file && strncmp(c->file, "W_dec_", 6) == 0) {
-        err_set(err, ERR_MISSING, "%s: not a checkpoint (found the decoder of a cross-layer "
-                "transcoder, expected the path of W_enc_%s beside it)", c->path, c->file + 6);
     } else if (c->file) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a file of another kind, "
                 "expected sae_weights.safetensors, params.npz, W_enc.npy, "

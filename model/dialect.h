@@ -44,8 +44,8 @@ char *checkpoint_sibling(const struct checkpoint *c, const char *name);
 /* The JSON object in dir/name, a new reference; messages name it. */
 json_t *checkpoint_json(const struct checkpoint *c, const char *name, struct err *err);
 
-/* What is in the file at the path, if it is one of PyTorch's and can be read; else NULL.
- * Opened once and borrowed: for formats that only their contents tell. */
+/* What is in the file at the path, if it is one of PyTorch's, whatever it is called, or a
+ * .safetensors, and can be read; else NULL. Opened once and borrowed: for formats that only their contents tell. */
 const struct container *checkpoint_peek(const struct checkpoint *c);
 
 struct dialect {

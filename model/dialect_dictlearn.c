@@ -35,6 +35,7 @@
 
 #define WEIGHTS "ae.pt"
 #define CONFIG  "config.json"
+#define HUB_WEIGHTS "model.safetensors" /* as the hub's mixin saves a model */
 
 #define PLACE_LEVELS 3    /* directories whose names may say the place */
 #define MAX_IDENTITY 8192 /* dimensions of an IdentityDict, whose matrices are made */
@@ -351,7 +352,8 @@ static bool read_told(struct sae *sae, const struct checkpoint *c, const struct 
     else if (c->file)
         sae->step = step_in_name(c->file);
     list_ignored(sae, sae->config);
-    list_ignored(sae, d->trainer);
+    if (d->trainer != sae->config)
+        list_ignored(sae, d->trainer);
     if (d->kind != PCA)
         keys_note_mean(sae, &d->keys);
     return note_size(sae, d->trainer, "activation_dim", sae->d_in, err) &&
@@ -362,6 +364,18 @@ static bool read_told(struct sae *sae, const struct checkpoint *c, const struct 
 
 /* --- the dialect --- */
 
+/* model.safetensors is what everything is called there: the configuration tells. */
+static bool is_of_hub(const struct checkpoint *c)
+{
+    if (checkpoint_has(c, WEIGHTS) || !checkpoint_has(c, HUB_WEIGHTS) ||
+        !checkpoint_has(c, CONFIG))
+        return false;
+    json_t *cfg = checkpoint_json(c, CONFIG, NULL);
+    bool ours = json_object_get(cfg, "activation_dim") && json_object_get(cfg, "dict_size");
+    json_decref(cfg);
+    return ours;
+}
+
 /* config.json beside the file, or above its "checkpoints". A new reference; *cfg stays NULL
  * when there is none. */
 static bool read_config(const struct checkpoint *c, json_t **cfg, struct err *err)
@@ -370,7 +384,8 @@ static bool read_config(const struct checkpoint *c, json_t **cfg, struct err *er
     for (size_t i = 0; i < 2; i++)
         if ((i == 0 || c->file) && checkpoint_has(c, names[i])) {
             *cfg = checkpoint_json(c, names[i], err);
-            if (!*cfg || json_is_object(json_object_get(*cfg, "trainer")))
+            if (!*cfg || json_is_object(json_object_get(*cfg, "trainer")) ||
+                json_object_get(*cfg, "activation_dim"))
                 return *cfg != NULL;
             json_decref(*cfg); /* another program's */
             *cfg = NULL;
@@ -441,6 +456,8 @@ static bool bind_file(struct sae *sae, const struct checkpoint *c, const char *p
                       const struct progress *progress, struct err *err)
 {
     struct dictlearn d = {.trainer = json_object_get(sae->config, "trainer")};
+    if (!d.trainer && json_object_get(sae->config, "activation_dim"))
+        d.trainer = sae->config; /* of the hub */
     if (is_identity(d.trainer))
         return bind_identity(sae, c, d.trainer, err);
     struct container *file = dialect_container(sae, path, progress, err);
@@ -474,7 +491,7 @@ static bool bind_file(struct sae *sae, const struct checkpoint *c, const char *p
 static bool bind(struct sae *sae, const struct checkpoint *c,
                  const struct progress *progress, struct err *err)
 {
-    char *path = checkpoint_weights(c, WEIGHTS);
+    char *path = checkpoint_weights(c, is_of_hub(c) ? HUB_WEIGHTS : WEIGHTS);
     json_t *cfg = NULL;
     bool ok = read_config(c, &cfg, err);
     if (ok && cfg) {
@@ -496,9 +513,10 @@ static const char *recognise(const struct checkpoint *c)
     static const char *const biased[] = {"W_enc", "b_enc", NULL};
     static const char *const pca[] = {"W_enc", "W_dec", "mean", NULL};
     if (!c->file)
-        return !checkpoint_has(c, WEIGHTS)   ? NULL
-               : checkpoint_has(c, CONFIG) ? WEIGHTS " and " CONFIG
-                                           : WEIGHTS;
+        return is_of_hub(c)                  ? HUB_WEIGHTS " and activation_dim in " CONFIG
+               : !checkpoint_has(c, WEIGHTS) ? NULL
+               : checkpoint_has(c, CONFIG)   ? WEIGHTS " and " CONFIG
+                                             : WEIGHTS;
     if (checkpoint_is_file(c, ".pt") && strncmp(c->file, "ae", 2) == 0 &&
         (c->file[2] == '.' || c->file[2] == '_'))
         return "the name ae*.pt";

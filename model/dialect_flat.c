@@ -30,6 +30,12 @@ static const char *const called_linear[] = {"encoder_linear.weight", "decoder_li
                                             "encoder_linear.bias", "decoder_linear.bias",
                                             NULL};
 
+/* Their .safetensors files are others'. */
+static bool has(const struct checkpoint *c, const char *const *names)
+{
+    return !checkpoint_is_file(c, ".safetensors") && checkpoint_contains(c, names);
+}
+
 static bool need_file(const struct checkpoint *c, struct err *err)
 {
     return c->file || err_set(err, ERR_MISSING, "%s: no checkpoint (found a directory, expected the .pt file in "
@@ -74,7 +80,7 @@ static bool bind_mats(struct sae *sae, const struct checkpoint *c,
 
 static const char *recognise_mats(const struct checkpoint *c)
 {
-    return checkpoint_contains(c, matrices) &&
+    return has(c, matrices) &&
                    json_is_object(container_value(checkpoint_peek(c), "cfg"))
                ? "cfg and W_enc in the file"
                : NULL;
@@ -136,7 +142,7 @@ static bool bind_kissane(struct sae *sae, const struct checkpoint *c,
 
 static const char *recognise_kissane(const struct checkpoint *c)
 {
-    if (!checkpoint_contains(c, matrices))
+    if (!has(c, matrices))
         return NULL;
     char *name = config_name(c);
     bool there = checkpoint_has(c, name);
@@ -200,7 +206,7 @@ static const char *recognise_goodfire(const struct checkpoint *c)
 
 static const char *recognise_deepseek(const struct checkpoint *c)
 {
-    return checkpoint_contains(c, linears) ? "encoder.weight and decoder.bias in the file"
+    return has(c, linears) ? "encoder.weight and decoder.bias in the file"
                                            : NULL;
 }
 

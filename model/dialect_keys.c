@@ -17,16 +17,21 @@ static const char *const wrappings[] = {
 };
 #define N_WRAPPINGS (sizeof wrappings / sizeof *wrappings)
 
+static bool is_wrapping(const char *part, size_t len)
+{
+    for (size_t i = 0; i < N_WRAPPINGS; i++)
+        if (strlen(wrappings[i]) == len && strncmp(wrappings[i], part, len) == 0)
+            return true;
+    return len > 0 && strspn(part, "0123456789") == len; /* of a list or tuple */
+}
+
 /* Is the first n bytes of name nothing but wrappings, each with its dot? */
 static bool is_wrapped(const char *name, size_t n)
 {
     const char *end = name + n;
     for (int depth = 0; name < end; depth++) {
-        size_t i = 0, len = strcspn(name, ".");
-        while (i < N_WRAPPINGS && (strlen(wrappings[i]) != len ||
-                                   strncmp(wrappings[i], name, len) != 0))
-            i++;
-        if (i == N_WRAPPINGS || depth == MAX_WRAPPINGS)
+        size_t len = strcspn(name, ".");
+        if (!is_wrapping(name, len) || depth == MAX_WRAPPINGS)
             return false;
         name += len + 1;
     }

@@ -20,7 +20,7 @@ struct keys {
 /*
  * Find the one way to the tensors called by any of names (NULL-terminated; the first that
  * is there will do): as they are; else below at most 3 of state_dict, model_state_dict, sae,
- * ae, autoencoder, model, module, _orig_mod. ERR_MISSING: there is none; ERR_FORMAT: there
+ * ae, autoencoder, model, module, _orig_mod, or numbers in a list. ERR_MISSING: there is none; ERR_FORMAT: there
  * are several.
  */
 bool keys_find(struct keys *k, const struct container *c, const char *const *names,

@@ -351,6 +351,18 @@ dictionary("dl/sae.pt", {"W_enc": t(We), "W_dec": t(Wd), "b_enc": t(be), "b_dec"
 dictionary("dl/pca.pt", {"W_enc": t(np.eye(D)), "W_dec": t(np.eye(D)), "mean": t(mean)},
            "mean taken off", "pca", note=UNTOLD)
 
+# by other names, and in other places: the content tells
+dictionary("dl/model.ckpt", {"state_dict": {"sae." + k: v for k, v in state.items()}, "epoch": 3},
+           "relu", "standard", note=UNTOLD)
+dictionary("dl/5b6c0f", [state, {"lr": 0.1}], "relu", "standard", note=UNTOLD)
+safetensors("dl/hub/model.safetensors", {
+    "encoder.weight": We.T, "encoder.bias": be, "decoder.weight": Wd.T, "b_dec": bd})
+config("dl/hub/config.json", {"activation_dim": D, "dict_size": F, "k": K, "unheard_of": 1})
+case("dl/hub", "topk", "dictionary-learning", "topk", k=K, ignored=["unheard_of"], note=UNTOLD)
+safetensors("dl/ae.safetensors", {
+    "encoder.weight": We.T, "encoder.bias": be, "decoder.weight": Wd.T, "bias": bd})
+case("dl/ae.safetensors", "relu", "dictionary-learning", "standard", note=UNTOLD)
+
 # --- OpenAI ----------------------------------------------------------------------------------------
 
 
