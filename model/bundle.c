@@ -231,7 +231,7 @@ static char *find_part(const char *dir, const char *name, bool (*is)(const char 
 /* Can a file of that name hold weights, and be looked into without unpacking it? */
 static bool is_loose(const char *name)
 {
-    static const char *const tails[] = {".pt", ".pth", ".ckpt", ".safetensors", ".pkl"};
+    static const char *const tails[] = {".pt", ".pth", ".ckpt", ".safetensors"};
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
         if (ends_with(name, tails[i]))
             return true;
