@@ -8,22 +8,54 @@
 
 #include "io/str.h"
 
-/* Into out [size]: names of files and tensors come from outside, and a message must stay
- * one harmless line. A message too long for the buffer loses its end, never its beginning. */
-static void neutralise(char *out, size_t size, const char *text)
+#define ELLIPSIS "..."
+
+/* Where `text` can be cut at or before `at`, not inside a character. */
+static size_t cut_at(const char *text, size_t at)
 {
-    struct str visible = {0};
-    str_visible(&visible, text, strlen(text), STR_ESCAPED);
-    snprintf(out, size, "%s", str_text(&visible));
-    str_finish(&visible);
+    while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+/* The message is `text`. One too long for its buffer loses its middle, which is some name
+ * of a file or tensor: what was found and expected is at the end. */
+static void set_text(struct err *err, const char *text, size_t n)
+{
+    size_t room = sizeof err->msg - 1, head = n, tail = n;
+    if (n > room) {
+        head = cut_at(text, room / 3);
+        tail = n - (room - head - strlen(ELLIPSIS));
+        while (tail < n && ((unsigned char)text[tail] & 0xc0) == 0x80)
+            tail++;
+    }
+    char *out = err->msg;
+    memmove(out, text, head);
+    out += head;
+    if (n > room) {
+        memcpy(out, ELLIPSIS, strlen(ELLIPSIS));
+        out += strlen(ELLIPSIS);
+        memmove(out, text + tail, n - tail);
+        out += n - tail;
+    }
+    *out = 0;
+}
+
+/* Names of files and tensors come from outside, and a message must stay one harmless line. */
+static void append_visible(struct str *out, const char *text)
+{
+    str_visible(out, text, strlen(text), STR_ESCAPED);
 }
 
 static void set_va(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
-    char msg[sizeof err->msg];
-    vsnprintf(msg, sizeof msg, fmt, ap);
+    struct str text = {0}, visible = {0};
+    str_append_va(&text, fmt, ap);
+    append_visible(&visible, str_text(&text));
     *err = (struct err){.code = code};
-    neutralise(err->msg, sizeof err->msg, msg);
+    set_text(err, str_text(&visible), visible.len);
+    str_finish(&visible);
+    str_finish(&text);
 }
 
 bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
@@ -56,11 +88,12 @@ bool err_format(struct err *err, uint64_t offset, const char *fmt, ...)
     set_va(err, ERR_FORMAT, fmt, ap);
     va_end(ap);
     err->offset = offset;
-    char details[sizeof err->msg];
-    char *at = err->msg + problem_length(err->msg);
-    memcpy(details, at, strlen(at) + 1);
-    snprintf(at, sizeof err->msg - (size_t)(at - err->msg), " at byte %llu%s",
-             (unsigned long long)offset, details);
+    size_t problem = problem_length(err->msg);
+    struct str text = {0};
+    str_append(&text, err->msg, problem);
+    str_appendf(&text, " at byte %llu%s", (unsigned long long)offset, err->msg + problem);
+    set_text(err, str_text(&text), text.len);
+    str_finish(&text);
     return false;
 }
 
@@ -97,15 +130,16 @@ bool err_wrap(struct err *err, const char *fmt, ...)
 {
     if (!err)
         return false;
-    char head[sizeof err->msg], old[sizeof err->msg];
+    struct str head = {0}, text = {0};
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(head, sizeof head, fmt, ap);
+    str_append_va(&head, fmt, ap);
     va_end(ap);
-    memcpy(old, err->msg, sizeof old);
-    neutralise(err->msg, sizeof err->msg, head);
-    size_t len = strlen(err->msg);
-    snprintf(err->msg + len, sizeof err->msg - len, ": %s", old);
+    append_visible(&text, str_text(&head));
+    str_appendf(&text, ": %s", err->msg);
+    set_text(err, str_text(&text), text.len);
+    str_finish(&text);
+    str_finish(&head);
     return false;
 }
 
@@ -113,10 +147,10 @@ bool err_path(struct err *err, const char *path)
 {
     if (!err)
         return false;
-    char shown[sizeof err->msg];
-    neutralise(shown, sizeof shown, path);
-    size_t len = strlen(shown);
-    if (strncmp(err->msg, shown, len) == 0 && err->msg[len] == ':')
-        return false;
-    return err_wrap(err, "%s", path);
+    struct str shown = {0};
+    append_visible(&shown, path);
+    if (strncmp(err->msg, str_text(&shown), shown.len) != 0 || err->msg[shown.len] != ':')
+        err_wrap(err, "%s", path);
+    str_finish(&shown);
+    return false;
 }

@@ -37,7 +37,8 @@ struct err {
     enum err_code code;
     int os_errno;    /* 0 unless code is ERR_OS */
     uint64_t offset; /* byte offset in the input, for ERR_FORMAT; else 0 */
-    char msg[1024];  /* one line, no final newline, always terminated */
+    char msg[1024];  /* one line, no final newline, always terminated; its middle is left
+                        out when it is longer */
 };
 
 /* Fill *err (if not NULL) with a formatted message. Newlines and control characters that

@@ -152,7 +152,8 @@ static bool check(const struct fidx *f, uint64_t version, struct err *err)
         return err_format(err, 0, "%s: not an index of saescope (found other bytes, "
                           "expected its header)", path);
     if (h->hash != header_hash(h) || h->n_sections > FIDX_SECTIONS)
-        return err_format(err, 32, "%s: header of the index is damaged", path);
+        return err_format(err, 32, "%s: header of the index is damaged (found another "
+                          "checksum, expected the one written)", path);
     if (h->size != (uint64_t)f->map.size)
         return err_set(err, ERR_FORMAT, "%s: index is cut (found %lld bytes, expected %llu)",
                        path, (long long)f->map.size, (unsigned long long)h->size);
@@ -173,7 +174,7 @@ struct fidx *fidx_open(const char *path, uint64_t version, struct err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0 && errno == ENOENT) {
-        err_set(err, ERR_MISSING, "%s: no index yet", path);
+        err_set(err, ERR_MISSING, "%s: no index yet (found no such file, expected one)", path);
         return NULL;
     }
     struct fidx *f = xcalloc(1, sizeof *f);
@@ -203,14 +204,15 @@ const void *fidx_section(const struct fidx *f, const char *name, size_t *size,
             continue;
         const void *data = f->map.data + s->offset;
         if (s->hash && XXH3_64bits(data, s->size) != s->hash) {
-            err_format(err, s->offset, "%s: section '%s' of the index is damaged",
-                       f->map.path, name);
+            err_format(err, s->offset, "%s: section '%s' of the index is damaged (found another "
+                       "checksum, expected the one written)", f->map.path, name);
             return NULL;
         }
         *size = s->size;
         return data;
     }
-    err_set(err, ERR_MISSING, "%s: index has no section '%s'", f->map.path, name);
+    err_set(err, ERR_MISSING, "%s: index lacks a section (found no '%s', expected one)",
+            f->map.path, name);
     return NULL;
 }
 

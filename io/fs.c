@@ -57,7 +57,8 @@ static char *xdg_dir(const char *variable, const char *fallback, struct err *err
     } else if (home()) {
         dir = xasprintf("%s/%s/saescope", home(), fallback);
     } else {
-        err_set(err, ERR_MISSING, "%s: neither it nor HOME is set", variable);
+        err_set(err, ERR_MISSING, "%s: nowhere to keep files (found neither it nor HOME set, "
+                "expected one of them)", variable);
         return NULL;
     }
     if (make_dirs(dir, err))

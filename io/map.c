@@ -128,7 +128,8 @@ void map_close(struct map *m)
 
 static bool changed(const char *path, struct err *err)
 {
-    return err_set(err, ERR_FORMAT, "%s: changed or truncated while open", path);
+    return err_set(err, ERR_FORMAT, "%s: changed or truncated while open (found another size, "
+                   "time or end, expected the file as it was opened)", path);
 }
 
 bool map_unchanged(const struct map *m, struct err *err)

@@ -25,12 +25,13 @@ bool spool_room(const struct spool *s, int64_t size, struct err *err)
     if (fstatvfs(s->fd, &fs) != 0 || fs.f_frsize == 0)
         return true; /* unknown: writing will tell */
     uint64_t free_blocks = fs.f_bavail, wanted = (uint64_t)size / fs.f_frsize;
-    uint64_t left = SPOOL_LEFT_FREE / fs.f_frsize;
+    uint64_t left = SPOOL_LEFT_FREE / fs.f_frsize, share = fs.f_blocks / SPOOL_LEFT_SHARE;
+    left = left < share ? left : share;
     if (wanted + left < free_blocks)
         return true;
     err_set(err, ERR_OS, "%s: no room for decompressed data (found %.1f MB free, expected %.1f "
             "MB and %.1f MB left)", s->where, (double)free_blocks * (double)fs.f_frsize / 1e6,
-            (double)size / 1e6, (double)SPOOL_LEFT_FREE / 1e6);
+            (double)size / 1e6, (double)left * (double)fs.f_frsize / 1e6);
     if (err)
         err->os_errno = ENOSPC;
     return false;

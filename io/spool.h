@@ -21,10 +21,11 @@ struct spool {
 /* An empty one in the cache directory (see fs_unlinked_file). ERR_OS. */
 bool spool_open(struct spool *s, struct err *err);
 
-#define SPOOL_LEFT_FREE ((int64_t)64 << 20) /* bytes that others keep */
+#define SPOOL_LEFT_FREE  ((int64_t)64 << 20) /* bytes that others keep, */
+#define SPOOL_LEFT_SHARE 16                  /* or this part of a small file system */
 
 /* `size` bytes will be needed. ERR_OS with ENOSPC when the file system would not have
- * SPOOL_LEFT_FREE more: "DIR: no room for decompressed data (found 1.0 MB free, expected
+ * that left besides: "DIR: no room for decompressed data (found 1.0 MB free, expected
  * 200.0 MB and 67.1 MB left)". */
 bool spool_room(const struct spool *s, int64_t size, struct err *err);
 

@@ -119,7 +119,8 @@ static bool normalise_pieces(const struct token_encoder *te, struct token_run *r
             token_set_split(&te->normalized, str_text(&text), text.len, piece->first, flags,
                             out);
         if (ok && out->text.len > TOKEN_MAX_NORMALIZED)
-            ok = err_set(run->err, ERR_RANGE, "the normalizer makes the text too large");
+            ok = err_set(run->err, ERR_RANGE, "the normalizer makes the text too large (found "
+                         "more, expected at most %zu bytes)", TOKEN_MAX_NORMALIZED);
     }
     str_finish(&text);
     return ok;

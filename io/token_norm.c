@@ -226,7 +226,8 @@ static bool run_replace(const struct token_step *step, struct token_run *run, co
         str_puts(out, step->text);
         from = end;
         if (out->len > TOKEN_MAX_NORMALIZED)
-            return err_set(run->err, ERR_RANGE, "the normalizer makes the text too large");
+            return err_set(run->err, ERR_RANGE, "the normalizer makes the text too large (found "
+                         "more, expected at most %zu bytes)", TOKEN_MAX_NORMALIZED);
     }
     str_append(out, s + from, n - from);
     return found == 0;
@@ -369,7 +370,8 @@ bool token_norm_run(const struct token_steps *s, struct token_run *run, const ch
         str_reset(&next);
         ok = step->type->run(step, run, str_text(out), out->len, first, &next);
         if (ok && next.len > TOKEN_MAX_NORMALIZED)
-            ok = err_set(run->err, ERR_RANGE, "the normalizer makes the text too large");
+            ok = err_set(run->err, ERR_RANGE, "the normalizer makes the text too large (found "
+                         "more, expected at most %zu bytes)", TOKEN_MAX_NORMALIZED);
         struct str before = *out;
         *out = next;
         next = before;

@@ -301,7 +301,8 @@ int token_regex_next(const struct token_regex *re, struct token_match *m, const 
         if (found == PCRE2_ERROR_NOMATCH)
             return 0;
         if (found < 0) {
-            err_set(err, ERR_RANGE, "the tokenizer's pattern gives up on this text");
+            err_set(err, ERR_RANGE, "the tokenizer's pattern gives up on this text (found too many "
+                    "ways to try, expected fewer)");
             return -1;
         }
         const PCRE2_SIZE *at = pcre2_get_ovector_pointer(m->data);

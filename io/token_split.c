@@ -481,7 +481,8 @@ bool token_split_run(const struct token_steps *s, struct token_run *run,
             else
                 token_text_put(&out, out.text.len, piece->id, false);
             if (ok && out.text.len > TOKEN_MAX_NORMALIZED)
-                ok = err_set(run->err, ERR_RANGE, "the pre-tokenizer makes the text too large");
+                ok = err_set(run->err, ERR_RANGE, "the pre-tokenizer makes the text too large (found "
+                             "more, expected at most %zu bytes)", TOKEN_MAX_NORMALIZED);
         }
         token_text_finish(t);
         *t = out;

@@ -16,9 +16,10 @@ bool compare_check(const struct sae *a, const struct sae *b, struct err *err)
     if (a->d_in == b->d_in && a->d_out == b->d_out)
         return true;
     bool in = a->d_in != b->d_in;
-    return err_set(err, ERR_SHAPE, "%s: has %s = %lld, but %s has %s = %lld (expected equal)",
-                   a->path, in ? "d_in" : "d_out", (long long)(in ? a->d_in : a->d_out),
-                   b->path, in ? "d_in" : "d_out", (long long)(in ? b->d_in : b->d_out));
+    const char *d = in ? "d_in" : "d_out";
+    return err_set(err, ERR_SHAPE, "%s: does not fit %s (found %s = %lld and %s = %lld, expected "
+                   "equal ones)", a->path, b->path, d, (long long)(in ? a->d_in : a->d_out), d,
+                   (long long)(in ? b->d_in : b->d_out));
 }
 
 static void summarise_bias(struct compare_side *side)

@@ -103,11 +103,11 @@ static bool check_directions(const struct sae *sae, const struct cosine_against 
     const struct mat *m = cosine_rows(sae, against->weights);
     if (!against->rows || against->rows->cols == m->cols)
         return true;
-    return err_set(err, ERR_SHAPE, "%s: %s is %s with rows of %lld, but %s is %s with rows "
-                   "of %lld (expected equal)", sae->path,
-                   against->weights == COSINE_ENCODER ? "W_enc" : "W_dec",
+    return err_set(err, ERR_SHAPE, "%s: %s does not fit %s (found %s with rows of %lld and %s "
+                   "with rows of %lld, expected equal ones)", sae->path,
+                   against->weights == COSINE_ENCODER ? "W_enc" : "W_dec", against->path,
                    tensor_shape_text(m->t, own, sizeof own), (long long)m->cols,
-                   against->path, tensor_shape_text(against->rows->t, rows, sizeof rows),
+                   tensor_shape_text(against->rows->t, rows, sizeof rows),
                    (long long)against->rows->cols);
 }
 

@@ -169,8 +169,8 @@ struct reading {
 
 static bool damaged(const struct reading *r, const char *section)
 {
-    return err_set(r->err, ERR_FORMAT, "%s: the saved effects are damaged (section %s)",
-                   r->path, section);
+    return err_set(r->err, ERR_FORMAT, "%s: the saved effects are damaged (found section '%s', "
+                   "expected it as it was written)", r->path, section);
 }
 
 /* A section of n records (-1: any number) of a size; NULL and true: it is not there. */
@@ -248,7 +248,8 @@ static void read_file(void *ctx)
     size_t size;
     const char *key = f ? fidx_section(f, "key", &size, r->err) : NULL;
     if (key && (strlen(r->key) != size || memcmp(r->key, key, size) != 0))
-        err_set(r->err, ERR_RANGE, "%s: the saved effects are of other inputs", r->path);
+        err_set(r->err, ERR_RANGE, "%s: the saved effects are of other inputs (found another key, "
+                "expected that of these)", r->path);
     else if (key)
         r->ok = read_scores(r, f) && read_mode(r, f, 0) && read_mode(r, f, 1) &&
                 read_promoted(r, f);

@@ -31,9 +31,10 @@ struct index {
     size_t posting_bytes;
 };
 
-static bool damaged(const struct index *ix, struct err *err, const char *what)
+static bool damaged(const struct index *ix, struct err *err, const char *found)
 {
-    return err_set(err, ERR_FORMAT, "%s: index is damaged: %s", ix->path, what);
+    return err_set(err, ERR_FORMAT, "%s: index is damaged (found %s, expected what was written; "
+                   "--rebuild makes it again)", ix->path, found);
 }
 
 /* ERR_RANGE with the first words of the lines in which the keys differ: "weights". */
@@ -93,7 +94,7 @@ static bool bind(struct index *ix, const char *key, struct err *err)
     if (!totals)
         return false;
     if (n_totals != 1)
-        return damaged(ix, err, "totals");
+        return damaged(ix, err, "other totals");
     ix->totals = *totals;
     ix->records = elements(ix, "records", sizeof *ix->records, &ix->d_sae, err);
     ix->top = elements(ix, "top", sizeof *ix->top, &ix->n_top, err);
@@ -105,7 +106,7 @@ static bool bind(struct index *ix, const char *key, struct err *err)
         const struct index_record *r = &ix->records[j];
         if (r->n_top > r->count || r->top + r->n_top > (uint64_t)ix->n_top ||
             (r->count > 0 && r->block >= (uint64_t)ix->n_blocks))
-            return damaged(ix, err, "records");
+            return damaged(ix, err, "bad records");
     }
     return true;
 }
@@ -197,19 +198,19 @@ static bool unpack(const struct index *ix, int64_t i, bool values, struct unpack
                    struct err *err)
 {
     if (i >= ix->n_blocks)
-        return damaged(ix, err, "postings end early");
+        return damaged(ix, err, "the end of its postings");
     const struct index_block *b = u->block = &ix->blocks[i];
     uint64_t packed = (uint64_t)b->gaps_packed + b->values_packed;
     if (b->offset > ix->posting_bytes || packed > ix->posting_bytes - b->offset ||
         b->gaps > sizeof u->gaps || b->hits > INDEX_BLOCK)
-        return damaged(ix, err, "block of postings lies outside");
+        return damaged(ix, err, "postings outside");
     const unsigned char *src = ix->postings + b->offset;
     if ((uint32_t)XXH3_64bits(src, packed) != b->check)
-        return damaged(ix, err, "checksum of a block of postings");
+        return damaged(ix, err, "postings of another checksum");
     if (!unpack_frame(u->gaps, b->gaps, src, b->gaps_packed) ||
         (values && !unpack_frame(u->values, (size_t)b->hits * 2, src + b->gaps_packed,
                                  b->values_packed)))
-        return damaged(ix, err, "block of postings");
+        return damaged(ix, err, "bad postings");
     return true;
 }
 
@@ -246,7 +247,7 @@ static bool walk(const struct index *ix, int64_t feature, bool values, struct un
             return false;
         bool first = done == 0;
         if (first && (r->gap_offset > u->block->gaps || r->value_index > u->block->hits))
-            return damaged(ix, err, "records");
+            return damaged(ix, err, "bad records");
         const unsigned char *p = u->gaps + (first ? r->gap_offset : 0);
         const unsigned char *end = u->gaps + u->block->gaps;
         uint32_t token = 0, i = first ? r->value_index : 0;

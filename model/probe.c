@@ -299,8 +299,8 @@ bool probe_exact(const struct sae *sae, const struct samples *samples, int64_t i
     if (!samples_read(samples, t, 1, x, err))
         return false;
     if (!sae_input(sae, x, x, &scale, &shift))
-        return err_set(err, ERR_FORMAT, "%s: sample of token %lld changed", samples->path,
-                       (long long)t);
+        return err_set(err, ERR_FORMAT, "%s: sample of token %lld changed (found NaN or Inf, "
+                       "expected numbers)", samples->path, (long long)t);
     *value = sae_activation(sae, id, kern_best()->dot(x, w, sae->d_in));
     if (!sae->W_glu.t || *value == 0)
         return true;

@@ -82,8 +82,8 @@ bool replace_check(const struct replace *r, int64_t positions, bool finite,
                    const struct progress *progress, struct err *err)
 {
     if (positions == 0)
-        return err_set(err, ERR_MISSING, "%s: every position is left out (expected at least "
-                       "one; see --skip-first and --skip-tokens)",
+        return err_set(err, ERR_MISSING, "%s: every position is left out (found 0, expected "
+                       "at least 1; see --skip-first and --skip-tokens)",
                        samples_tokens_path(r->samples));
     if (finite)
         return true;

@@ -173,9 +173,8 @@ static bool apply_limits(struct samples *s, const struct samples_options *o,
         s->n_tok = o->tokens_limit;
     if (s->n_tok > MAX_TOKENS)
         return err_set(err, ERR_RANGE,
-                       "%s: %lld tokens (expected at most %lld; --tokens-limit takes fewer)",
-                       s->path,
-                       (long long)s->n_tok, (long long)MAX_TOKENS);
+                       "%s: too many tokens (found %lld, expected at most %lld; --tokens-limit takes "
+                       "fewer)", s->path, (long long)s->n_tok, (long long)MAX_TOKENS);
     s->n_seq = (s->n_tok + s->seq_len - 1) / s->seq_len;
     return true;
 }
@@ -271,7 +270,8 @@ static bool read_shard(const struct samples *s, const struct samples_shard *shar
     if (read_stored(shard, first * s->d_in, n * s->d_in, out, &cause))
         return true;
     if (cause.code == ERR_FORMAT)
-        return err_set(err, ERR_OS, "%s: changed or truncated while open",
+        return err_set(err, ERR_OS, "%s: changed or truncated while open (found another size, "
+                       "time or end, expected the file as it was opened)",
                        container_path(shard->container));
     if (err)
         *err = cause;

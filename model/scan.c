@@ -653,9 +653,9 @@ bool scan_run(const struct sae *sae, const struct samples *samples,
                             err);
     assert(sae->d_in == samples->d_in);
     if (samples->n_tok > UINT32_MAX)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: %lld tokens (at most %u; use --tokens-limit)", samples->path,
-                       (long long)samples->n_tok, UINT32_MAX);
+        return err_set(err, ERR_UNSUPPORTED, "%s: too many tokens (found %lld, expected at most %u; "
+                       "--tokens-limit takes fewer)", samples->path, (long long)samples->n_tok,
+                       UINT32_MAX);
     struct scan s = {.sae = sae,
                      .samples = samples,
                      .options = options,

@@ -301,7 +301,7 @@ static char *nameless_path(struct err *err)
         close(fd);
         return path;
     }
-    err_os(err, errno, path, NULL);
+    err_os(err, errno, path, "cannot make a temporary file");
     free(path);
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* cmd.c - see cmd.h. */
 #include "tui/cmd.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -246,6 +247,8 @@ int cmd_fail(const struct err *err)
 {
     if (err->code == ERR_CANCELLED)
         return 128 + (caught ? caught : SIGINT);
+    if (err->code == ERR_OS && err->os_errno == EPIPE) /* "| head": who reads has enough, */
+        return EXIT_FAILURE;                           /* and nobody wants to hear of it */
     say(err->msg);
     return err->code == ERR_USAGE ? EXIT_BAD_USAGE : EXIT_FAILURE;
 }
@@ -433,10 +436,10 @@ static bool open_session(struct cmd *c, struct err *err)
     if (!c->session)
         return two && err->code == ERR_SHAPE ? blame_the_other(c, err) : false;
     if (!c->session->n_chosen)
-        return err_set(err, ERR_MISSING, "%s: no SAE in it (expected saes in the bundle, or "
+        return err_set(err, ERR_MISSING, "%s: no SAE in it (found none, expected saes in the bundle, or "
                                          "--sae PATH)", c->session->bundle.path);
     if (two && c->session->n_chosen != 2)
-        return err_set(err, ERR_MISSING, "%s: not a bundle (expected a bundle and two SAEs)",
+        return err_set(err, ERR_MISSING, "%s: not a bundle (found another path, expected a bundle and two SAEs)",
                        c->opts.words[0]);
     return cmd_choose(c, 0, err);
 }

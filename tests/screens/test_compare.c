@@ -443,10 +443,10 @@ static void different_inputs_are_refused_in_one_line(void **state)
     struct screen s;
     (void)state;
     struct session *session = start(&s, "one", "narrow", false, 24, 200);
-    screen_expect(&s, "one: has d_in = 16, but ");
-    screen_expect(&s, "narrow has d_in = 15 (expected equal)");
+    screen_expect(&s, "one: does not fit ");
+    screen_expect(&s, "narrow (found d_in = 16 and d_in = 15, expected equal ones)");
     screen_type(&s, "j Enter l = x & \"a > 3\" Enter R Tab l w Esc");
-    screen_expect(&s, "expected equal");
+    screen_expect(&s, "expected equal ones");
     stop(&s, session);
 
     session = little_open(true);

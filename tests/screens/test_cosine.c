@@ -155,7 +155,7 @@ static void rows_of_other_length_are_no_dead_end(void **state)
     screen_wait(&s);
     screen_expect(&s, "decoder of relu (48) against itself");
     screen_type(&s, "]");
-    screen_expect(&s, "(expected equal)");
+    screen_expect(&s, "rows of 8, expected equal ones)");
     screen_expect(&s, "Rows of different length have no cosine. [ ] hold");
     screen_expect_not(&s, "R tries again");
     screen_type(&s, "[");

@@ -270,7 +270,8 @@ static void a_file_cut_while_decompressing(void **state)
         struct progress progress = {cut_the_file, path};
         assert_null(container_open(path, &progress, &err));
         char want[400];
-        snprintf(want, sizeof want, "%s: changed or truncated while open", path);
+        snprintf(want, sizeof want, "%s: changed or truncated while open (found another "
+                 "size, time or end, expected the file as it was opened)", path);
         assert_string_equal(err.msg, want);
     }
     sched_setaffinity(0, sizeof was, &was);

@@ -1,4 +1,4 @@
-/* test_err.c - messages stay one harmless line and lose their end, not their beginning. */
+/* test_err.c - messages stay one harmless line and lose their middle, not their ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "io/err.h"
+#include "io/str.h"
 
 static void message_is_one_line(void **state)
 {
@@ -42,6 +43,31 @@ static void offset_is_kept_and_named(void **state)
     assert_string_equal(err.msg, "bad header at byte 9 (expected '{')");
 }
 
+/* The middle goes: a name that is too long, between whole characters. */
+static void long_messages_keep_both_ends(void **state)
+{
+    (void)state;
+    enum { N = 700 };
+    char name[3 * N + 4];
+    for (int shift = 0; shift < 3; shift++) {
+        memset(name, 'x', (size_t)shift);
+        for (int i = 0; i < N; i++)
+            memcpy(name + shift + 3 * i, "\u4e2d", 4);
+        struct err err = {0};
+        err_format(&err, 7, "tensor '%s': bad (found 1, expected 2)", name);
+        err_path(&err, name);
+        size_t len = strlen(err.msg);
+        assert_true(len > sizeof err.msg - 8 && len < sizeof err.msg);
+        assert_memory_equal(err.msg, name, 300);
+        static const char end[] = "\u4e2d': bad at byte 7 (found 1, expected 2)";
+        assert_string_equal(err.msg + len - strlen(end), end);
+        struct str text = {0};
+        assert_true(str_utf8(&text, err.msg, len));
+        assert_non_null(strstr(err.msg, "\u4e2d..."));
+        str_finish(&text);
+    }
+}
+
 static void long_context_keeps_its_beginning(void **state)
 {
     (void)state;
@@ -69,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_is_one_line),
         cmocka_unit_test(offset_is_kept_and_named),
+        cmocka_unit_test(long_messages_keep_both_ends),
         cmocka_unit_test(long_context_keeps_its_beginning),
         cmocka_unit_test(null_is_allowed),
     };

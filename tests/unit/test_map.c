@@ -86,7 +86,8 @@ static void changes_are_noticed(void **state)
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
     assert_false(map_unchanged(&m, &err));
     char want[300];
-    snprintf(want, sizeof want, "%s: changed or truncated while open", path);
+    snprintf(want, sizeof want, "%s: changed or truncated while open (found another "
+                 "size, time or end, expected the file as it was opened)", path);
     assert_string_equal(err.msg, want);
     map_close(&m);
 }

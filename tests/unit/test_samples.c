@@ -317,7 +317,8 @@ static void a_file_that_shrinks_is_one_clear_error(void **state)
         struct err err = {0};
         char want[300];
         assert_false(samples_read(s, 0, 100, out, &err));
-        snprintf(want, sizeof want, "%s: changed or truncated while open", path);
+        snprintf(want, sizeof want, "%s: changed or truncated while open (found another "
+                 "size, time or end, expected the file as it was opened)", path);
         assert_string_equal(err.msg, want);
         samples_close(s);
     }
