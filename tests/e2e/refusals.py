@@ -11,6 +11,8 @@ import os
 import struct
 import zipfile
 
+from safetensors import pack, safetensors
+
 D, F = 5, 9
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data")
 CASES = {}
@@ -48,20 +50,6 @@ def npy(data=None, shape="(4, 7, 5)", descr="'<f4'", order="False", header=None,
 def weights():
     return {"W_enc": ("F32", [D, F], floats(D * F)), "W_dec": ("F32", [F, D], floats(D * F)),
             "b_enc": ("F32", [F], floats(F)), "b_dec": ("F32", [D], floats(D))}
-
-
-def pack(tensors):
-    header, data = {}, b""
-    for name, (dtype, shape, value) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape,
-                        "data_offsets": [len(data), len(data) + len(value)]}
-        data += value
-    return header, data
-
-
-def safetensors(header, data=b""):
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 CONFIG = {"architecture": "standard", "d_in": D, "d_sae": F, "dtype": "float32",

@@ -6,6 +6,7 @@ import struct
 import unittest
 
 from program import SMALL, Case
+from safetensors import pack, safetensors
 
 SAE = os.path.join(SMALL, "saes", "standard")
 D_SAE, ROWS, POSITIONS = 48, 12, 16
@@ -35,21 +36,15 @@ class Firings(Case):
 
     def file(self, name, firings, first=0, integers="U16", floats="F16", tokens=True, other=None):
         """One file of a cache; other: arrays in place of its own."""
-        pack = lambda code, values: struct.pack("<%d%s" % (len(values), CODES[code]), *values)
-        arrays = {"locations": (integers, [len(firings), 3], pack(integers, [
+        numbers = lambda code, values: struct.pack("<%d%s" % (len(values), CODES[code]), *values)
+        arrays = {"locations": (integers, [len(firings), 3], numbers(integers, [
             n for r, p, j, _ in firings for n in (r, p, j - first)])),
-            "activations": (floats, [len(firings)], pack(floats, [a for *_, a in firings]))}
+            "activations": (floats, [len(firings)], numbers(floats, [a for *_, a in firings]))}
         if tokens:
             arrays["tokens"] = ("I64", [len(self.tokens) // POSITIONS, POSITIONS],
-                                pack("I64", self.tokens))
+                                numbers("I64", self.tokens))
         arrays.update(other or {})
-        header, data = {}, b""
-        for key, (dtype, shape, block) in arrays.items():
-            header[key] = {"dtype": dtype, "shape": shape,
-                           "data_offsets": [len(data), len(data) + len(block)]}
-            data += block
-        text = json.dumps(header).encode()
-        return self.write(name, struct.pack("<Q", len(text)) + text + data)
+        return self.write(name, safetensors(*pack(arrays)))
 
     def cache(self, name="latents/layers.1", ends=(10, 29, 48), **options):
         """The directory of a cache in files that share the features out."""

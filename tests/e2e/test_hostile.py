@@ -15,6 +15,7 @@ import unittest
 import zipfile
 
 from program import Case
+from safetensors import pack, safetensors
 
 D, F, SEQUENCES, LENGTH = 5, 9, 4, 7
 SECONDS = 20  # far above what a refusal takes, on a busy machine and with sanitizers
@@ -37,18 +38,9 @@ def npy(data, shape, descr="<f4", header=None, version=1):
     return b"\x93NUMPY" + bytes([version, 0]) + size + text + data
 
 
-def safetensors(header, data=b""):
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
-def pack_tensors(tensors):
-    header, data = {}, b""
-    for name, (shape, values) in tensors.items():
-        header[name] = {"dtype": "F32", "shape": shape,
-                        "data_offsets": [len(data), len(data) + 4 * len(values)]}
-        data += floats(values)
-    return header, data
+def pack_floats(tensors):
+    return pack({name: ("F32", shape, floats(values))
+                 for name, (shape, values) in tensors.items()})
 
 
 class Made(Case):
@@ -74,7 +66,7 @@ class Made(Case):
         return path
 
     def save(self, **config):
-        self.header, self.data = pack_tensors(self.tensors)
+        self.header, self.data = pack_floats(self.tensors)
         self.write("sae/sae_weights.safetensors", safetensors(self.header, self.data))
         self.write("sae/cfg.json", json.dumps(dict(self.config, **config)).encode())
 
@@ -408,7 +400,7 @@ class Valid(Made):
             "fortran.npy": npy(floats(columns), 0, header=fortran),
             "version2.npy": npy(floats(self.x), self.shape, version=2),
             "zip.npz": member.getvalue(), "zip.npz:x": member.getvalue(),
-            "s.safetensors": safetensors(*pack_tensors(tensors)),
+            "s.safetensors": safetensors(*pack_floats(tensors)),
             "behind.npy": npy(floats(self.x) + b"more", self.shape)}
         for name, data in forms.items():
             with self.subTest(name):

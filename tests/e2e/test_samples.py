@@ -5,6 +5,7 @@ import struct
 import unittest
 
 from program import SMALL, Case
+from safetensors import pack, safetensors
 
 SAE = os.path.join(SMALL, "saes")
 D, SEQUENCES, LENGTH = 12, 12, 16
@@ -196,13 +197,7 @@ class Samples(Case):
         return batch(n, nodes, buffers, **packed)
 
     def safetensors(self, name, tensors):
-        header, data = {}, b""
-        for key, (dtype, shape, block) in tensors.items():
-            header[key] = {"dtype": dtype, "shape": shape,
-                           "data_offsets": [len(data), len(data) + len(block)]}
-            data += block
-        text = json.dumps(header).encode()
-        return self.write(name, struct.pack("<Q", len(text)) + text + data)
+        return self.write(name, safetensors(*pack(tensors)))
 
     def test_arrow_streams(self):
         stream = schema(COLUMNS) + self.arrow_batch(0, 5) + self.arrow_batch(5, 12, 2) + END

@@ -19,6 +19,10 @@ import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(TESTS, "e2e"))
+
+from safetensors import pack, safetensors
+
 REF = os.path.join(TESTS, "ref")
 SMALL = os.path.join(TESTS, "data", "small")
 
@@ -77,13 +81,7 @@ def firings():
             "<12" + code, *(n for hit in hits for n in hit[:3]))),
             "activations": (codes[floats], [4], struct.pack("<4" + floats, *(h[3] for h in hits))),
             "tokens": ("I64", [2, 3], struct.pack("<6q", *range(6)))}
-        header, data = {}, b""
-        for key, (dtype, shape, block) in parts.items():
-            header[key] = {"dtype": dtype, "shape": shape,
-                           "data_offsets": [len(data), len(data) + len(block)]}
-            data += block
-        text = json.dumps(header).encode()
-        put("firings", name, struct.pack("<Q", len(text)) + text + data)
+        put("firings", name, safetensors(*pack(parts)))
 
 
 def zips():
@@ -187,7 +185,6 @@ def pieces():
 
 
 def arrow():
-    sys.path.insert(0, os.path.join(TESTS, "e2e"))
     from test_samples import COLUMNS, END, batch, f32, footer, i32, schema, zstd_buffer
     nodes = [(1, 0), (1, 0), (2, 0), (4, 0), (1, 0), (16, 0)]
     buffers = [b"", i32([0, 3]), b"r00", b"", i32([0, 2]), b"", i32([0, 2, 4]), b"",
