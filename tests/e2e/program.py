@@ -79,6 +79,14 @@ class Case(unittest.TestCase):
         self.assertRegex(r.err, rb"\Asaescope: [^\n]+\n\Z", words)
         return r.err.decode()
 
+    def write(self, name, data):
+        """A file in the test's own directory."""
+        path = os.path.join(self.tmp, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(data)
+        return path
+
     def files(self):
         """All files in the cache."""
         return sorted(os.path.join(d, f) for d, _, names in

@@ -27,13 +27,6 @@ class Firings(Case):
                         for t in range(rows * POSITIONS) for j in range(D_SAE)
                         if draw.random() < rate[j]]
 
-    def write(self, name, data):
-        path = os.path.join(self.tmp, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
     def file(self, name, firings, first=0, integers="U16", floats="F16", tokens=True, other=None):
         """One file of a cache; other: arrays in place of its own."""
         numbers = lambda code, values: struct.pack("<%d%s" % (len(values), CODES[code]), *values)

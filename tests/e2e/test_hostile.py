@@ -59,12 +59,6 @@ class Made(Case):
         self.shape = (SEQUENCES, LENGTH, D)
         self.acts = self.write("acts.npy", npy(floats(self.x), self.shape))
 
-    def write(self, name, data):
-        path = os.path.join(self.tmp, name)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
     def save(self, **config):
         self.header, self.data = pack_floats(self.tensors)
         self.write("sae/sae_weights.safetensors", safetensors(self.header, self.data))

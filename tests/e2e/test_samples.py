@@ -160,13 +160,6 @@ class Samples(Case):
                          (D * SEQUENCES * LENGTH, SEQUENCES * LENGTH))
         self.sae = os.path.join(SAE, sorted(os.listdir(SAE))[0])
 
-    def write(self, name, data):
-        path = os.path.join(self.tmp, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
     def page(self, *words):
         return self.answer("feature", self.sae, "3", *words)
 
