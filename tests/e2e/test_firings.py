@@ -103,6 +103,11 @@ class Firings(Case):
                                totals["tokens"], 6)
         for key in ("fvu", "explained_variance", "mse", "cosine"):
             self.assertIsNone(totals[key])
+        checks = {c["name"]: c["text"] for c in
+                  self.answer("info", SAE, "--acts", acts)["checks"]}
+        self.assertEqual(checks["samples"], "a cache of firings: nothing is known of the "
+                                            "reconstruction")
+        self.assertIn("L0 %.4g " % totals["l0"], checks["sparsity"])
         self.check_features(self.features("--acts", acts))
         busy = max(range(D_SAE), key=lambda j: sum(f[2] == j for f in self.firings))
         for j in (busy, self.firings[0][2], self.firings[-1][2]):
