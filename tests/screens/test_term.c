@@ -226,7 +226,8 @@ static void quitting_gives_the_terminal_back(void **state)
 
 static void every_end_gives_the_terminal_back(void **state)
 {
-    static const int signals[] = {SIGTERM, SIGHUP, SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGQUIT};
+    static const int signals[] = {SIGTERM, SIGHUP, SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGQUIT,
+                                  SIGUSR1, SIGALRM};
 
     (void)state;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
