@@ -292,6 +292,9 @@ class Firings(Case):
         self.assertEqual(self.fails(1, "info", acts), "saescope: %s: not a checkpoint (found a "
                          "cache of firings, expected the SAE that it is of; --acts takes the "
                          "cache)\n" % acts)
+        named_so = self.write("5_10.safetensors", safetensors(*pack({"x": ("F32", [1], bytes(4))})))
+        self.assertEqual(self.fails(1, "info", named_so), "saescope: %s: not a checkpoint (found 1 "
+                         "tensors, the first called 'x', expected the names of an SAE)\n" % named_so)
         self.assertEqual(self.fails(1, "token", SAE, "0:3", "--acts", acts), "saescope: "
                          "%s/0_9.safetensors: no activations (found a cache of firings, expected "
                          "--acts FILE or --model DIR)\n" % acts)
