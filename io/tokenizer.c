@@ -97,39 +97,31 @@ static bool read_vocab(struct tokenizer *tk, struct jscan *js, struct err *err)
     return more == 0;
 }
 
-/* ["token", ...] at js. */
-static bool read_list(struct tokenizer *tk, struct jscan *js, struct err *err)
-{
-    bool first = true;
-    int more;
-    if (!jscan_enter(js, '[', err))
-        return false;
-    for (int64_t id = 0; (more = jscan_next(js, ']', &first, err)) > 0; id++) {
-        size_t start = tk->arena.len;
-        if (!jscan_string(js, &tk->arena, err) || !add_token(tk, id, start, 0, err))
-            return false;
-    }
-    return more == 0;
-}
-
-/* [["token", score], ...] at js: Unigram. */
+/* ["token", score] at js: the token. */
 static bool read_scored(struct tokenizer *tk, struct jscan *js, struct err *err)
 {
     bool first = true;
     int more;
+    if (!jscan_enter(js, '[', err) || jscan_next(js, ']', &first, err) < 0 ||
+        !jscan_string(js, &tk->arena, err))
+        return false;
+    while ((more = jscan_next(js, ']', &first, err)) > 0)
+        if (!jscan_skip(js, err))
+            return false;
+    return more == 0;
+}
+
+/* ["token", ...] at js, or where they are scored (Unigram) [["token", score], ...]. */
+static bool read_list(struct tokenizer *tk, struct jscan *js, bool scored, struct err *err)
+{
+    bool first = true;
+    int more;
     if (!jscan_enter(js, '[', err))
         return false;
     for (int64_t id = 0; (more = jscan_next(js, ']', &first, err)) > 0; id++) {
         size_t start = tk->arena.len;
-        bool inner = true;
-        int rest;
-        if (!jscan_enter(js, '[', err) || jscan_next(js, ']', &inner, err) < 0 ||
-            !jscan_string(js, &tk->arena, err))
-            return false;
-        while ((rest = jscan_next(js, ']', &inner, err)) > 0)
-            if (!jscan_skip(js, err))
-                return false;
-        if (rest < 0 || !add_token(tk, id, start, 0, err))
+        if (!(scored ? read_scored(tk, js, err) : jscan_string(js, &tk->arena, err)) ||
+            !add_token(tk, id, start, 0, err))
             return false;
     }
     return more == 0;
@@ -184,7 +176,7 @@ static bool read_model(struct tokenizer *tk, struct jscan *js, struct parts *par
             ok = read_text(js, &parts->joined, err);
         } else if (strcmp(k, "vocab") == 0 && (c == '{' || c == '[')) {
             parts->has_vocab = true;
-            ok = c == '{' ? read_vocab(tk, js, err) : read_scored(tk, js, err);
+            ok = c == '{' ? read_vocab(tk, js, err) : read_list(tk, js, true, err);
         } else if (strcmp(k, "byte_fallback") == 0) {
             parts->byte_fallback = c == 't';
             ok = jscan_skip(js, err);
@@ -360,7 +352,7 @@ static bool read_file(struct tokenizer *tk, const char *text, size_t n, struct e
         return read_pieces(tk, text, n, err);
     jscan_init(&js, text, n);
     if (jscan_peek(&js) == '[')
-        return read_list(tk, &js, err) && jscan_finish(&js, err);
+        return read_list(tk, &js, false, err) && jscan_finish(&js, err);
     if (tokenizer_is_vocab(text, n)) {
         if (!read_vocab(tk, &js, err) || !jscan_finish(&js, err))
             return false;
