@@ -56,6 +56,15 @@ static inline void little_put_sae(const char *name, float shift)
     write_text(inner, "{\"hook_name\":\"blocks.0.hook_mlp_out\"}");
 }
 
+/* "run": three steps of a training. */
+static inline void little_put_run(void)
+{
+    make_dir("run");
+    little_put_sae("run/step_10", -1);
+    little_put_sae("run/step_20", 0);
+    little_put_sae("run/step_100", 1);
+}
+
 static inline void little_put_samples(void)
 {
     enum { D = LITTLE_WORDS, N = LITTLE_SEQ * LITTLE_LEN };

@@ -471,21 +471,28 @@ static void weights_alone_are_compared_too(void **state)
     stop(&s, session);
 }
 
+/* One, the other and a permuted copy, with samples. */
+static struct session *start_three(struct screen *s, int rows, int cols)
+{
+    static const char *const names[] = {"one", "other", "permuted", "little/acts.npy"};
+    static char path[4][256];
+    for (int i = 0; i < 4; i++)
+        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
+    static const char *paths[] = {path[0], path[1], path[2]}, *acts[] = {path[3]};
+    struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
+                                .threads = 1};
+    struct session *session = session_open(&o, NULL, NULL);
+    screen_start(s, &(struct screen_options){.rows = rows, .cols = cols, .view = "compare",
+                                             .session = session});
+    return session;
+}
+
 /* Three: points, a table, and from there to two of them. */
 static void more_than_two_are_points(void **state)
 {
     struct screen s;
     (void)state;
-    static char path[5][256];
-    const char *names[] = {"one", "other", "permuted", "little/acts.npy"};
-    for (int i = 0; i < 4; i++)
-        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
-    const char *paths[] = {path[0], path[1], path[2]}, *acts[] = {path[3]};
-    struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
-                                .threads = 1};
-    struct session *session = session_open(&o, NULL, NULL);
-    screen_start(&s, &(struct screen_options){.rows = 36, .cols = 120, .view = "compare",
-                                              .session = session});
+    struct session *session = start_three(&s, 36, 120);
     struct compare *c = state_of(&s);
     assert_true(c->all && c->n_all == 3);
     screen_expect(&s, "3 scanned");
@@ -519,18 +526,9 @@ static void more_than_two_are_points(void **state)
 /* At 60 columns: whole numbers, and every tab. */
 static void nothing_is_cut_off_at_60_columns(void **state)
 {
-    static char path[4][256];
-    const char *names[] = {"one", "other", "permuted", "little/acts.npy"};
     struct screen s;
     (void)state;
-    for (int i = 0; i < 4; i++)
-        snprintf(path[i], sizeof path[i], "%s", test_path(names[i]));
-    const char *paths[] = {path[0], path[1], path[2]}, *acts[] = {path[3]};
-    struct session_options o = {.paths = paths, .n_paths = 3, .acts = acts, .n_acts = 1,
-                                .threads = 1};
-    struct session *session = session_open(&o, NULL, NULL);
-    screen_start(&s, &(struct screen_options){.rows = 20, .cols = 60, .view = "compare",
-                                              .session = session});
+    struct session *session = start_three(&s, 20, 60);
     screen_type(&s, "l");
     screen_expect(&s, " matched  drifted  split  only A  only B  died  born  all\n");
     double l0[2], fvu[2];

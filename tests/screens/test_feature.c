@@ -580,10 +580,7 @@ static void a_step_of_a_run_shows_the_others(void **state)
     struct err err = {0};
     struct screen s;
     (void)state;
-    make_dir("run");
-    little_put_sae("run/step_10", -1);
-    little_put_sae("run/step_20", 0);
-    little_put_sae("run/step_100", 1);
+    little_put_run();
     snprintf(path, sizeof path, "%s", test_path("run"));
     snprintf(acts, sizeof acts, "%s", test_path("little/acts.npy"));
     session = session_open(&o, NULL, &err);

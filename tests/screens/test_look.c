@@ -717,10 +717,7 @@ static struct session *open_run(bool samples)
     struct session_options o = {.paths = paths, .n_paths = 1, .threads = 1};
     struct err err = {0};
 
-    make_dir("run");
-    little_put_sae("run/step_10", -1);
-    little_put_sae("run/step_20", 0);
-    little_put_sae("run/step_100", 1);
+    little_put_run();
     snprintf(path, sizeof path, "%s", test_path("run"));
     snprintf(acts, sizeof acts, "%s", test_path("little/acts.npy"));
     if (samples) {

@@ -429,15 +429,22 @@ static void the_view_computes_score_and_effects(void **state)
     stop(&s, session);
 }
 
+/* The view without what is computed unasked. */
+static struct session *start_quick(struct screen *s)
+{
+    nothing_was_computed_before();
+    struct session *session = little_open_lm();
+    session->options.quick = true;
+    start(s, "score", session);
+    return session;
+}
+
 /* Nothing unasked; then one, those selected, and the strongest, by keys. */
 static void keys_compute_what_one_wants(void **state)
 {
     struct screen s;
     (void)state;
-    nothing_was_computed_before();
-    struct session *session = little_open_lm();
-    session->options.quick = true;
-    start(&s, "score", session);
+    struct session *session = start_quick(&s);
     screen_expect(&s, "0 of 32 exact");
     screen_expect(&s, "a computes its exact effect");
     screen_type(&s, "a");
@@ -460,10 +467,7 @@ static void exact_effects_come_before_estimates(void **state)
 {
     struct screen s;
     (void)state;
-    nothing_was_computed_before();
-    struct session *session = little_open_lm();
-    session->options.quick = true;
-    start(&s, "score", session);
+    struct session *session = start_quick(&s);
     screen_expect(&s, "sort Δ FVU, no effect is known yet ↓");
     struct view *v = app_view(s.app, "score");
     desk_need_estimates(v->desk, 0, false);
@@ -525,10 +529,7 @@ static void work_is_cancelled(void **state)
 {
     struct screen s;
     (void)state;
-    nothing_was_computed_before();
-    struct session *session = little_open_lm();
-    session->options.quick = true;
-    start(&s, "score", session);
+    struct session *session = start_quick(&s);
     screen_press(&s, 'A');
     screen_press(&s, K_CTRL | 'c');
     screen_press(&s, K_CTRL | 'c');
