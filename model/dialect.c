@@ -194,7 +194,7 @@ const struct dialect *dialect_choose(const struct checkpoint *c, const char *for
         err_set(err, ERR_UNSUPPORTED, "%s: checkpoints of this format are not read (found %s, expected "
                 "another)", c->path,
                 known);
-    } else if (contents ? firings_are(contents) : firings_named(c->path)) {
+    } else if (contents ? firings_are(contents) : !c->file && firings_in(c->path)) {
         err_set(err, ERR_MISSING, "%s: not a checkpoint (found a cache of firings, expected the "
                 "SAE that it is of; --acts takes the cache)", c->path);
     } else if (c->file && strncmp(c->file, "W_dec_", 6) == 0) {

@@ -50,12 +50,10 @@ static bool features_of_name(const char *path, int64_t *first, int64_t *last)
     return ok;
 }
 
-bool firings_named(const char *path)
+bool firings_in(const char *dir)
 {
-    int64_t first, last;
     struct fs_names names = {0};
-    bool found = features_of_name(path, &first, &last) ||
-                 fs_glob_in(path, FIRINGS_PATTERN, &names, NULL);
+    bool found = fs_glob_in(dir, FIRINGS_PATTERN, &names, NULL);
     fs_names_free(&names);
     return found;
 }

@@ -40,8 +40,8 @@ struct firings {
 /* Are these the arrays of such a file? */
 bool firings_are(const struct container *c);
 
-/* Is `path` named like a file that shares the features out, or a directory with one? */
-bool firings_named(const char *path);
+/* Is there a file in the directory that is named as if it shared the features out? */
+bool firings_in(const char *dir);
 
 /* One more file, which outlives f. ERR_SHAPE, ERR_FORMAT. */
 bool firings_add(struct firings *f, const struct container *c, struct err *err);
